@@ -1,0 +1,77 @@
+"""The gateway's application: every resource under one roof, described by OpenAPI."""
+
+from flask import Response, render_template_string, request
+from flask_openapi3 import Info, OpenAPI
+from flask_openapi3_swagger.plugins import RegisterPlugin
+from flask_openapi3_swagger.templates import swagger_html_string
+from pydantic import ValidationError
+
+from services.gateway import datasets, evaluations, health, models, networks, predictions, trainings
+from services.gateway.context import Context
+from shared.messages import Problem
+from shared.server import install_problems, problem_response
+
+VERSION = "0.1.0"
+MAX_BODY_BYTES = 64 * 2**20
+MAX_JSON_BYTES = 2**20
+UNION_TAGS = ("preset", "described", "flatten", "dense")  # pydantic names them beside the fields
+PROBLEM = {
+    "description": "A problem document (RFC 9457)",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+RESOURCES = (trainings, evaluations, predictions, models, networks, datasets, health)
+
+
+def create_app(context: Context) -> OpenAPI:
+    """The public API over a context; nothing connects until a request comes."""
+    app = OpenAPI(
+        "gateway",
+        info=Info(title="Tandem", version=VERSION, description="One network, TensorFlow and PyTorch, side by side."),
+        static_folder=None,
+        doc_ui=False,
+        validation_error_callback=_refused,
+        validation_error_model=Problem,
+        responses={"default": PROBLEM},
+    )
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    install_problems(app)
+    for resource in RESOURCES:
+        app.register_api(resource.routes(context))
+    _install_docs(app)
+
+    @app.before_request
+    def require_length() -> Response | None:
+        """A chunked body over the limit would arrive cut off and look whole."""
+        if request.method in ("POST", "PUT") and request.content_length is None:
+            return problem_response(411, "Length required", "send a Content-Length header with the body")
+        if request.is_json and (request.content_length or 0) > MAX_JSON_BYTES:
+            return problem_response(413, "Request entity too large", f"JSON is at most {MAX_JSON_BYTES:,} bytes")
+        return None
+
+    return app
+
+
+def _refused(error: ValidationError) -> Response:
+    """What pydantic refused, as a problem document that names each field."""
+    if request.get_data(cache=True) and request.is_json and request.get_json(silent=True) is None:
+        return problem_response(400, "Bad request", "the body is not JSON")
+    reasons = []
+    for part in error.errors(include_url=False, include_input=False, include_context=False):
+        where = ".".join(str(step) for step in part["loc"] if step not in UNION_TAGS)
+        reasons.append(f"{where or 'body'}: {part['msg'].removeprefix('Value error, ')}")
+    return problem_response(422, "Invalid request", "; ".join(dict.fromkeys(reasons)))
+
+
+def _install_docs(app: OpenAPI) -> None:
+    """The OpenAPI document at /openapi.json, and its page at /docs."""
+    app.register_blueprint(RegisterPlugin.register(doc_url="/openapi.json"), url_prefix="")
+
+    @app.get("/openapi.json", doc_ui=False)
+    def openapi() -> Response:
+        response: Response = app.json.response(app.api_doc)
+        return response
+
+    @app.get("/docs", doc_ui=False)
+    def docs() -> str:
+        return render_template_string(swagger_html_string, doc_url="/openapi.json", oauth_config=None)

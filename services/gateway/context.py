@@ -1,0 +1,49 @@
+"""What every resource of the gateway needs, made once at the start."""
+
+from dataclasses import dataclass
+
+from redis import Redis
+
+from services.gateway.predictors import Predictors
+from shared.errors import InvalidRequestError
+from shared.jobs import Jobs, connect, signing_key
+from shared.settings import Settings
+from shared.store import Store
+
+
+@dataclass(frozen=True)
+class Context:
+    settings: Settings
+    redis: Redis
+    jobs: Jobs
+    store: Store
+    predictors: Predictors
+    key: bytes
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Context":
+        redis = connect(settings.redis_url, patient=False)
+        return cls(
+            settings,
+            redis,
+            Jobs(redis, settings.job_timeout_s),
+            Store(settings.model_dir),
+            Predictors(settings),
+            signing_key(settings.key_file),
+        )
+
+    def choose_backends(self, asked: list[str] | None) -> tuple[str, ...]:
+        """The backends asked for, in the order of the settings; all by default.
+
+        Raises:
+            InvalidRequestError: one is unknown or named twice.
+        """
+        if asked is None:
+            return self.settings.backends
+        known = ", ".join(self.settings.backends)
+        for backend in asked:
+            if backend not in self.settings.backends:
+                raise InvalidRequestError(f"unknown backend {backend[:80]!r}: choose from {known}")
+        if len(set(asked)) != len(asked):
+            raise InvalidRequestError(f"name each backend once; there are {known}")
+        return tuple(backend for backend in self.settings.backends if backend in asked)

@@ -1,0 +1,71 @@
+"""/v1/evaluations: models of one version held against a split, and each other."""
+
+from typing import Any
+
+from flask import Response
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, Field
+
+from services.gateway.answers import accepted
+from services.gateway.context import Context
+from shared import dataset
+from shared.errors import ConflictError
+from shared.messages import Evaluation, EvaluationRequest
+
+TAG = Tag(name="evaluations", description="Hold models against a split, and against each other")
+
+
+class EvaluationPath(BaseModel):
+    id: str = Field(max_length=64)
+
+
+def routes(context: Context) -> APIBlueprint:
+    api = APIBlueprint("evaluations", __name__, abp_tags=[TAG])
+
+    @api.post("/v1/evaluations", responses={202: Evaluation})
+    def submit(body: EvaluationRequest) -> Response:
+        """Evaluate a model in every backend asked for, and compare each pair."""
+        backends = context.choose_backends(body.backends)
+        version = context.store.resolve(body.model, backends, body.version)
+        manifests = {backend: context.store.manifest(body.model, backend, version) for backend in backends}
+        _check_same_data(manifests)
+        trained_on = next(iter(manifests.values()))
+        found = dataset.find(body.dataset or trained_on["data"]["dataset"])
+        _check_fits(found, trained_on)
+        dataset.prepare(found, context.settings)
+        record = {
+            "model": body.model,
+            "version": version,
+            "dataset": found.name,
+            "split": body.split,
+            "asked": list(backends),
+        }
+        identity = context.jobs.submit("evaluation", record, {backend: {} for backend in backends}, context.key)
+        return accepted(f"/v1/evaluations/{identity}", _evaluation(context.jobs.read("evaluation", identity)))
+
+    @api.get("/v1/evaluations/<id>", responses={200: Evaluation})
+    def read(path: EvaluationPath) -> dict[str, Any]:
+        """An evaluation: every backend's figures, and every pair's comparison."""
+        return _evaluation(context.jobs.read("evaluation", path.id))
+
+    return api
+
+
+def _check_same_data(manifests: dict[str, dict[str, Any]]) -> None:
+    """Figures of models that saw different data must not be laid side by side."""
+    (first, reference), *others = manifests.items()
+    for backend, manifest in others:
+        if manifest["data"] != reference["data"]:
+            raise ConflictError(f"{first} and {backend} were trained on different data: evaluate one backend at a time")
+
+
+def _check_fits(found: dataset.Dataset, manifest: dict[str, Any]) -> None:
+    if list(found.shape) != manifest["network"]["input_shape"] or list(found.classes) != manifest["classes"]:
+        raise ConflictError(
+            f"the model takes {manifest['network']['input_shape']} and knows {len(manifest['classes'])} classes; "
+            f"{found.name} has {list(found.shape)} and {len(found.classes)}: choose the dataset it was trained on"
+        )
+
+
+def _evaluation(record: dict[str, Any]) -> dict[str, Any]:
+    return Evaluation.model_validate({**record, "results": record["runs"]}).model_dump(mode="json", by_alias=True)

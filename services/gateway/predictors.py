@@ -1,0 +1,100 @@
+"""The gateway's side of the hop: one tensor to several backends, in parallel.
+
+Each backend has its own deadline and its own failure: one that is down or
+slow costs its own answer, named, and nobody else's.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TypeVar
+
+import numpy as np
+import urllib3
+from numpy.typing import NDArray
+
+from shared.settings import Settings
+
+CONNECTIONS = 32
+HEALTH_TIMEOUT_S = 1.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """probabilities float32 [N, classes], and the milliseconds the hop took."""
+
+    probabilities: NDArray[np.float32]
+    hop_ms: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a backend gave no answer, in words for the client."""
+
+    reason: str
+
+
+class Predictors:
+    """Keep-alive connections to every backend's predictor."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._timeout_s = settings.prediction_timeout_s
+        self._urls = {backend: settings.predictor_url(backend) for backend in settings.backends}
+        self._http = urllib3.PoolManager(num_pools=len(self._urls), maxsize=CONNECTIONS, retries=False)
+        self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="hop")
+
+    def predict(
+        self, backends: tuple[str, ...], name: str, version: int, images: NDArray[np.uint8]
+    ) -> dict[str, Answer | Failure]:
+        """Ask every backend at once for the same images, uint8 [N, H, W, C]."""
+        body = images.tobytes()
+        return self._all(backends, lambda backend: self._predict(backend, name, version, len(images), body))
+
+    def health(self) -> dict[str, bool]:
+        """Which predictors answer."""
+        return self._all(tuple(self._urls), self._is_alive)
+
+    def _all(self, backends: tuple[str, ...], ask: Callable[[str], T]) -> dict[str, T]:
+        """Ask all but the last in other threads, and the last in this one."""
+        *others, last = backends
+        waiting = {backend: self._threads.submit(ask, backend) for backend in others}
+        mine = ask(last)
+        return {**{backend: future.result() for backend, future in waiting.items()}, last: mine}
+
+    def _predict(self, backend: str, name: str, version: int, count: int, body: bytes) -> Answer | Failure:
+        begun = perf_counter()
+        try:
+            response = self._post(f"{self._urls[backend]}/predict/{name}/{version}", body)
+        except urllib3.exceptions.TimeoutError:
+            return Failure(f"{backend} did not answer within {self._timeout_s:g} s")
+        except urllib3.exceptions.HTTPError:
+            return Failure(f"{backend}'s predictor does not answer")
+        if response.status != 200:
+            return Failure(_reason(backend, response))
+        probabilities = np.frombuffer(response.data, "<f4").reshape(count, -1)
+        return Answer(probabilities, (perf_counter() - begun) * 1000)
+
+    def _post(self, url: str, body: bytes) -> urllib3.BaseHTTPResponse:
+        timeout = urllib3.Timeout(connect=min(1.0, self._timeout_s), read=self._timeout_s)
+        try:
+            return self._http.request("POST", url, body=body, timeout=timeout)
+        except urllib3.exceptions.ProtocolError:
+            # A kept connection whose server was restarted: a prediction changes nothing, so ask again.
+            return self._http.request("POST", url, body=body, timeout=timeout)
+
+    def _is_alive(self, backend: str) -> bool:
+        try:
+            response = self._http.request("GET", f"{self._urls[backend]}/health", timeout=HEALTH_TIMEOUT_S)
+        except urllib3.exceptions.HTTPError:
+            return False
+        return response.status == 200
+
+
+def _reason(backend: str, response: urllib3.BaseHTTPResponse) -> str:
+    try:
+        return f"{backend}: {response.json()['detail']}"
+    except (ValueError, KeyError, TypeError):
+        return f"{backend}'s predictor answered {response.status}"

@@ -1,0 +1,86 @@
+"""/v1/trainings: submit a training, and watch its runs."""
+
+from typing import Any
+
+from flask import Response
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, Field
+
+from services.gateway.answers import accepted
+from services.gateway.context import Context
+from shared import dataset, store
+from shared.errors import InvalidNetworkError, InvalidRequestError
+from shared.messages import Training, TrainingRequest, Trainings
+from shared.network import PRESETS, Network
+
+TAG = Tag(name="trainings", description="Train one network in every backend")
+RECENT = 50
+
+
+class TrainingPath(BaseModel):
+    id: str = Field(max_length=64)
+
+
+def routes(context: Context) -> APIBlueprint:
+    api = APIBlueprint("trainings", __name__, abp_tags=[TAG])
+
+    @api.post("/v1/trainings", responses={202: Training})
+    def submit(body: TrainingRequest) -> Response:
+        """Submit a training: one network, one dataset, one run per backend."""
+        backends = context.choose_backends(body.backends)
+        found = dataset.find(body.dataset)
+        network = _network(body, found)
+        if body.batch_size > found.sizes["train"]:
+            raise InvalidRequestError(f"batch_size {body.batch_size} is more than the {found.sizes['train']} examples")
+        name = store.check_name(
+            body.name or f"{body.network if isinstance(body.network, str) else 'custom'}-{found.name}",
+            context.settings.backends,
+        )
+        dataset.prepare(found, context.settings)
+        published = [version for backend in backends for version in context.store.versions(name, backend)]
+        request = {**body.model_dump(mode="json"), "name": name, "backends": list(backends)}
+        record = {
+            "name": name,
+            "version": context.jobs.allocate_version(name, max(published, default=0)),
+            "request": request,
+            "network": network.model_dump(mode="json"),
+        }
+        identity = context.jobs.submit(
+            "training", record, {backend: {"epochs": body.epochs} for backend in backends}, context.key
+        )
+        return accepted(f"/v1/trainings/{identity}", _training(context.jobs.read("training", identity)))
+
+    @api.get("/v1/trainings", responses={200: Trainings})
+    def recent() -> dict[str, Any]:
+        """The newest trainings, newest first."""
+        return {"trainings": [_training(record) for record in context.jobs.recent("training", RECENT)]}
+
+    @api.get("/v1/trainings/<id>", responses={200: Training})
+    def read(path: TrainingPath) -> dict[str, Any]:
+        """How a training stands, epoch by epoch."""
+        return _training(context.jobs.read("training", path.id))
+
+    return api
+
+
+def _network(body: TrainingRequest, found: dataset.Dataset) -> Network:
+    """The network asked for, fitted to the dataset or found to fit."""
+    if isinstance(body.network, str):
+        if body.network not in PRESETS:
+            known = ", ".join(PRESETS)
+            raise InvalidRequestError(f"unknown network {body.network!r}: choose one of {known}, or describe one")
+        return PRESETS[body.network].network(found.shape, len(found.classes))
+    if body.network.input_shape != found.shape:
+        raise InvalidNetworkError(
+            f"input_shape {list(body.network.input_shape)} is not {found.name}'s {list(found.shape)}"
+        )
+    if body.network.output_shape != (len(found.classes),):
+        last = len(body.network.layers) - 1
+        raise InvalidNetworkError(
+            f"layers.{last} gives {list(body.network.output_shape)}, but {found.name} has {len(found.classes)} classes"
+        )
+    return body.network
+
+
+def _training(record: dict[str, Any]) -> dict[str, Any]:
+    return Training.model_validate(record).model_dump(mode="json")

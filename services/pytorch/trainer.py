@@ -1,0 +1,9 @@
+"""PyTorch's trainer: hands its backend to the queue consumer that all backends share."""
+
+import sys
+
+from services.pytorch import backend
+from shared import trainer
+
+if __name__ == "__main__":
+    sys.exit(trainer.main(backend))

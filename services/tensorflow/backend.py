@@ -1,0 +1,209 @@
+"""The TensorFlow backend, in the order of the article.
+
+Its twin is services/pytorch/backend.py: the same functions in the same
+order. A comment that begins with "Twin:" marks each difference, on both
+sides. NumPy comes in and NumPy goes out.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from shared import dataset
+from shared.backend import Evaluation, Optimizer, Predictor
+from shared.dataset import Split, SplitName
+from shared.errors import UnavailableError
+from shared.network import Dense, Flatten, Layer, Network
+from shared.weights import Weights
+
+NAME = "tensorflow"
+EVALUATION_BATCH = 1000
+
+
+def versions() -> dict[str, str]:
+    return {"tensorflow": tf.__version__, "keras": keras.__version__}
+
+
+def configure(threads: int, device: str, seed: int) -> str:
+    # Twin: TensorFlow sizes two pools, before its first operation; one
+    # operation's threads are "intra", operations side by side "inter".
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    keras.utils.set_random_seed(seed)
+    gpus = tf.config.list_physical_devices("GPU")
+    if device == "cuda" and not gpus:
+        raise UnavailableError("TANDEM_DEVICE=cuda, but no GPU is here")
+    if device == "cpu" or not gpus:
+        tf.config.set_visible_devices([], "GPU")
+        return "cpu"
+    # Twin: TensorFlow places tensors on a visible GPU without being asked.
+    return "cuda"
+
+
+# 1. Load the data ---------------------------------------------------------
+
+
+def load_data(name: str, folder: Path, split: SplitName) -> Split:
+    found = dataset.find(name)
+    if found.folder is None:
+        return dataset.read_embedded(found, split)
+    # Twin: TensorFlow has no reader for IDX files, so the bytes are decoded:
+    # a header of 16 bytes before the images, of 8 before the labels.
+    kind = "train" if split == "train" else "t10k"
+    raw = tf.io.read_file(f"{folder / found.folder}/{kind}-images-idx3-ubyte")
+    images = tf.io.decode_raw(tf.strings.substr(raw, 16, -1), tf.uint8)
+    raw = tf.io.read_file(f"{folder / found.folder}/{kind}-labels-idx1-ubyte")
+    labels = tf.io.decode_raw(tf.strings.substr(raw, 8, -1), tf.uint8)
+    return Split(
+        tf.reshape(images, (-1, *found.shape)).numpy(),
+        tf.cast(labels, tf.int64).numpy(),
+    )
+
+
+# 2. Define the network ----------------------------------------------------
+
+
+def define_network(network: Network, weights: Weights | None) -> keras.Model:
+    model = keras.Sequential(
+        [
+            keras.Input(network.input_shape, dtype="uint8"),
+            keras.layers.Rescaling(1 / 255),
+            *(_layer(layer) for layer in network.layers),
+        ]
+    )
+    for name, variable in _parameters(model).items():
+        if weights is not None:
+            # Twin: TensorFlow's layout is the canonical one: no transpose.
+            variable.assign(weights[name])
+    return model
+
+
+def _layer(layer: Layer) -> keras.Layer:
+    match layer:
+        case Flatten():
+            return keras.layers.Flatten()
+        case Dense():
+            # Twin: Keras infers the inputs, and activates inside the layer.
+            return keras.layers.Dense(layer.units, layer.activation)
+
+
+def _parameters(model: keras.Model) -> dict[str, keras.Variable]:
+    """Canonical name -> variable; the first layer, Rescaling, is not counted."""
+    return {
+        f"layers.{index}.{variable.name}": variable
+        for index, layer in enumerate(model.layers[1:])
+        for variable in layer.weights
+    }
+
+
+# 3. Define the optimiser and the loss -------------------------------------
+
+
+def define_optimizer(
+    optimizer: Optimizer, model: keras.Model
+) -> keras.optimizers.Optimizer:
+    sgd = keras.optimizers.SGD(optimizer.learning_rate)
+    # Twin: Keras' optimiser meets its variables later; build() is that moment.
+    sgd.build(model.trainable_variables)
+    return sgd
+
+
+def define_loss() -> keras.losses.Loss:
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+# 4. Train -----------------------------------------------------------------
+
+
+def train(
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    loss: keras.losses.Loss,
+    data: Split,
+    batch_size: int,
+    orders: Iterable[NDArray[np.int64] | None],
+) -> Iterator[tuple[float, float]]:
+    images, labels = tf.constant(data.images), tf.constant(data.labels)
+    count = len(data)
+
+    # Twin: the whole epoch is one graph: Python runs once, while it is traced.
+    @tf.function
+    def epoch(order: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        total_loss = tf.constant(0.0, tf.float64)
+        correct = tf.constant(0, tf.int64)
+        for start in tf.range(0, count, batch_size):
+            batch = order[start : start + batch_size]
+            x, y = tf.gather(images, batch), tf.gather(labels, batch)
+            # Twin: gradients come from a tape that watched the forward pass.
+            with tf.GradientTape() as tape:
+                logits = model(x, training=True)
+                batch_loss = loss(y, logits)
+            parameters = model.trainable_variables
+            optimizer.apply(tape.gradient(batch_loss, parameters), parameters)
+            size = tf.cast(tf.size(y), tf.float64)
+            total_loss += tf.cast(batch_loss, tf.float64) * size
+            correct += tf.math.count_nonzero(tf.argmax(logits, axis=1) == y)
+        return total_loss / count, correct / count
+
+    for order in orders:
+        if order is None:
+            order = tf.random.shuffle(tf.range(count, dtype=tf.int64))
+        epoch_loss, accuracy = epoch(tf.constant(order))
+        yield float(epoch_loss), float(accuracy)
+
+
+# 5. Evaluate --------------------------------------------------------------
+
+
+def evaluate(
+    model: keras.Model, loss: keras.losses.Loss, data: Split
+) -> Evaluation:
+    total_loss, correct, probabilities = 0.0, 0, []
+    for start in range(0, len(data), EVALUATION_BATCH):
+        x = tf.constant(data.images[start : start + EVALUATION_BATCH])
+        y = tf.constant(data.labels[start : start + EVALUATION_BATCH])
+        logits = _logits(model, x)
+        total_loss += float(loss(y, logits)) * len(y)
+        correct += int(tf.math.count_nonzero(tf.argmax(logits, axis=1) == y))
+        probabilities.append(tf.nn.softmax(logits).numpy())
+    return Evaluation(
+        total_loss / len(data),
+        correct / len(data),
+        np.concatenate(probabilities),
+    )
+
+
+# Twin: traced once per model; every later epoch's evaluation reuses the graph.
+@tf.function(reduce_retracing=True)
+def _logits(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
+    return model(images, training=False)
+
+
+# 6. Save, and serve -------------------------------------------------------
+
+
+def save(model: keras.Model) -> Weights:
+    parameters = _parameters(model)
+    return {name: variable.numpy() for name, variable in parameters.items()}
+
+
+def serve(model: keras.Model) -> Predictor:
+    # Twin: a concrete function of a fixed signature: Keras' own call costs
+    # six times as much for one picture, `predict` two hundred times.
+    @tf.function(
+        input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)]
+    )
+    def probabilities(images: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(model(images, training=False))
+
+    concrete = probabilities.get_concrete_function()
+
+    def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return concrete(tf.constant(images)).numpy()
+
+    predict(np.zeros((1, *model.input_shape[1:]), np.uint8))
+    return predict

@@ -1,0 +1,9 @@
+"""TensorFlow's predictor: hands its backend to the HTTP server that all backends share."""
+
+import sys
+
+from services.tensorflow import backend
+from shared import predictor
+
+if __name__ == "__main__":
+    sys.exit(predictor.main(backend))

@@ -1,0 +1,229 @@
+"""Datasets: find, verify, read, fingerprint, and the order of the batches.
+
+`prepare` brings a dataset into the cache, laid out so that each framework can
+read it in its own idiom: MNIST as `MNIST/raw/*`, which torchvision expects
+and TensorFlow reads with `tf.io`. The fingerprints of the arrays then prove
+that both hold the same data. `digits` is embedded and needs no preparing.
+
+    python -m shared.dataset [name ...]     prepare, downloading what is missing
+"""
+
+import gzip
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import InvalidRequestError, MissingDatasetError
+from shared.settings import Settings
+
+SplitName = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """images uint8 [N, H, W, C], labels int64 [N]."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class IdxFile:
+    """One gzipped IDX file: its name and the MD5 of its two forms."""
+
+    name: str
+    md5: str
+    md5_gz: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What is known of a dataset without reading it.
+
+    `folder` is its place in the cache; a dataset without one is embedded.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    sizes: dict[SplitName, int]
+    folder: str | None = None
+    files: tuple[IdxFile, ...] = ()
+    mirrors: tuple[str, ...] = ()
+
+
+TEN_DIGITS = tuple("0123456789")
+
+# The MD5 of the .gz files and the mirrors are those that torchvision 0.28 lists.
+MNIST = Dataset(
+    name="mnist",
+    shape=(28, 28, 1),
+    classes=TEN_DIGITS,
+    sizes={"train": 60_000, "test": 10_000},
+    folder="MNIST/raw",
+    files=(
+        IdxFile(
+            "train-images-idx3-ubyte",
+            "6bbc9ace898e44ae57da46a324031adb",
+            "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            47_040_016,
+        ),
+        IdxFile(
+            "train-labels-idx1-ubyte", "a25bea736e30d166cdddb491f175f624", "d53e105ee54ea40749a09fcbcd1e9432", 60_008
+        ),
+        IdxFile(
+            "t10k-images-idx3-ubyte", "2646ac647ad5339dbf082846283269ea", "9fb629c4189551a2d022fa330f9573f3", 7_840_016
+        ),
+        IdxFile(
+            "t10k-labels-idx1-ubyte", "27ae3e4e09519cfbb04c329615203637", "ec29112dd5afa0611ce80d1b7f02629c", 10_008
+        ),
+    ),
+    mirrors=("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"),
+)
+
+# Optical Recognition of Handwritten Digits (E. Alpaydin and C. Kaynak, UCI,
+# CC BY 4.0), as scikit-learn carries it: 8 x 8 pixels of 17 grey levels,
+# scaled by 255/16; a fifth is the test split, stratified by label.
+DIGITS = Dataset(name="digits", shape=(8, 8, 1), classes=TEN_DIGITS, sizes={"train": 1_437, "test": 360})
+
+DATASETS = {dataset.name: dataset for dataset in (MNIST, DIGITS)}
+
+
+def find(name: str) -> Dataset:
+    """The dataset of that name.
+
+    Raises:
+        InvalidRequestError: there is none; the message lists those there are.
+    """
+    if name not in DATASETS:
+        raise InvalidRequestError(f"unknown dataset {name[:80]!r}: choose one of {', '.join(DATASETS)}")
+    return DATASETS[name]
+
+
+def is_ready(dataset: Dataset, settings: Settings) -> bool:
+    """Whether the dataset lies in the cache, whole; it was verified on its way in."""
+    folder = settings.cache_dir / (dataset.folder or "")
+    return all((folder / f.name).is_file() and (folder / f.name).stat().st_size == f.size for f in dataset.files)
+
+
+def prepare(dataset: Dataset, settings: Settings, download: bool = False, timeout_s: float = 20) -> None:
+    """Bring a dataset into the cache from `data_dir`, or from its mirrors.
+
+    Raises:
+        MissingDatasetError: it is nowhere to be had; the message says what to do.
+    """
+    if is_ready(dataset, settings):
+        return
+    folder = settings.cache_dir / (dataset.folder or "")
+    for file in dataset.files:
+        packed = settings.data_dir / dataset.name / f"{file.name}.gz" if settings.data_dir else None
+        if packed is not None and packed.is_file():
+            _store(packed.read_bytes(), file, folder)
+        elif download:
+            _store(_download(dataset, file, timeout_s), file, folder)
+        else:
+            raise MissingDatasetError(
+                f"dataset {dataset.name!r} is not here: set TANDEM_DATA_DIR to a folder that holds "
+                f"{dataset.name}/{file.name}.gz and its sisters, or let `python -m shared.dataset` "
+                f"download it; 'digits' is always here"
+            )
+
+
+def _store(packed: bytes, file: IdxFile, folder: Path) -> None:
+    """Unpack, verify, and move into place: a file in the cache is a good one."""
+    try:
+        data = gzip.decompress(packed)
+    except (OSError, EOFError) as error:
+        raise MissingDatasetError(f"{file.name}.gz cannot be unpacked: {error}") from error
+    if hashlib.md5(data, usedforsecurity=False).hexdigest() != file.md5:
+        raise MissingDatasetError(f"{file.name}.gz is not the published file: its MD5 differs")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
+            part.write(data)
+        os.chmod(part.name, 0o644)
+        os.replace(part.name, folder / file.name)
+    except OSError as error:
+        raise MissingDatasetError(f"the data cache cannot be written: {error}") from error
+
+
+def _download(dataset: Dataset, file: IdxFile, timeout_s: float) -> bytes:
+    import requests  # only whoever downloads needs it
+
+    reasons = []
+    for mirror in dataset.mirrors:
+        url = f"{mirror}{file.name}.gz"
+        try:
+            answer = requests.get(url, timeout=timeout_s)
+            answer.raise_for_status()
+        except requests.RequestException as error:
+            reasons.append(f"{mirror}: {type(error).__name__}")
+            continue
+        if hashlib.md5(answer.content, usedforsecurity=False).hexdigest() == file.md5_gz:
+            return answer.content
+        reasons.append(f"{mirror}: the MD5 differs")
+    raise MissingDatasetError(f"{file.name} could not be downloaded ({'; '.join(reasons)})")
+
+
+def read_embedded(dataset: Dataset, split: SplitName) -> Split:
+    """A split of a dataset that lies beside this file."""
+    with np.load(Path(__file__).with_name(f"{dataset.name}.npz"), allow_pickle=False) as arrays:
+        return Split(arrays[f"{split}_images"], arrays[f"{split}_labels"].astype(np.int64))
+
+
+def read(dataset: Dataset, split: SplitName, settings: Settings) -> Split:
+    """A split as NumPy reads it: the oracle that the backends' readers are held against."""
+    if dataset.folder is None:
+        return read_embedded(dataset, split)
+    images, labels = dataset.files[0:2] if split == "train" else dataset.files[2:4]
+    folder = settings.cache_dir / dataset.folder
+    return Split(
+        np.fromfile(folder / images.name, np.uint8, offset=16).reshape(-1, *dataset.shape),
+        np.fromfile(folder / labels.name, np.uint8, offset=8).astype(np.int64),
+    )
+
+
+def fingerprint(split: Split) -> str:
+    """The sha256 of shapes, dtypes and bytes: equal only for equal data."""
+    digest = hashlib.sha256()
+    for array in (split.images, split.labels):
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    """The order of the training examples in an epoch, the same for every backend.
+
+    A permutation of `count` examples from NumPy's PCG64, keyed by seed and
+    epoch, so that an epoch's order does not depend on the epochs before it.
+    """
+    return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(count)
+
+
+def main(names: list[str], say: Callable[[str], object] = print) -> int:
+    """Prepare datasets; a missing network is told and is no failure."""
+    settings = Settings.from_env()
+    for dataset in [find(name) for name in names] or DATASETS.values():
+        try:
+            prepare(dataset, settings, download=True)
+            say(f"dataset {dataset.name}: ready")
+        except MissingDatasetError as error:
+            say(f"dataset {dataset.name}: not available, going on without it ({error})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

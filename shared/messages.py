@@ -1,0 +1,232 @@
+"""Request and response bodies of the public API: the OpenAPI document is made of these.
+
+Unknown fields are refused, numbers are not guessed from strings, and every
+field of a training has a default. Only shapes and ranges are checked here;
+what needs to look at the world (does the dataset exist?) is the gateway's.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from shared.backend import Optimizer
+from shared.network import Network
+
+Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+Backends = Annotated[list[str], Field(min_length=1, max_length=16)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+ModelName = Annotated[str, Field(min_length=1, max_length=63)]
+
+
+# Told apart by hand, so that an error speaks only of the one that was meant.
+PresetOrNetwork = Annotated[
+    Annotated[str, Field(max_length=63), Tag("preset")] | Annotated[Network, Tag("described")],
+    Discriminator(lambda value: "preset" if isinstance(value, str) else "described"),
+]
+
+
+class Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Response(BaseModel):
+    model_config = ConfigDict(serialize_by_alias=True)
+
+
+class Problem(Response):
+    """RFC 9457 problem document; `error` is the detail on one line."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    error: str
+
+
+# Trainings -----------------------------------------------------------------
+
+
+class TrainingRequest(Request):
+    """One network, one dataset, one or more backends."""
+
+    network: Annotated[PresetOrNetwork, Field(description="a preset's name, or a network described")] = "article"
+    dataset: Annotated[str, Field(max_length=63)] = "mnist"
+    name: Annotated[ModelName | None, Field(description="by default {network}-{dataset}")] = None
+    backends: Annotated[Backends | None, Field(description="by default all")] = None
+    epochs: Annotated[Count, Field(le=1000)] = 10
+    batch_size: Annotated[Count, Field(le=65_536, description="at most the training split")] = 64
+    optimizer: Optimizer = Optimizer()
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
+    pairing: Annotated[
+        Literal["shared", "native"],
+        Field(description="shared: same initial weights, same batches; native: as each framework does by itself"),
+    ] = "shared"
+
+
+class Epoch(Response):
+    epoch: int
+    loss: Annotated[float, Field(description="example-weighted mean over the epoch's batches")]
+    accuracy: float
+    test_loss: float
+    test_accuracy: float
+    seconds: Annotated[float, Field(description="wall time, test evaluation and progress included")]
+
+
+class ModelReference(Response):
+    name: str
+    backend: str
+    version: int
+
+
+class TrainingRun(Response):
+    status: Status
+    epoch: Annotated[int, Field(description="epochs finished")]
+    epochs: int
+    history: list[Epoch]
+    examples_per_second: Annotated[float | None, Field(description="training examples over the median epoch")] = None
+    threads: int | None = None
+    device: str | None = None
+    overlapped: Annotated[bool, Field(description="another run was at work on the machine meanwhile")] = False
+    model: ModelReference | None = None
+    error: str | None = None
+
+
+class Training(Response):
+    id: str
+    status: Status
+    name: str
+    version: int
+    request: dict[str, Any]
+    created_at: str
+    runs: dict[str, TrainingRun]
+    comparisons: list[dict[str, Any]] = []
+    warnings: list[str] = []
+
+
+class Trainings(Response):
+    trainings: list[Training]
+
+
+# Evaluations ---------------------------------------------------------------
+
+
+class EvaluationRequest(Request):
+    """Models of one version, one per backend, held against a split."""
+
+    model: ModelName
+    version: Annotated[Count | None, Field(description="by default the newest that all have")] = None
+    dataset: Annotated[str | None, Field(max_length=63, description="by default the one it was trained on")] = None
+    split: Literal["train", "test"] = "test"
+    backends: Annotated[Backends | None, Field(description="by default all")] = None
+
+
+class ClassFigures(Response):
+    name: Annotated[str, Field(alias="class")]
+    precision: float
+    recall: float
+    f1: float
+
+
+class EvaluationResult(Response):
+    status: Status
+    accuracy: float | None = None
+    loss: float | None = None
+    confusion: Annotated[list[list[int]] | None, Field(description="confusion[true][predicted]")] = None
+    per_class: list[ClassFigures] | None = None
+    error: str | None = None
+
+
+class Comparison(Response):
+    """Two backends' answers to the same examples; a disagreement also holds each backend's label."""
+
+    backends: list[str]
+    agreement: float
+    max_probability_difference: float
+    disagreements: list[dict[str, int]]
+
+
+class Evaluation(Response):
+    id: str
+    status: Status
+    model: str
+    version: int
+    dataset: str
+    split: str
+    created_at: str
+    results: dict[str, EvaluationResult]
+    comparisons: list[Comparison]
+
+
+# Predictions ---------------------------------------------------------------
+
+
+class PredictionQuery(Request):
+    model: ModelName
+    backends: Annotated[str | None, Field(description="separated by commas; by default all")] = None
+    version: Annotated[int | None, Field(ge=1, description="by default the newest that all backends have")] = None
+
+
+class Prediction(Response):
+    label: int
+    class_name: Annotated[str, Field(alias="class")]
+    probability: float
+    probabilities: list[float]
+    version: int
+
+
+class PredictedImage(Response):
+    name: str
+    agree: Annotated[bool | None, Field(description="null when fewer than two backends answered")]
+    results: dict[str, Prediction]
+    warnings: list[str]
+
+
+class Predictions(Response):
+    model: str
+    images: list[PredictedImage]
+    errors: Annotated[dict[str, str], Field(description="backends that gave no answer, and why")]
+
+
+# What there is -------------------------------------------------------------
+
+
+class ModelVersions(Response):
+    name: str
+    versions: Annotated[dict[str, list[int]], Field(description="published versions of each backend")]
+
+
+class ModelList(Response):
+    models: list[ModelVersions]
+
+
+class ModelDetail(ModelVersions):
+    manifests: Annotated[dict[str, dict[str, Any]], Field(description="the newest version's, for each backend")]
+
+
+class NetworkPreset(Response):
+    name: str
+    description: str
+    layers: list[dict[str, Any]]
+    parameters_on_mnist: int
+
+
+class Networks(Response):
+    networks: list[NetworkPreset]
+
+
+class DatasetInfo(Response):
+    name: str
+    ready: bool
+    shape: Annotated[list[int], Field(description="[height, width, channels]")]
+    classes: list[str]
+    sizes: dict[str, int]
+
+
+class Datasets(Response):
+    datasets: list[DatasetInfo]
+
+
+class Health(Response):
+    live: bool | None = None
+    ready: bool | None = None
+    details: dict[str, str] = {}

@@ -1,0 +1,99 @@
+"""A backend's HTTP server: tensors in, probabilities out, whatever the framework.
+
+The gateway is its only client. A picture has become a tensor before it comes
+here, so the hop is raw bytes: `POST /predict/<name>/<version>` takes uint8
+[N, H, W, C] and answers float32 [N, classes], little-endian, C order. Models
+are loaded from the volume when first asked for, verified, and kept.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from functools import partial
+from math import prod
+from typing import Any
+
+import numpy as np
+import structlog
+from flask import Flask, Response, request
+
+from shared.backend import Backend, Predictor
+from shared.errors import InvalidRequestError
+from shared.network import Shape
+from shared.server import install_problems, serve
+from shared.settings import Settings
+from shared.store import Store
+
+MAX_MODELS = 16
+MAX_BODY_BYTES = 64 * 2**20
+THREADS = 2  # one computes while another receives
+
+log = structlog.get_logger()
+
+
+class Models:
+    """The loaded models, the least recently used forgotten first."""
+
+    def __init__(self, backend: Backend, store: Store) -> None:
+        self._backend, self._store = backend, store
+        self._loaded: OrderedDict[tuple[str, int], tuple[Predictor, Shape]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, name: str, version: int) -> tuple[Predictor, Shape]:
+        """A model ready to predict, and its input shape.
+
+        Raises:
+            NotFoundError, CorruptModelError: see `Store.verify`.
+        """
+        with self._lock:
+            if (name, version) not in self._loaded:
+                begun = time.perf_counter()
+                model = self._store.verify(name, self._backend.NAME, version)
+                predict = self._backend.serve(self._backend.define_network(model.network, model.weights))
+                self._loaded[name, version] = predict, model.network.input_shape
+                if len(self._loaded) > MAX_MODELS:
+                    self._loaded.popitem(last=False)
+                log.info("model loaded", name=name, version=version, seconds=round(time.perf_counter() - begun, 3))
+            self._loaded.move_to_end((name, version))
+            return self._loaded[name, version]
+
+
+def create_app(backend: Backend, store: Store) -> Flask:
+    """The predictor's WSGI application."""
+    app = Flask("predictor", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    models = Models(backend, store)
+
+    @app.get("/health")
+    def health() -> dict[str, Any]:
+        return {"backend": backend.NAME, "versions": backend.versions()}
+
+    @app.post("/predict/<name>/<int:version>")
+    def predict(name: str, version: int) -> Response:
+        run, shape = models.get(name, version)
+        body = request.get_data(cache=False)
+        if not body or len(body) % prod(shape):
+            raise InvalidRequestError(f"{len(body)} bytes are no pictures of shape {list(shape)}")
+        begun = time.perf_counter()
+        probabilities = run(np.frombuffer(body, np.uint8).reshape(-1, *shape))
+        duration_ms = (time.perf_counter() - begun) * 1000
+        response = Response(probabilities.astype("<f4").tobytes(), mimetype="application/octet-stream")
+        response.headers["Server-Timing"] = f"compute;dur={duration_ms:.3f}"
+        return response
+
+    install_problems(app)
+    return app
+
+
+def load_app(backend: Backend, settings: Settings) -> Flask:
+    """Called in the server's worker process: the framework runs nothing before."""
+    backend.configure(threads=1, device=settings.device, seed=0)
+    return create_app(backend, Store(settings.model_dir))
+
+
+def main(backend: Backend) -> int:
+    """Serve until told to stop."""
+    settings = Settings.from_env()
+    log.info("predictor starting", backend=backend.NAME, port=settings.port_of(backend.NAME), **backend.versions())
+    serve(partial(load_app, backend, settings), settings.bind_host, settings.port_of(backend.NAME), THREADS)
+    return 0

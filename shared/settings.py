@@ -1,0 +1,114 @@
+"""The only reader of the environment: every setting, its default, its meaning.
+
+`.env.example` and the README list the same settings, and a test says so.
+Nothing is read at import: call `Settings.from_env()` once, in `main`.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+
+def _setting(variable: str, default: str, meaning: str) -> Any:
+    return field(metadata={"variable": variable, "default": default, "meaning": meaning})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are and how much a process may use."""
+
+    backends: tuple[str, ...] = _setting("TANDEM_BACKENDS", "tensorflow,pytorch", "the backends, in order")
+    state_dir: Path = _setting("TANDEM_STATE_DIR", ".tandem", "where everything that lasts is kept")
+    model_dir: Path = _setting("TANDEM_MODEL_DIR", "{state_dir}/models", "the model volume")
+    cache_dir: Path = _setting("TANDEM_CACHE_DIR", "{state_dir}/data", "verified, unpacked datasets")
+    key_file: Path = _setting("TANDEM_KEY_FILE", "{state_dir}/job.key", "the key that signs jobs, made when missing")
+    data_dir: Path | None = _setting("TANDEM_DATA_DIR", "", "a folder with your datasets, such as mnist/*.gz")
+    redis_url: str = _setting("TANDEM_REDIS_URL", "redis://127.0.0.1:6390/0", "the queue and the state of jobs")
+    bind_host: str = _setting("TANDEM_BIND_HOST", "127.0.0.1", "the address that servers listen on")
+    gateway_port: int = _setting("TANDEM_GATEWAY_PORT", "8080", "the gateway's port")
+    predictor_host: str = _setting(
+        "TANDEM_PREDICTOR_HOST", "127.0.0.1", "where predictors are; {backend} is filled in"
+    )
+    predictor_port: int = _setting(
+        "TANDEM_PREDICTOR_PORT", "8101", "the first backend's predictor port; the next backends follow"
+    )
+    prediction_timeout_s: float = _setting(
+        "TANDEM_PREDICTION_TIMEOUT_S", "10", "seconds a backend has for one prediction"
+    )
+    job_timeout_s: int = _setting("TANDEM_JOB_TIMEOUT_S", "3600", "seconds a training or an evaluation may run")
+    threads: int = _setting("TANDEM_THREADS", "0", "threads per trainer; 0 is max(1, cores // backends)")
+    device: str = _setting("TANDEM_DEVICE", "cpu", "cpu, cuda or auto")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Read the settings; an unset or empty variable means its default.
+
+        Raises:
+            ValueError: a value that cannot be used, naming its variable.
+        """
+        environ = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        for setting in fields(cls):
+            variable = setting.metadata["variable"]
+            text = environ.get(variable) or setting.metadata["default"].format(**values)
+            try:
+                values[setting.name] = _PARSERS.get(setting.name, _PARSERS_BY_TYPE.get(setting.type, str))(text)
+            except ValueError as error:
+                raise ValueError(f"{variable}={text!r}: {error}") from None
+        return cls(**values)
+
+    @property
+    def threads_per_backend(self) -> int:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.threads or max(1, cores // len(self.backends))
+
+    def port_of(self, backend: str) -> int:
+        """The predictor's port: the first backend's, plus the backend's place."""
+        return self.predictor_port + self.backends.index(backend)
+
+    def predictor_url(self, backend: str) -> str:
+        return f"http://{self.predictor_host.format(backend=backend)}:{self.port_of(backend)}"
+
+
+def _backends(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names or len(set(names)) != len(names):
+        raise ValueError("name each backend once, separated by commas")
+    return names
+
+
+def _at_least(least: float, kind: type[int] | type[float]) -> Any:
+    def parse(text: str) -> float:
+        value = kind(text)
+        if not value >= least:
+            raise ValueError(f"must be at least {least}")
+        return value
+
+    return parse
+
+
+def _port(text: str) -> int:
+    if not 1 <= int(text) <= 65_535:
+        raise ValueError("must be a port from 1 to 65535")
+    return int(text)
+
+
+def _device(text: str) -> str:
+    if text not in ("cpu", "cuda", "auto"):
+        raise ValueError("must be cpu, cuda or auto")
+    return text
+
+
+_PARSERS_BY_TYPE: dict[Any, Any] = {Path: lambda text: Path(text).absolute()}
+_PARSERS: dict[str, Any] = {
+    "backends": _backends,
+    "data_dir": lambda text: Path(text).absolute() if text else None,
+    "gateway_port": _port,
+    "predictor_port": _port,
+    "prediction_timeout_s": _at_least(0.001, float),
+    "job_timeout_s": _at_least(1, int),
+    "threads": _at_least(0, int),
+    "device": _device,
+}

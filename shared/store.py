@@ -1,0 +1,206 @@
+"""The model volume: `{name}/{backend}/{version}/`, immutable once it is there.
+
+A model is written beside its place, synced, and renamed into it: a reader
+sees all of it or nothing, and a second publication of the same version
+fails, because a folder that is not empty cannot be renamed over. Only
+trainers write; everybody else mounts the volume read-only.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.errors import AlreadyPublishedError, CorruptModelError, InvalidRequestError, NotFoundError
+from shared.network import Network
+from shared.weights import Weights, from_bytes, to_bytes
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+WEIGHTS = "weights.safetensors"
+ABANDONED_AFTER_S = 3600.0
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a reader gets: the manifest as written, the network, the verified weights."""
+
+    manifest: dict[str, Any]
+    network: Network
+    weights: Weights
+
+
+def check_name(name: str, backends: tuple[str, ...]) -> str:
+    """A model's name, if it is one.
+
+    Raises:
+        InvalidRequestError: the rule it breaks.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidRequestError(
+            f"the name {name[:80]!r} must be 1 to 63 of a-z, 0-9, '_' and '-', and begin with a letter or digit"
+        )
+    for backend in backends:
+        if name.endswith(f"-{backend}"):
+            raise InvalidRequestError(f"the name {name!r} must not end in '-{backend}': that names one backend's model")
+    return name
+
+
+class Store:
+    """The model volume under `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, name: str, backend: str, version: int) -> Path:
+        """Where a model lies; a name that is none can lead nowhere else on the disk."""
+        if not (_NAME.fullmatch(name) and _NAME.fullmatch(backend)):
+            raise NotFoundError(f"there is no model {name[:80]!r} of {backend[:80]!r}")
+        return self.root / name / backend / str(version)
+
+    def publish(
+        self, name: str, backend: str, version: int, manifest: dict[str, Any], weights: Weights, writer: str
+    ) -> None:
+        """Write a model whole, or not at all.
+
+        Args:
+            manifest: JSON-able; the format, the identity and the files' sums are added.
+            writer: the id of the job that writes, kept in the manifest.
+
+        Raises:
+            AlreadyPublishedError: another writer published this version.
+        """
+        place = self.path(name, backend, version)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draft = place.parent / f".tmp-{uuid.uuid4().hex}"
+        draft.mkdir()
+        try:
+            data = to_bytes(weights)
+            manifest = {
+                "format": FORMAT,
+                "name": name,
+                "backend": backend,
+                "version": version,
+                "writer": writer,
+                **manifest,
+                "files": {WEIGHTS: {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}},
+            }
+            _write_synced(draft / WEIGHTS, data)
+            _write_synced(draft / MANIFEST, json.dumps(manifest, indent=1, allow_nan=False).encode())
+            _sync_folder(draft)
+            draft.rename(place)
+            _sync_folder(place.parent)
+        except OSError:
+            if not place.exists():
+                raise
+            if self.manifest(name, backend, version)["writer"] != writer:
+                raise AlreadyPublishedError(f"{name} {backend} version {version} is already published") from None
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def names(self) -> list[str]:
+        return [name for name in _folders(self.root) if _NAME.fullmatch(name)]
+
+    def versions(self, name: str, backend: str) -> list[int]:
+        """Published versions, oldest first; none for a name that is none."""
+        if not (_NAME.fullmatch(name) and _NAME.fullmatch(backend)):
+            return []
+        return sorted(int(entry) for entry in _folders(self.root / name / backend) if entry.isdecimal())
+
+    def backends(self, name: str) -> list[str]:
+        if not _NAME.fullmatch(name):
+            return []
+        return [backend for backend in _folders(self.root / name) if self.versions(name, backend)]
+
+    def resolve(self, name: str, backends: tuple[str, ...], version: int | None = None) -> int:
+        """The version asked for, else the newest that all the backends have.
+
+        Raises:
+            NotFoundError: there is none; the message says which models are ready.
+        """
+        common = set.intersection(*(set(self.versions(name, backend)) for backend in backends))
+        if version is None and common:
+            return max(common)
+        if version in common:
+            return version  # type: ignore[return-value]
+        wanted = f"model {name[:80]!r}" + (f" version {version}" if version is not None else "")
+        ready = ", ".join(self.names()) or "none yet"
+        raise NotFoundError(
+            f"{wanted} is not published by {' and '.join(backends)}; "
+            f"ready: {ready}. Train one with POST /v1/trainings"
+        )
+
+    def manifest(self, name: str, backend: str, version: int) -> dict[str, Any]:
+        """The manifest alone.
+
+        Raises:
+            NotFoundError: no such model.
+            CorruptModelError: it is not a manifest that this Tandem can read.
+        """
+        path = self.path(name, backend, version) / MANIFEST
+        try:
+            manifest = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            raise NotFoundError(f"model {name!r} has no version {version} of {backend}") from None
+        except (OSError, ValueError) as error:
+            raise CorruptModelError(f"{path}: {error}") from None
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            raise CorruptModelError(f"{path}: not a manifest of format {FORMAT}")
+        return manifest
+
+    def verify(self, name: str, backend: str, version: int) -> Model:
+        """Read a model and hold every byte of it against its manifest.
+
+        Raises:
+            NotFoundError: no such model.
+            CorruptModelError: anything differs from what was published.
+        """
+        manifest = self.manifest(name, backend, version)
+        if (manifest["name"], manifest["backend"], manifest["version"]) != (name, backend, version):
+            raise CorruptModelError(f"{self.path(name, backend, version)}: the manifest belongs to another model")
+        try:
+            data = (self.path(name, backend, version) / WEIGHTS).read_bytes()
+        except OSError as error:
+            raise CorruptModelError(f"{name} {backend} {version}: {error}") from None
+        if {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)} != manifest["files"][WEIGHTS]:
+            raise CorruptModelError(f"{name} {backend} {version}: {WEIGHTS} is not what was published")
+        network = Network.model_validate(manifest["network"])
+        return Model(manifest, network, from_bytes(data, network))
+
+    def collect(self) -> int:
+        """Remove what publishers that died left behind; the number of folders removed."""
+        old = time.time() - ABANDONED_AFTER_S
+        drafts = [draft for draft in self.root.glob("*/*/.tmp-*") if draft.stat().st_mtime < old]
+        for draft in drafts:
+            shutil.rmtree(draft, ignore_errors=True)
+        return len(drafts)
+
+
+def _folders(path: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,188 @@
+"""A backend's queue consumer: trains, publishes and evaluates, whatever the framework.
+
+`main` is the parent: it has imported the framework, and forks a work horse
+for each job. `perform` is what a work horse runs. How an epoch is trained is
+the backend's affair; when to look, what to write down and how to time it is
+decided here, once, so that the figures of two frameworks mean the same.
+"""
+
+import io
+import math
+import platform
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+import structlog
+from redis import Redis
+from rq.timeouts import JobTimeoutException
+
+from shared import dataset, metrics
+from shared.backend import Backend
+from shared.dataset import Split
+from shared.errors import InvalidRequestError, SupersededError, TandemError
+from shared.jobs import FAILED, SUCCEEDED, Run, connect, signing_key, trusted
+from shared.messages import TrainingRequest
+from shared.network import Network
+from shared.settings import Settings
+from shared.store import Store
+from shared.weights import initial_weights
+from shared.worker import TrainerWorker
+
+PROBABILITIES_TTL_S = 3600
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """What a work horse inherits from its parent."""
+
+    backend: Backend
+    settings: Settings
+    redis: Redis
+    store: Store
+
+
+_trainer: Trainer | None = None
+
+
+def main(backend: Backend) -> int:
+    """Consume the backend's queue until told to stop."""
+    global _trainer
+    settings = Settings.from_env()
+    redis = connect(settings.redis_url, patient=True)
+    _trainer = Trainer(backend, settings, redis, Store(settings.model_dir))
+    _trainer.store.collect()
+    log.info("trainer ready", backend=backend.NAME, threads=settings.threads_per_backend, **backend.versions())
+    TrainerWorker(backend.NAME, redis).work(logging_level="WARNING")
+    return 0
+
+
+def perform(payload: str, signature: str) -> None:
+    """Run one signed job in a work horse, and report however it ends."""
+    assert _trainer is not None, "perform runs in a work horse of main"
+    job = trusted(payload, signature, signing_key(_trainer.settings.key_file))
+    run = Run(_trainer.redis, job["kind"], job["id"], job["backend"])
+    where = {"kind": job["kind"], "id": job["id"], "backend": job["backend"]}
+    settings = _trainer.settings
+    try:
+        if not run.start(threads=settings.threads_per_backend):
+            return
+        log.info("started", **where)
+        seed = job.get("request", {}).get("seed", 0)
+        run.report(device=_trainer.backend.configure(settings.threads_per_backend, settings.device, seed))
+        KINDS[job["kind"]](_trainer, run, job)
+        log.info("succeeded", **where)
+    except SupersededError as error:
+        log.warning("superseded", reason=str(error), **where)
+    except JobTimeoutException:
+        run.finish(FAILED, error=f"it took longer than {settings.job_timeout_s} s (TANDEM_JOB_TIMEOUT_S)")
+        log.warning("timed out", **where)
+    except TandemError as error:
+        run.finish(FAILED, error=str(error))
+        log.warning("failed", reason=str(error), **where)
+    except Exception as error:
+        run.settle(FAILED, error=f"{type(error).__name__}: {error}")
+        log.exception("failed", **where)
+
+
+def train(trainer: Trainer, run: Run, job: dict[str, Any]) -> None:
+    """Train a network and publish the model."""
+    backend, settings = trainer.backend, trainer.settings
+    request = TrainingRequest.model_validate(job["request"])
+    network = Network.model_validate(job["network"])
+    found = dataset.find(request.dataset)
+    dataset.prepare(found, settings)
+    data = backend.load_data(found.name, settings.cache_dir, "train")
+    test = backend.load_data(found.name, settings.cache_dir, "test")
+
+    shared = request.pairing == "shared"
+    model = backend.define_network(network, initial_weights(network, request.seed) if shared else None)
+    optimizer = backend.define_optimizer(request.optimizer, model)
+    loss = backend.define_loss()
+    epochs = range(1, request.epochs + 1)
+    orders = (dataset.order(request.seed, epoch, len(data)) for epoch in epochs) if shared else repeat(None, len(epochs))
+
+    history: list[dict[str, Any]] = []
+    begun = time.perf_counter()
+    for epoch, (epoch_loss, accuracy) in enumerate(
+        backend.train(model, optimizer, loss, data, request.batch_size, orders), start=1
+    ):
+        held = backend.evaluate(model, loss, test)
+        if not (math.isfinite(epoch_loss) and math.isfinite(held.loss)):
+            raise InvalidRequestError(f"the loss is not finite after epoch {epoch}: lower the learning rate")
+        entry = {
+            "epoch": epoch,
+            "loss": epoch_loss,
+            "accuracy": accuracy,
+            "test_loss": held.loss,
+            "test_accuracy": held.accuracy,
+            "seconds": time.perf_counter() - begun,
+        }
+        run.report_epoch(entry)
+        history.append(entry)
+        begun = time.perf_counter()
+
+    name, version = job["name"], job["version"]
+    manifest = {
+        "request": job["request"],
+        "network": network.model_dump(mode="json"),
+        "classes": list(found.classes),
+        "metrics": {key: history[-1][key] for key in ("loss", "accuracy", "test_loss", "test_accuracy")},
+        "data": _fingerprints(found.name, train=data, test=test),
+        "versions": {"python": platform.python_version(), "numpy": np.__version__, **backend.versions()},
+    }
+    trainer.store.publish(name, backend.NAME, version, manifest, backend.save(model), writer=job["id"])
+    run.finish(
+        SUCCEEDED,
+        model={"name": name, "backend": backend.NAME, "version": version},
+        examples_per_second=len(data) / statistics.median(entry["seconds"] for entry in history),
+    )
+
+
+def _fingerprints(name: str, **splits: Split) -> dict[str, str]:
+    return {"dataset": name, **{split: dataset.fingerprint(data) for split, data in splits.items()}}
+
+
+def evaluate(trainer: Trainer, run: Run, job: dict[str, Any]) -> None:
+    """Hold a published model against a split, and against the other backends'."""
+    backend, settings = trainer.backend, trainer.settings
+    found = dataset.find(job["dataset"])
+    dataset.prepare(found, settings)
+    data = backend.load_data(found.name, settings.cache_dir, job["split"])
+    published = trainer.store.verify(job["model"], backend.NAME, job["version"])
+    model = backend.define_network(published.network, published.weights)
+    result = backend.evaluate(model, backend.define_loss(), data)
+    _compare(trainer.redis, run, job, data, result.probabilities)
+    run.finish(
+        SUCCEEDED,
+        loss=result.loss,
+        accuracy=result.accuracy,
+        **metrics.summary(data.labels, result.probabilities, published.manifest["classes"]),
+    )
+
+
+def _compare(redis: Redis, run: Run, job: dict[str, Any], data: Split, probabilities: np.ndarray) -> None:
+    """Compare with every backend that has answered already; the last to answer completes the pairs.
+
+    Two that end at the same moment both write the same comparison.
+    """
+    work = f"tandem:evaluation:{job['id']}"
+    buffer = io.BytesIO()
+    np.save(buffer, probabilities, allow_pickle=False)
+    redis.set(f"{run.key}:probabilities", buffer.getvalue(), ex=PROBABILITIES_TTL_S)
+    for other in job["asked"]:
+        stored = redis.get(f"{work}:{other}:probabilities")
+        if other == job["backend"] or not isinstance(stored, bytes):
+            continue
+        both = {job["backend"]: probabilities, other: np.load(io.BytesIO(stored), allow_pickle=False)}
+        pair = sorted(both, key=job["asked"].index)
+        run.report_comparison(pair, metrics.comparison(data.labels, {backend: both[backend] for backend in pair}))
+
+
+KINDS = {"training": train, "evaluation": evaluate}

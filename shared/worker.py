@@ -1,0 +1,88 @@
+"""An RQ worker that loses no run: the parent process of every trainer.
+
+It has imported its framework before it forks, so that a job starts in
+milliseconds, and it runs nothing of the framework itself, since a framework
+that has run must not be forked. It runs no code that a job names: only
+`shared.trainer.perform`, and no callbacks.
+"""
+
+from types import FrameType
+from typing import Any, NoReturn
+
+from redis import Redis
+from rq import Queue, Worker
+from rq.exceptions import AbandonedJobError
+from rq.job import Job
+
+from shared.errors import UntrustedJobError
+from shared.jobs import FAILED, FINAL, FUNCTION, QUEUED, RETRIES, Run
+
+MONITOR_S = 2  # how often the parent looks after its work horse
+HEARTBEAT_TTL_S = 10  # a trainer silent for so long is dead, and its job another's
+MAINTENANCE_S = 5  # how often trainers look for such jobs
+
+
+class TrainerJob(Job):
+    """A job that can name one function and no callbacks or webhooks: they are data too."""
+
+    success_callback = failure_callback = stopped_callback = None
+
+    def perform(self) -> Any:
+        if self.func_name != FUNCTION:
+            raise UntrustedJobError(f"the job names {self.func_name!r}, which no trainer runs")
+        return super().perform()
+
+    def send_webhooks(self, *args: Any, **kwargs: Any) -> None:
+        """Send nothing."""
+
+
+class TrainerWorker(Worker):
+    """One queue, one job at a time, each in a process of its own."""
+
+    def __init__(self, backend: str, redis: Redis) -> None:
+        super().__init__(
+            [Queue(backend, connection=redis, serializer="json", job_class=TrainerJob)],
+            connection=redis,
+            serializer="json",
+            job_class=TrainerJob,
+            job_monitoring_interval=MONITOR_S,
+            maintenance_interval=MAINTENANCE_S,
+            worker_ttl=60,
+            exception_handlers=[self._abandoned],
+        )
+
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
+        return HEARTBEAT_TTL_S
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> NoReturn | None:
+        """On SIGTERM, let go of a job in hand instead of finishing it: it goes back to its queue."""
+        if self.horse_pid:
+            self.kill_horse()
+        return super().request_stop(signum, frame)
+
+    def handle_job_failure(self, job: Job, queue: Queue, *args: Any, **kwargs: Any) -> None:
+        """A work horse died before it could report: say so where clients look."""
+        job.refresh()
+        if self._stop_requested:  # being told to stop is no fault of the job's: it costs none of its retries
+            job.retries_left = (job.retries_left or 0) + 1
+        _settle(job, again=bool(job.should_retry), redis=self.connection)
+        super().handle_job_failure(job, queue, *args, **kwargs)
+
+    def _abandoned(self, job: Job, error_type: type[BaseException], *_: Any) -> bool:
+        """A whole trainer died, and this one found its job."""
+        if error_type is AbandonedJobError:
+            _settle(job, again=bool(job.retries_left), redis=self.connection)
+        return True
+
+
+def _settle(job: Job, again: bool, redis: Redis) -> None:
+    if len(identity := job.id.split("-", 2)) != 3:
+        return  # not one of ours
+    run = Run(redis, *identity)
+    if run.read().get("status") in FINAL:
+        return
+    if again:
+        run.settle(QUEUED)
+    else:
+        error = f"the trainer died {RETRIES + 1} times at this job: it may need more memory than there is"
+        run.settle(FAILED, error=error)
