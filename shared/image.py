@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from shared.errors import InvalidImageError
 from shared.network import Shape
@@ -67,7 +67,7 @@ def _decode(data: bytes, name: str) -> Image.Image:
         if image.format == "PNG" and getattr(image, "is_animated", False):
             raise InvalidImageError(f"{name}: the picture is animated: send a single frame")
         image.load()  # verify() would let a truncated JPEG pass
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise InvalidImageError(f"{name}: not a {' or '.join(FORMATS)} file") from None
     except Image.DecompressionBombError:
         raise InvalidImageError(f"{name}: more than {MAX_PIXELS:,} pixels: send a smaller picture") from None

@@ -251,7 +251,7 @@ class Run:
         return None if value is None else json.loads(value)
 
 
-def _packed(fields: dict[str, Any]) -> dict[str | bytes, str]:
+def _packed(fields: dict[str, Any]) -> dict[Any, Any]:
     return {name: json.dumps(value, allow_nan=False) for name, value in fields.items()}
 
 

@@ -47,9 +47,7 @@ class Dense(_Part):
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 1:
-            raise InvalidNetworkError(
-                f"takes one dimension [n], but gets {list(shape)}: put a flatten layer before it"
-            )
+            raise InvalidNetworkError(f"takes one dimension [n], but gets {list(shape)}: put a flatten layer before it")
         return (self.units,)
 
     def parameter_shapes(self, shape: Shape) -> dict[str, Shape]:

@@ -78,7 +78,7 @@ def install_problems(app: Flask) -> None:
     @app.errorhandler(HTTPException)
     def from_flask(error: HTTPException) -> Response:
         if error.response is not None:  # an answer made on purpose, such as a redirect
-            return Response.force_type(error.response)
+            return Response(error.response.get_data(), error.response.status_code, dict(error.response.headers))  # type: ignore[attr-defined]
         response = problem_response(error.code or 500, error.name, error.description or error.name)
         for name, value in error.get_headers():
             if name in ("Allow", "Retry-After"):

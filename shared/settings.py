@@ -28,9 +28,7 @@ class Settings:
     redis_url: str = _setting("TANDEM_REDIS_URL", "redis://127.0.0.1:6390/0", "the queue and the state of jobs")
     bind_host: str = _setting("TANDEM_BIND_HOST", "127.0.0.1", "the address that servers listen on")
     gateway_port: int = _setting("TANDEM_GATEWAY_PORT", "8080", "the gateway's port")
-    predictor_host: str = _setting(
-        "TANDEM_PREDICTOR_HOST", "127.0.0.1", "where predictors are; {backend} is filled in"
-    )
+    predictor_host: str = _setting("TANDEM_PREDICTOR_HOST", "127.0.0.1", "where predictors are; {backend} is filled in")
     predictor_port: int = _setting(
         "TANDEM_PREDICTOR_PORT", "8101", "the first backend's predictor port; the next backends follow"
     )

@@ -134,8 +134,7 @@ class Store:
         wanted = f"model {name[:80]!r}" + (f" version {version}" if version is not None else "")
         ready = ", ".join(self.names()) or "none yet"
         raise NotFoundError(
-            f"{wanted} is not published by {' and '.join(backends)}; "
-            f"ready: {ready}. Train one with POST /v1/trainings"
+            f"{wanted} is not published by {' and '.join(backends)}; ready: {ready}. Train one with POST /v1/trainings"
         )
 
     def manifest(self, name: str, backend: str, version: int) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import io
 import math
 import platform
 import statistics
-import sys
 import time
 from dataclasses import dataclass
 from itertools import repeat
@@ -53,7 +52,7 @@ _trainer: Trainer | None = None
 
 def main(backend: Backend) -> int:
     """Consume the backend's queue until told to stop."""
-    global _trainer
+    global _trainer  # noqa: PLW0603 - a fork inherits it, and RQ finds `perform` by its name alone
     settings = Settings.from_env()
     redis = connect(settings.redis_url, patient=True)
     _trainer = Trainer(backend, settings, redis, Store(settings.model_dir))
@@ -106,7 +105,9 @@ def train(trainer: Trainer, run: Run, job: dict[str, Any]) -> None:
     optimizer = backend.define_optimizer(request.optimizer, model)
     loss = backend.define_loss()
     epochs = range(1, request.epochs + 1)
-    orders = (dataset.order(request.seed, epoch, len(data)) for epoch in epochs) if shared else repeat(None, len(epochs))
+    orders = (
+        (dataset.order(request.seed, epoch, len(data)) for epoch in epochs) if shared else repeat(None, len(epochs))
+    )
 
     history: list[dict[str, Any]] = []
     begun = time.perf_counter()

@@ -7,7 +7,7 @@ that has run must not be forked. It runs no code that a job names: only
 """
 
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from redis import Redis
 from rq import Queue, Worker
@@ -51,18 +51,18 @@ class TrainerWorker(Worker):
             exception_handlers=[self._abandoned],
         )
 
-    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:  # noqa: ARG002 - RQ's signature
         return HEARTBEAT_TTL_S
 
-    def request_stop(self, signum: int, frame: FrameType | None) -> NoReturn | None:
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """On SIGTERM, let go of a job in hand instead of finishing it: it goes back to its queue."""
         if self.horse_pid:
             self.kill_horse()
-        return super().request_stop(signum, frame)
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
     def handle_job_failure(self, job: Job, queue: Queue, *args: Any, **kwargs: Any) -> None:
         """A work horse died before it could report: say so where clients look."""
-        job.refresh()
+        job.refresh()  # type: ignore[no-untyped-call]
         if self._stop_requested:  # being told to stop is no fault of the job's: it costs none of its retries
             job.retries_left = (job.retries_left or 0) + 1
         _settle(job, again=bool(job.should_retry), redis=self.connection)

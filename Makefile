@@ -1,0 +1,53 @@
+# Everything one does with Tandem. `make help` lists it.
+
+PYTHON ?= python3
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+export TORCH_INDEX
+
+BACKENDS := $(subst $(comma), ,$(or $(TANDEM_BACKENDS),tensorflow pytorch))
+comma := ,
+SERVICES := stack cli gateway $(BACKENDS)
+TEST := .venv/test/bin
+LOCKED := $(wildcard services/*/requirements.in) tests/requirements.in tests/backend/requirements.in
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up demo test check fmt lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## check the machine and make the services' environments
+	@$(PYTHON) services/stack/check.py
+	@$(PYTHON) -m services.stack.environments $(SERVICES)
+
+up: setup ## run everything in the foreground, without containers
+	@.venv/stack/bin/python -m services.stack up
+
+demo: setup ## train, evaluate and predict with both backends, and show one table
+	@.venv/stack/bin/python -m services.stack demo
+
+test: setup ## every test there is, on a stack of its own
+	@$(PYTHON) -m services.stack.environments test
+	@$(PYTHON) tests/run.py $(BACKENDS)
+
+check: ## lint, types, and the arrows that must never be
+	@$(PYTHON) services/stack/check.py
+	@$(PYTHON) -m services.stack.environments test
+	@$(TEST)/ruff check . && $(TEST)/ruff format --check .
+	@$(TEST)/mypy
+	@$(TEST)/lint-imports
+
+fmt: ## format the code
+	@$(TEST)/ruff format . && $(TEST)/ruff check --fix .
+
+# A CUDA build of torch names its own CUDA packages; the lock names none, so that a CPU build brings none.
+lock: ## write every requirements.txt from its requirements.in (needs uv)
+	@for in in $(LOCKED); do out=$${in%.in}.txt; \
+	  uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+	    --no-emit-find-links --index-strategy unsafe-best-match $$in -o $$out \
+	  && sed -i -E '/^(nvidia-|cuda-|triton)/d; s/\+cpu//; s/^torch==([0-9.]+).*/torch==\1/' $$out \
+	  && awk '!seen[$$0]++' $$out > $$out.new && mv $$out.new $$out || exit 1; done
+
+clean: ## remove environments and caches; models and data stay
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .tandem/demo-* .tandem/test-*
+	@find . -name __pycache__ -prune -exec rm -rf {} +
