@@ -4,7 +4,6 @@ One worker process that dies with its parent, and problem documents for every
 error, Flask's own included. It knows no route and no framework.
 """
 
-import ctypes
 import json
 import signal
 from collections.abc import Callable
@@ -19,8 +18,8 @@ from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException
 
 from shared.errors import TandemError, UnavailableError, problem
+from shared.process import end_with_parent
 
-PR_SET_PDEATHSIG = 1  # of Linux' prctl(2)
 RETRY_AFTER_S = 2
 
 log = structlog.get_logger()
@@ -49,7 +48,7 @@ def serve(load: Callable[[], Flask], host: str, port: int, threads: int) -> None
 
 def _load_bound(load: Callable[[], Flask]) -> Flask:
     """Bind the worker's life to its parent's: an orphan would keep the port."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent(signal.SIGKILL)
     return load()
 
 

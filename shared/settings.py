@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 
 def _setting(variable: str, default: str, meaning: str) -> Any:
@@ -28,9 +29,11 @@ class Settings:
     redis_url: str = _setting("TANDEM_REDIS_URL", "redis://127.0.0.1:6390/0", "the queue and the state of jobs")
     bind_host: str = _setting("TANDEM_BIND_HOST", "127.0.0.1", "the address that servers listen on")
     gateway_port: int = _setting("TANDEM_GATEWAY_PORT", "8080", "the gateway's port")
-    predictor_host: str = _setting("TANDEM_PREDICTOR_HOST", "127.0.0.1", "where predictors are; {backend} is filled in")
+    predictor_url: str = _setting(
+        "TANDEM_PREDICTOR_URL", "http://127.0.0.1:{port}", "where predictors are; {backend} and {port} are filled in"
+    )
     predictor_port: int = _setting(
-        "TANDEM_PREDICTOR_PORT", "8101", "the first backend's predictor port; the next backends follow"
+        "TANDEM_PREDICTOR_PORT", "8101", "{port} for the first backend; the next backends' ports follow"
     )
     prediction_timeout_s: float = _setting(
         "TANDEM_PREDICTION_TIMEOUT_S", "10", "seconds a backend has for one prediction"
@@ -50,7 +53,7 @@ class Settings:
         values: dict[str, Any] = {}
         for setting in fields(cls):
             variable = setting.metadata["variable"]
-            text = environ.get(variable) or setting.metadata["default"].format(**values)
+            text = environ.get(variable) or setting.metadata["default"].replace("{state_dir}", str(values.get("state_dir")))
             try:
                 values[setting.name] = _PARSERS.get(setting.name, _PARSERS_BY_TYPE.get(setting.type, str))(text)
             except ValueError as error:
@@ -62,12 +65,14 @@ class Settings:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return self.threads or max(1, cores // len(self.backends))
 
-    def port_of(self, backend: str) -> int:
-        """The predictor's port: the first backend's, plus the backend's place."""
-        return self.predictor_port + self.backends.index(backend)
+    def url_of(self, backend: str) -> str:
+        """Where a backend's predictor is found."""
+        port = self.predictor_port + self.backends.index(backend)
+        return self.predictor_url.format(backend=backend, port=port)
 
-    def predictor_url(self, backend: str) -> str:
-        return f"http://{self.predictor_host.format(backend=backend)}:{self.port_of(backend)}"
+    def port_of(self, backend: str) -> int:
+        """Where a backend's predictor listens: the port of its URL."""
+        return urlsplit(self.url_of(backend)).port or 80
 
 
 def _backends(text: str) -> tuple[str, ...]:
@@ -93,6 +98,14 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _url_template(text: str) -> str:
+    try:
+        text.format(backend="x", port=1)
+    except (KeyError, IndexError, ValueError):
+        raise ValueError("may hold {backend} and {port}, and no other braces") from None
+    return text
+
+
 def _device(text: str) -> str:
     if text not in ("cpu", "cuda", "auto"):
         raise ValueError("must be cpu, cuda or auto")
@@ -101,6 +114,7 @@ def _device(text: str) -> str:
 
 _PARSERS_BY_TYPE: dict[Any, Any] = {Path: lambda text: Path(text).absolute()}
 _PARSERS: dict[str, Any] = {
+    "predictor_url": _url_template,
     "backends": _backends,
     "data_dir": lambda text: Path(text).absolute() if text else None,
     "gateway_port": _port,

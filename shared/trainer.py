@@ -58,7 +58,9 @@ def main(backend: Backend) -> int:
     _trainer = Trainer(backend, settings, redis, Store(settings.model_dir))
     _trainer.store.collect()
     log.info("trainer ready", backend=backend.NAME, threads=settings.threads_per_backend, **backend.versions())
-    TrainerWorker(backend.NAME, redis).work(logging_level="WARNING")
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    alive = settings.state_dir / f"{backend.NAME}-trainer.alive"
+    TrainerWorker(backend.NAME, redis, alive).work(logging_level="WARNING")
     return 0
 
 

@@ -6,16 +6,20 @@ that has run must not be forked. It runs no code that a job names: only
 `shared.trainer.perform`, and no callbacks.
 """
 
+import signal
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from redis import Redis
+from redis.client import Pipeline
 from rq import Queue, Worker
 from rq.exceptions import AbandonedJobError
 from rq.job import Job
 
 from shared.errors import UntrustedJobError
 from shared.jobs import FAILED, FINAL, FUNCTION, QUEUED, RETRIES, Run
+from shared.process import end_with_parent
 
 MONITOR_S = 2  # how often the parent looks after its work horse
 HEARTBEAT_TTL_S = 10  # a trainer silent for so long is dead, and its job another's
@@ -37,9 +41,14 @@ class TrainerJob(Job):
 
 
 class TrainerWorker(Worker):
-    """One queue, one job at a time, each in a process of its own."""
+    """One queue, one job at a time, each in a process of its own.
 
-    def __init__(self, backend: str, redis: Redis) -> None:
+    Args:
+        alive: a file touched at each heartbeat, for a health check that costs nothing.
+    """
+
+    def __init__(self, backend: str, redis: Redis, alive: Path) -> None:
+        self._alive = alive
         super().__init__(
             [Queue(backend, connection=redis, serializer="json", job_class=TrainerJob)],
             connection=redis,
@@ -54,11 +63,20 @@ class TrainerWorker(Worker):
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:  # noqa: ARG002 - RQ's signature
         return HEARTBEAT_TTL_S
 
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        self._alive.touch()
+        super().heartbeat(timeout, pipeline)
+
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """On SIGTERM, let go of a job in hand instead of finishing it: it goes back to its queue."""
         if self.horse_pid:
             self.kill_horse()
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+
+    def main_work_horse(self, job: Job, queue: Queue) -> None:
+        """An orphaned work horse would go on beside the one that takes its job over."""
+        end_with_parent(signal.SIGKILL)
+        super().main_work_horse(job, queue)  # type: ignore[no-untyped-call]
 
     def handle_job_failure(self, job: Job, queue: Queue, *args: Any, **kwargs: Any) -> None:
         """A work horse died before it could report: say so where clients look."""

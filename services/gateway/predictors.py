@@ -42,7 +42,7 @@ class Predictors:
 
     def __init__(self, settings: Settings) -> None:
         self._timeout_s = settings.prediction_timeout_s
-        self._urls = {backend: settings.predictor_url(backend) for backend in settings.backends}
+        self._urls = {backend: settings.url_of(backend) for backend in settings.backends}
         self._http = urllib3.PoolManager(num_pools=len(self._urls), maxsize=CONNECTIONS, retries=False)
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="hop")
 

@@ -138,13 +138,13 @@ def train(
             optimizer.step()
             total_loss += batch_loss.detach().double() * len(y)
             correct += torch.count_nonzero(logits.argmax(1) == y)
-        return total_loss / count, correct / count
+        return total_loss, correct
 
     for order in orders:
         if order is None:
             order = torch.randperm(count)
-        epoch_loss, accuracy = epoch(torch.as_tensor(order).to(labels.device))
-        yield float(epoch_loss), float(accuracy)
+        total_loss, correct = epoch(torch.as_tensor(order).to(labels.device))
+        yield float(total_loss) / count, int(correct) / count
 
 
 # 5. Evaluate --------------------------------------------------------------

@@ -1,6 +1,5 @@
 """`python -m services.stack up` and `... demo`: what `make up` and `make demo` run."""
 
-import ctypes
 import os
 import shutil
 import signal
@@ -12,8 +11,8 @@ from types import FrameType
 from typing import NoReturn
 
 from services.stack.stack import Stack, StackError, private_environ, python_of
+from shared.process import end_with_parent
 
-PR_SET_PDEATHSIG = 1  # of Linux' prctl(2)
 LOG_LINES = 30
 
 
@@ -66,7 +65,7 @@ def _end(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - si
 def main() -> int:
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # `make` ends, and so do we
+    end_with_parent(signal.SIGTERM)  # `make` ends, and so do we
     try:
         return {"up": up, "demo": demo}[sys.argv[1]]()
     except (StackError, ValueError) as error:

@@ -15,9 +15,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from shared.process import end_with_parent
 from shared.settings import Settings
 
 READY_TIMEOUT_S = 120
@@ -62,6 +64,7 @@ class Stack:
             env=self.environ,
             stdout=output,
             stderr=subprocess.STDOUT if output else None,
+            preexec_fn=partial(end_with_parent, signal.SIGTERM),  # noqa: PLW1509 - no threads run here yet
             start_new_session=True,  # Ctrl+C reaches us alone, and we end the stack in order
         )
         if output:
@@ -194,7 +197,7 @@ def private_environ(environ: Mapping[str, str], state_dir: Path) -> dict[str, st
         "TANDEM_MODEL_DIR": str(state_dir / "models"),
         "TANDEM_KEY_FILE": str(state_dir / "job.key"),
         "TANDEM_BIND_HOST": "127.0.0.1",
-        "TANDEM_PREDICTOR_HOST": "127.0.0.1",
+        "TANDEM_PREDICTOR_URL": "http://127.0.0.1:{port}",
         "TANDEM_GATEWAY_PORT": str(gateway),
         "TANDEM_REDIS_URL": f"redis://127.0.0.1:{redis}/0",
         "TANDEM_PREDICTOR_PORT": str(predictors[0]),

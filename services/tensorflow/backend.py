@@ -147,13 +147,13 @@ def train(
             size = tf.cast(tf.size(y), tf.float64)
             total_loss += tf.cast(batch_loss, tf.float64) * size
             correct += tf.math.count_nonzero(tf.argmax(logits, axis=1) == y)
-        return total_loss / count, correct / count
+        return total_loss, correct
 
     for order in orders:
         if order is None:
             order = tf.random.shuffle(tf.range(count, dtype=tf.int64))
-        epoch_loss, accuracy = epoch(tf.constant(order))
-        yield float(epoch_loss), float(accuracy)
+        total_loss, correct = epoch(tf.constant(order))
+        yield float(total_loss) / count, int(correct) / count
 
 
 # 5. Evaluate --------------------------------------------------------------

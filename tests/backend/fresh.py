@@ -1,0 +1,50 @@
+"""Import a backend once, and configure it in forked processes where nothing has run: what came of each.
+
+    python -m tests.backend.fresh <backend> <device>:<seed> ...
+
+A trainer works like this too: the framework is imported by the parent, and
+configured by the fork that uses it.
+"""
+
+import hashlib
+import importlib
+import json
+import multiprocessing
+import sys
+
+from shared.backend import Backend, Optimizer
+from shared.errors import UnavailableError
+from shared.network import PRESETS
+from shared.weights import Weights, to_bytes
+from tests.backend.drawn import random_split
+
+
+def digest(weights: Weights) -> str:
+    return hashlib.sha256(to_bytes(weights)).hexdigest()
+
+
+def start(name: str, device: str, seed: str) -> dict[str, str]:
+    """Start, shuffle and train as the framework does by itself."""
+    backend: Backend = importlib.import_module(f"services.{name}.backend")
+    try:
+        used = backend.configure(1, device, int(seed))
+    except UnavailableError as error:
+        return {"unavailable": str(error)}
+    network = PRESETS["article"].network((4, 4, 1), 3)
+    model = backend.define_network(network, None)
+    begun = digest(backend.save(model))
+    optimizer = backend.define_optimizer(Optimizer(learning_rate=0.1), model)
+    data = random_split(network, 20, seed=0)
+    list(backend.train(model, optimizer, backend.define_loss(), data, 8, [None, None]))
+    return {"device": used, "begun": begun, "trained": digest(backend.save(model))}
+
+
+def main(name: str, *ways: str) -> int:
+    importlib.import_module(f"services.{name}.backend")
+    with multiprocessing.get_context("fork").Pool(1, maxtasksperchild=1) as pool:
+        print(json.dumps(pool.starmap(start, [(name, *way.split(":")) for way in ways], chunksize=1)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

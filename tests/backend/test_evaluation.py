@@ -1,0 +1,80 @@
+"""Evaluating: a mean over the examples, however they are cut, and nothing moves."""
+
+import numpy as np
+import pytest
+
+from shared.dataset import Split
+from shared.network import PRESETS
+from tests.backend import reference
+from tests.backend.drawn import random_split, random_weights
+
+COUNT = 2345  # more than two batches of a thousand, and a smaller one
+# Rounding of one example's loss, see test_forward.py; a mean over many errs less.
+TOLERANCE = 2e-6
+
+NETWORK = PRESETS["article"].network((6, 5, 3), 10)
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return random_weights(NETWORK, seed=1)
+
+
+@pytest.fixture(scope="module")
+def data(weights):
+    """The first 2,000 are classed rightly and the last 345 as wrongly as can be."""
+    images = random_split(NETWORK, COUNT, seed=2).images
+    logits = reference.forward(NETWORK, weights, images)[-1]
+    return Split(images, np.where(np.arange(COUNT) < 2000, logits.argmax(axis=1), logits.argmin(axis=1)))
+
+
+def test_loss_and_accuracy_are_means_over_the_examples_not_over_the_batches(backend, weights, data):
+    result = backend.evaluate(backend.define_network(NETWORK, weights), backend.define_loss(), data)
+    loss, _, probabilities = reference.evaluate(NETWORK, weights, data)
+    assert result.loss == pytest.approx(loss, rel=TOLERANCE)
+    assert result.accuracy == 2000 / 2345
+    assert result.probabilities.shape == (COUNT, 10)
+    np.testing.assert_allclose(result.probabilities, probabilities, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("count", [1, 999, 1000, 1001])
+def test_any_number_of_examples_can_be_evaluated(backend, weights, data, count):
+    few = Split(data.images[:count], data.labels[:count])
+    result = backend.evaluate(backend.define_network(NETWORK, weights), backend.define_loss(), few)
+    assert result.accuracy == 1.0
+    assert result.probabilities.shape == (count, 10)
+
+
+def test_weights_images_and_labels_stay_as_they_were(backend, weights, data):
+    model = backend.define_network(NETWORK, weights)
+    images, labels = data.images.copy(), data.labels.copy()
+    backend.evaluate(model, backend.define_loss(), data)
+    assert all((array == weights[name]).all() for name, array in backend.save(model).items())
+    assert (data.images == images).all()
+    assert (data.labels == labels).all()
+
+
+def test_a_second_time_gives_the_same(backend, weights, data):
+    model, loss = backend.define_network(NETWORK, weights), backend.define_loss()
+    one, two = (backend.evaluate(model, loss, data) for _ in range(2))
+    assert (one.loss, one.accuracy) == (two.loss, two.accuracy)
+    assert (one.probabilities == two.probabilities).all()
+
+
+def test_models_side_by_side_keep_to_their_own_weights(backend, data):
+    both = [random_weights(NETWORK, seed) for seed in (1, 2)]
+    models = [backend.define_network(NETWORK, weights) for weights in both]
+    for _ in range(2):
+        for model, weights in zip(models, both, strict=True):
+            _, _, expected = reference.evaluate(NETWORK, weights, data)
+            found = backend.evaluate(model, backend.define_loss(), data).probabilities
+            np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
+
+
+def test_read_only_arrays_are_taken_without_a_warning(backend, weights, data):
+    frozen = Split(
+        np.frombuffer(data.images.tobytes(), np.uint8).reshape(data.images.shape),
+        np.frombuffer(data.labels.tobytes(), np.int64),
+    )
+    result = backend.evaluate(backend.define_network(NETWORK, weights), backend.define_loss(), frozen)
+    assert result.accuracy == 2000 / 2345

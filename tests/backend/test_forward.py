@@ -1,0 +1,68 @@
+"""From pixels to probabilities: the same numbers as the reference."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from shared.dataset import Split
+from shared.network import PRESETS, Dense, Flatten, Network
+from tests.backend import reference
+from tests.backend.drawn import few, networks, random_split, random_weights, seeds
+
+# float32 rounds at 6e-8 of a number. Logits here are sums of up to some hundred products and of the
+# size of 1 to 10, so they err by some 5e-7, and probabilities and losses by no more: four times that.
+TOLERANCE = 2e-6
+
+
+def assert_agrees(backend, network, weights, data):
+    result = backend.evaluate(backend.define_network(network, weights), backend.define_loss(), data)
+    loss, accuracy, probabilities = reference.evaluate(network, weights, data)
+    np.testing.assert_allclose(result.probabilities, probabilities, rtol=0, atol=TOLERANCE)
+    assert result.probabilities.shape == (len(data), *network.output_shape)
+    assert result.loss == pytest.approx(loss, rel=TOLERANCE, abs=TOLERANCE)
+    assert result.accuracy == accuracy
+
+
+@few
+@given(network=networks(), seed=seeds)
+def test_any_network_agrees_with_the_reference(backend, network, seed):
+    assert_agrees(backend, network, random_weights(network, seed), random_split(network, 23, seed))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("shape", [(28, 28, 1), (7, 11, 3)])
+def test_a_preset_agrees_with_the_reference(backend, preset, shape):
+    network = PRESETS[preset].network(shape, 10)
+    assert_agrees(backend, network, random_weights(network, seed=2), random_split(network, 23, seed=3))
+
+
+def test_pictures_are_flattened_in_the_order_height_width_channel(backend):
+    shape = (2, 4, 3)
+    network = Network(input_shape=shape, layers=(Flatten(), Dense(units=24)))
+    # One pixel is lit in each picture, and every input is its own class.
+    pictures = np.zeros((24, *shape), np.uint8)
+    for index, (row, column, channel) in enumerate(np.ndindex(shape)):
+        pictures[index, row, column, channel] = 255
+    weights = {"layers.1.kernel": 20 * np.eye(24, dtype=np.float32), "layers.1.bias": np.zeros(24, np.float32)}
+    model = backend.define_network(network, weights)
+    result = backend.evaluate(model, backend.define_loss(), Split(pictures, np.arange(24)))
+    assert result.accuracy == 1.0
+
+
+def test_scaling_to_one_is_inside_the_model_for_every_grey_level(backend):
+    network = Network(input_shape=(1, 1, 1), layers=(Flatten(), Dense(units=2)))
+    weights = {"layers.1.kernel": np.array([[4, 0]], np.float32), "layers.1.bias": np.array([-2, 0], np.float32)}
+    levels = Split(np.arange(256, dtype=np.uint8).reshape(256, 1, 1, 1), np.zeros(256, np.int64))
+    result = backend.evaluate(backend.define_network(network, weights), backend.define_loss(), levels)
+    # Two classes: softmax of (z, 0) is the sigmoid of z, here of 4 * level / 255 - 2.
+    expected = 1 / (1 + np.exp(2 - 4 * np.arange(256) / 255))
+    np.testing.assert_allclose(result.probabilities[:, 0], expected, rtol=0, atol=TOLERANCE)
+
+
+def test_a_confident_mistake_costs_its_whole_difference_of_logits(backend):
+    network = Network(input_shape=(1, 1, 1), layers=(Flatten(), Dense(units=2)))
+    weights = {"layers.1.kernel": np.array([[1000, 0]], np.float32), "layers.1.bias": np.zeros(2, np.float32)}
+    white = Split(np.full((1, 1, 1, 1), 255, np.uint8), np.array([1]))
+    result = backend.evaluate(backend.define_network(network, weights), backend.define_loss(), white)
+    assert result.loss == pytest.approx(1000, rel=1e-6)
+    assert result.probabilities.tolist() == [[1.0, 0.0]]

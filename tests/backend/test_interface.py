@@ -1,0 +1,79 @@
+"""The backend is a module that offers what `shared.backend.Backend` lists."""
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from shared.backend import Backend, Evaluation, Optimizer
+from shared.network import PRESETS
+from tests.backend.drawn import random_split
+
+FUNCTIONS = {name: each for name, each in vars(Backend).items() if inspect.isfunction(each) and name[0] != "_"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_is_there_with_the_same_parameters(backend, name):
+    expected = list(inspect.signature(FUNCTIONS[name]).parameters)[1:]  # a module has no self
+    assert list(inspect.signature(getattr(backend, name)).parameters) == expected
+
+
+def test_the_functions_stand_in_the_order_of_the_interface(backend):
+    lines = [inspect.getsourcelines(getattr(backend, name))[1] for name in FUNCTIONS]
+    assert lines == sorted(lines)
+
+
+def test_the_name_is_the_folder_it_lives_in(backend):
+    assert backend.__name__ == f"services.{backend.NAME}.backend"
+
+
+def test_versions_names_the_packages_that_were_used(backend):
+    assert backend.versions()
+    assert all(isinstance(text, str) and text for pair in backend.versions().items() for text in pair)
+
+
+def test_what_comes_out_is_numpy_and_plain_python(backend):
+    network = PRESETS["article"].network((4, 4, 1), 3)
+    data = random_split(network, 8, seed=0)
+    model, loss = backend.define_network(network, None), backend.define_loss()
+    optimizer = backend.define_optimizer(Optimizer(), model)
+    [(epoch_loss, accuracy)] = backend.train(model, optimizer, loss, data, 4, [np.arange(8)])
+    result = backend.evaluate(model, loss, data)
+    assert type(result) is Evaluation
+    assert [type(number) for number in (epoch_loss, accuracy, result.loss, result.accuracy)] == [float] * 4
+    arrays = [result.probabilities, backend.serve(model)(data.images), *backend.save(model).values()]
+    assert {(type(array), array.dtype.name) for array in arrays} == {(np.ndarray, "float32")}
+
+
+@pytest.fixture(scope="module")
+def fresh(backend, pytestconfig):
+    """What came of configuring in four ways, each in a process where nothing had run before."""
+    ways = ["cuda:1", "auto:1", "auto:1", "auto:2"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.backend.fresh", backend.NAME, *ways],
+        cwd=pytestconfig.rootpath,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        stdout=subprocess.PIPE,
+        timeout=120,
+        check=True,
+    )
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def test_asking_for_a_gpu_where_there_is_none_says_so(fresh):
+    assert "TANDEM_DEVICE=cuda" in fresh[0]["unavailable"]
+
+
+def test_the_device_auto_is_the_cpu_where_there_is_no_gpu(fresh):
+    assert [each["device"] for each in fresh[1:]] == ["cpu"] * 3
+
+
+def test_the_seed_decides_how_the_framework_starts_and_shuffles_by_itself(fresh):
+    _, one, again, two = fresh
+    for what in ("begun", "trained"):
+        assert one[what] == again[what]
+        assert one[what] != two[what]

@@ -1,0 +1,63 @@
+"""End to end: the mlp learns the embedded digits, and step for step as the reference does."""
+
+import numpy as np
+import pytest
+
+from shared import dataset
+from shared.backend import Optimizer
+from shared.network import PRESETS
+from shared.weights import initial_weights
+from tests.backend import reference
+
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 20, 32, 0.3
+# 900 steps of float32, each adding its rounding of 6e-8; what differs beyond that is no rounding.
+TOLERANCE = 1e-5
+
+NETWORK = PRESETS["mlp"].network((8, 8, 1), 10)
+DIGITS = dataset.find("digits")
+
+
+def train(backend, settings, weights, orders):
+    """Returns: the model, and its history of (loss, accuracy)."""
+    data = backend.load_data("digits", settings.cache_dir, "train")
+    model = backend.define_network(NETWORK, weights)
+    optimizer = backend.define_optimizer(Optimizer(learning_rate=LEARNING_RATE), model)
+    return model, list(backend.train(model, optimizer, backend.define_loss(), data, BATCH_SIZE, orders))
+
+
+@pytest.fixture(scope="module")
+def paired(backend, settings):
+    """Trained from the shared weights, in the shared orders."""
+    orders = (dataset.order(0, epoch, DIGITS.sizes["train"]) for epoch in range(EPOCHS))
+    return train(backend, settings, initial_weights(NETWORK, seed=0), orders)
+
+
+@pytest.fixture(scope="module")
+def native(backend, settings):
+    """Started and shuffled as the framework does by itself."""
+    return train(backend, settings, None, [None] * EPOCHS)
+
+
+# 0.97 is usual; a start that was left to the framework differs with every run, and is given more room.
+@pytest.mark.parametrize(("pairing", "least"), [("paired", 0.95), ("native", 0.9)])
+def test_the_mlp_learns_the_digits(backend, settings, request, pairing, least):
+    model, history = request.getfixturevalue(pairing)
+    result = backend.evaluate(model, backend.define_loss(), backend.load_data("digits", settings.cache_dir, "test"))
+    assert len(history) == EPOCHS
+    assert history[-1][0] < 0.2 * history[0][0]
+    assert result.accuracy >= least
+
+
+def test_twenty_epochs_end_where_the_reference_ends(backend, paired):
+    model, history = paired
+    data = dataset.read_embedded(DIGITS, "train")
+    parameters = {name: value.astype(np.float64) for name, value in initial_weights(NETWORK, seed=0).items()}
+    expected = []
+    for epoch in range(EPOCHS):
+        order = dataset.order(0, epoch, len(data))
+        parameters, *seen = reference.epoch(NETWORK, parameters, data, order, BATCH_SIZE, LEARNING_RATE)
+        expected.append(seen)
+    assert [loss for loss, _ in history] == pytest.approx([loss for loss, _ in expected], rel=TOLERANCE)
+    assert [accuracy for _, accuracy in history] == [accuracy for _, accuracy in expected]
+    for name, array in backend.save(model).items():
+        np.testing.assert_allclose(array, parameters[name], rtol=0, atol=TOLERANCE, err_msg=name)

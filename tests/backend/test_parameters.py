@@ -1,0 +1,77 @@
+"""Weights go in and come out in the canonical layout, bit for bit."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from shared.backend import Optimizer
+from shared.network import PRESETS
+from shared.weights import initial_weights
+from tests.backend.drawn import few, networks, random_split, random_weights, seeds
+
+
+def assert_same_bits(weights, expected):
+    assert list(weights) == list(expected)
+    for name, array in expected.items():
+        assert (weights[name].dtype, weights[name].shape) == (np.float32, array.shape)
+        assert weights[name].flags.c_contiguous
+        assert weights[name].tobytes() == array.tobytes(), name
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("draw", [initial_weights, random_weights])
+def test_a_preset_gives_back_the_weights_it_was_given(backend, preset, draw):
+    network = PRESETS[preset].network((28, 28, 1), 10)
+    weights = draw(network, seed=1)
+    assert_same_bits(backend.save(backend.define_network(network, weights)), weights)
+
+
+@few
+@given(network=networks(), seed=seeds)
+def test_any_network_gives_back_the_weights_it_was_given(backend, network, seed):
+    weights = random_weights(network, seed)
+    assert_same_bits(backend.save(backend.define_network(network, weights)), weights)
+
+
+def test_zeros_with_a_sign_and_numbers_below_the_normal_ones_survive(backend):
+    network = PRESETS["article"].network((1, 1, 1), 3)
+    weights = initial_weights(network, seed=0)
+    weights["layers.1.bias"][:3] = [-0.0, 1e-45, -3.4e38]
+    assert_same_bits(backend.save(backend.define_network(network, weights)), weights)
+
+
+def test_without_weights_the_framework_starts_by_itself(backend):
+    network = PRESETS["mlp"].network((5, 3, 3), 7)
+    weights = backend.save(backend.define_network(network, None))
+    assert {name: array.shape for name, array in weights.items()} == network.parameter_shapes
+    assert all(np.isfinite(array).all() for array in weights.values())
+    # Every kernel is random: as many numbers as places, and none of them a zero.
+    for name in ("layers.1.kernel", "layers.2.kernel"):
+        assert weights[name].all()
+        assert len(np.unique(weights[name])) > 0.99 * weights[name].size
+
+
+def test_two_networks_without_weights_start_apart(backend):
+    network = PRESETS["mlp"].network((5, 3, 3), 7)
+    one, two = (backend.save(backend.define_network(network, None)) for _ in range(2))
+    assert (one["layers.1.kernel"] != two["layers.1.kernel"]).any()
+
+
+def test_what_was_saved_is_a_copy_that_later_training_does_not_touch(backend):
+    network = PRESETS["article"].network((4, 4, 1), 3)
+    weights = random_weights(network, seed=0)
+    model = backend.define_network(network, weights)
+    saved = backend.save(model)
+    optimizer = backend.define_optimizer(Optimizer(learning_rate=1), model)
+    list(backend.train(model, optimizer, backend.define_loss(), random_split(network, 9, 0), 4, [np.arange(9)]))
+    assert_same_bits(saved, weights)
+    assert all((backend.save(model)[name] != weights[name]).any() for name in weights)
+
+
+def test_what_was_given_is_copied_and_stays_as_it_was(backend):
+    network = PRESETS["article"].network((4, 4, 1), 3)
+    weights = random_weights(network, seed=0)
+    model = backend.define_network(network, weights)
+    for array in weights.values():
+        array.fill(0)
+    assert_same_bits(backend.save(model), random_weights(network, seed=0))

@@ -1,0 +1,88 @@
+"""Serving: the probabilities that evaluating gives, for any number of pictures, from any thread."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from shared.network import PRESETS
+from tests.backend.drawn import random_split, random_weights
+
+# A product over another number of rows may be summed in another order: some
+# roundings of float32, 6e-8 each.
+TOLERANCE = 1e-6
+
+NETWORK = PRESETS["article"].network((6, 5, 3), 10)
+
+
+@pytest.fixture(scope="module")
+def model(backend):
+    return backend.define_network(NETWORK, random_weights(NETWORK, seed=1))
+
+
+@pytest.fixture(scope="module")
+def predict(backend, model):
+    return backend.serve(model)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return random_split(NETWORK, 64, seed=2).images
+
+
+@pytest.fixture(scope="module")
+def expected(backend, model):
+    return backend.evaluate(model, backend.define_loss(), random_split(NETWORK, 64, seed=2)).probabilities
+
+
+@pytest.mark.parametrize("size", [1, 2, 64])
+def test_batches_of_any_size_get_what_evaluating_gives(predict, images, expected, size):
+    for start in range(0, 64, size):
+        found = predict(images[start : start + size])
+        assert (found.dtype, found.shape) == (np.float32, (size, 10))
+        np.testing.assert_allclose(found, expected[start : start + size], rtol=0, atol=TOLERANCE)
+
+
+def test_the_probabilities_of_a_picture_sum_to_one(predict, images):
+    found = predict(images)
+    assert (found >= 0).all()
+    np.testing.assert_allclose(found.sum(axis=1, dtype=np.float64), 1, rtol=0, atol=TOLERANCE)
+
+
+def test_logits_of_any_size_give_probabilities(backend):
+    weights = {name: 1e6 * array for name, array in random_weights(NETWORK, seed=1).items()}
+    found = backend.serve(backend.define_network(NETWORK, weights))(random_split(NETWORK, 64, seed=2).images)
+    np.testing.assert_allclose(found.sum(axis=1, dtype=np.float64), 1, rtol=0, atol=TOLERANCE)
+
+
+def test_read_only_pictures_are_taken_without_a_warning_and_stay_as_they_were(predict, images, expected):
+    body = images.tobytes()
+    found = predict(np.frombuffer(body, np.uint8).reshape(images.shape))
+    assert body == images.tobytes()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
+
+
+def test_pictures_may_be_a_view_with_gaps(predict, images, expected):
+    np.testing.assert_allclose(predict(images[::3]), expected[::3], rtol=0, atol=TOLERANCE)
+    columns_first = np.ascontiguousarray(images.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
+    np.testing.assert_allclose(predict(columns_first), expected, rtol=0, atol=TOLERANCE)
+
+
+def test_an_answer_outlives_the_next_question(predict, images):
+    answer = predict(images[:2])
+    kept = answer.copy()
+    predict(images[2:4])
+    assert (answer == kept).all()
+
+
+def test_two_threads_may_ask_at_once(predict, images, expected):
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(lambda index: predict(images[index : index + 1]), [*range(64)] * 4))
+    np.testing.assert_allclose(np.concatenate(found), np.tile(expected, (4, 1)), rtol=0, atol=TOLERANCE)
+
+
+def test_a_model_that_another_thread_loaded_can_be_asked(backend, images, expected):
+    weights = random_weights(NETWORK, seed=1)
+    with ThreadPoolExecutor(1) as thread:
+        predict = thread.submit(lambda: backend.serve(backend.define_network(NETWORK, weights))).result()
+    np.testing.assert_allclose(predict(images), expected, rtol=0, atol=TOLERANCE)

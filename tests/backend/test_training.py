@@ -1,0 +1,181 @@
+"""Training in a given order ends where the reference ends; the framework can also shuffle by itself."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from shared import dataset
+from shared.backend import Optimizer
+from shared.network import Dense, Flatten, Network
+from tests.backend import reference
+from tests.backend.drawn import few, networks, random_split, random_weights, seeds
+
+# float32 rounds at 6e-8 of a number, and every step adds its rounding to weights of the size of 1:
+# 40 steps err by some 5e-7. Four times that; what is done differently shows from 1e-3 on, see the last test.
+TOLERANCE = 2e-6
+COUNT = 37  # 4 batches of 8, and a smaller one of 5
+
+NETWORKS = {
+    "sigmoid": Network(
+        input_shape=(5, 3, 3), layers=(Flatten(), Dense(units=10, activation="sigmoid"), Dense(units=4))
+    ),
+    "relu": Network(
+        input_shape=(4, 6, 1),
+        layers=(Flatten(), Dense(units=12, activation="relu"), Dense(units=6, activation="relu"), Dense(units=3)),
+    ),
+    "linear": Network(input_shape=(3, 3, 1), layers=(Flatten(), Dense(units=5))),
+}
+
+
+def orders_of(count, epochs):
+    return [dataset.order(7, epoch, count) for epoch in range(epochs)]
+
+
+def train(backend, network, weights, data, batch_size, orders, learning_rate=0.1):
+    """Returns: the model, and its history of (loss, accuracy)."""
+    model = backend.define_network(network, weights)
+    optimizer = backend.define_optimizer(Optimizer(learning_rate=learning_rate), model)
+    return model, list(backend.train(model, optimizer, backend.define_loss(), data, batch_size, orders))
+
+
+def train_reference(network, weights, data, batch_size, orders, learning_rate=0.1):
+    """Returns: the weights, and their history of (loss, accuracy)."""
+    parameters = {name: value.astype(np.float64) for name, value in weights.items()}
+    history = []
+    for order in orders:
+        parameters, *seen = reference.epoch(network, parameters, data, order, batch_size, learning_rate)
+        history.append(tuple(seen))
+    return parameters, history
+
+
+def assert_agrees(backend, network, data, batch_size, orders):
+    weights = random_weights(network, seed=4)
+    model, history = train(backend, network, weights, data, batch_size, orders)
+    expected, expected_history = train_reference(network, weights, data, batch_size, orders)
+    for name, array in backend.save(model).items():
+        np.testing.assert_allclose(array, expected[name], rtol=0, atol=TOLERANCE, err_msg=name)
+    assert [loss for loss, _ in history] == pytest.approx([loss for loss, _ in expected_history], rel=TOLERANCE)
+    # Accuracy is a count over a count, divided in double precision: equal to the last digit.
+    assert [accuracy for _, accuracy in history] == [accuracy for _, accuracy in expected_history]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_eight_epochs_end_where_the_reference_ends(backend, name):
+    network = NETWORKS[name]
+    assert_agrees(backend, network, random_split(network, COUNT, seed=5), 8, orders_of(COUNT, 8))
+
+
+@few
+@given(network=networks(), seed=seeds)
+def test_any_network_trains_as_the_reference_does(backend, network, seed):
+    assert_agrees(backend, network, random_split(network, 11, seed), 4, orders_of(11, 2))
+
+
+@pytest.mark.parametrize("batch_size", [1, COUNT - 1, COUNT, COUNT + 1, 1000])
+def test_a_batch_may_be_one_example_or_all_or_more_than_there_are(backend, batch_size):
+    network = NETWORKS["sigmoid"]
+    assert_agrees(backend, network, random_split(network, COUNT, seed=5), batch_size, orders_of(COUNT, 1))
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_one_example_is_enough(backend, batch_size):
+    network = NETWORKS["relu"]
+    assert_agrees(backend, network, random_split(network, 1, seed=5), batch_size, orders_of(1, 3))
+
+
+def test_no_order_no_epoch(backend):
+    network = NETWORKS["linear"]
+    weights = random_weights(network, seed=0)
+    model, history = train(backend, network, weights, random_split(network, 3, seed=0), 2, [])
+    assert history == []
+    assert all((backend.save(model)[name] == weights[name]).all() for name in weights)
+
+
+def test_an_order_is_drawn_when_its_epoch_begins(backend):
+    network, drawn = NETWORKS["linear"], []
+
+    def orders():
+        for epoch in range(3):
+            drawn.append(epoch)
+            yield np.arange(COUNT)
+
+    model = backend.define_network(network, None)
+    optimizer = backend.define_optimizer(Optimizer(), model)
+    data = random_split(network, COUNT, seed=0)
+    epochs = backend.train(model, optimizer, backend.define_loss(), data, 8, orders())
+    for epoch in range(3):
+        next(epochs)
+        assert drawn == list(range(epoch + 1))
+
+
+def test_evaluating_serving_and_saving_between_epochs_change_nothing(backend):
+    network = NETWORKS["sigmoid"]
+    weights, data = random_weights(network, seed=4), random_split(network, COUNT, seed=5)
+    undisturbed, expected = train(backend, network, weights, data, 8, orders_of(COUNT, 3))
+    model, loss = backend.define_network(network, weights), backend.define_loss()
+    optimizer = backend.define_optimizer(Optimizer(learning_rate=0.1), model)
+    history = []
+    for seen in backend.train(model, optimizer, loss, data, 8, orders_of(COUNT, 3)):
+        history.append(seen)
+        backend.evaluate(model, loss, data)
+        backend.serve(model)(data.images[:2])
+        backend.save(model)
+    assert history == expected
+    assert all((array == backend.save(undisturbed)[name]).all() for name, array in backend.save(model).items())
+
+
+def test_a_network_whose_relus_are_all_dead_trains_its_last_bias_alone(backend):
+    network = Network(input_shape=(2, 2, 1), layers=(Flatten(), Dense(units=3, activation="relu"), Dense(units=2)))
+    weights = random_weights(network, seed=0)
+    # Every unit stands exactly on its kink, where the slope is 0 by convention.
+    weights["layers.1.kernel"].fill(0)
+    weights["layers.1.bias"].fill(0)
+    data = random_split(network, 6, seed=0)
+    model, _ = train(backend, network, weights, data, 4, orders_of(6, 2))
+    trained = backend.save(model)
+    changed = {name for name in weights if (trained[name] != weights[name]).any()}
+    assert changed == {"layers.2.bias"}
+
+
+@pytest.mark.parametrize("frozen", ["images", "labels", "order"])
+def test_what_is_only_read_may_be_read_only(backend, frozen):
+    network = NETWORKS["linear"]
+    data, order = random_split(network, COUNT, seed=5), np.arange(COUNT)
+    {"images": data.images, "labels": data.labels, "order": order}[frozen].setflags(write=False)
+    assert_agrees(backend, network, data, 8, [order])
+
+
+def test_when_the_framework_shuffles_by_itself_it_visits_every_example_once(backend):
+    network = NETWORKS["sigmoid"]
+    weights, data = random_weights(network, seed=4), random_split(network, COUNT, seed=5)
+    # A step too small to move a weight: the epoch's mean is the mean over the data, whatever the order.
+    _, history = train(backend, network, weights, data, 8, [None, None], learning_rate=1e-30)
+    loss, accuracy, _ = reference.evaluate(network, weights, data)
+    assert history == [(pytest.approx(loss, rel=TOLERANCE), accuracy)] * 2
+
+
+def test_when_the_framework_shuffles_by_itself_every_epoch_has_its_own_order(backend):
+    network = NETWORKS["sigmoid"]
+    weights, data = random_weights(network, seed=4), random_split(network, COUNT, seed=5)
+    ends = [backend.save(train(backend, network, weights, data, 1, [None])[0]) for _ in range(3)]
+    kernels = {end["layers.1.kernel"].tobytes() for end in ends}
+    in_order = backend.save(train(backend, network, weights, data, 1, [np.arange(COUNT)])[0])
+    assert len(kernels | {in_order["layers.1.kernel"].tobytes()}) == 4
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_tolerance_is_far_below_what_a_mistake_would_cost(name):
+    network = NETWORKS[name]
+    weights, data, orders = random_weights(network, seed=4), random_split(network, COUNT, seed=5), orders_of(COUNT, 8)
+    right, _ = train_reference(network, weights, data, 8, orders)
+    mistakes = {
+        "the orders come in another order": train_reference(network, weights, data, 8, orders[::-1]),
+        "the smaller batch is dropped": train_reference(network, weights, data, 8, [o[:32] for o in orders]),
+        "the batch is larger by one": train_reference(network, weights, data, 9, orders),
+        "pixels are divided by 256": train_reference(
+            network, {k: v * (255 / 256 if k == "layers.1.kernel" else 1) for k, v in weights.items()}, data, 8, orders
+        ),
+    }
+    for mistake, (wrong, _) in mistakes.items():
+        distance = max(np.abs(wrong[parameter] - right[parameter]).max() for parameter in right)
+        assert distance > 500 * TOLERANCE, mistake

@@ -1,0 +1,148 @@
+"""What breaks is named, costs nobody else anything, and comes back."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+from redis import Redis
+from rq import Queue, Worker
+
+from services.cli.client import Client
+from shared.settings import Settings
+from shared.store import Store
+
+pytestmark = pytest.mark.stack
+
+LONG = {"dataset": "digits", "epochs": 400, "batch_size": 16, "backends": ["pytorch"]}
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Poll with a deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def processes(settings: Settings, module: str) -> list[int]:
+    """Pids of this stack's processes that run a module, by command line and state folder."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            environ = (folder / "environ").read_bytes()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if command.rstrip().endswith(f"-m {module}") and str(settings.state_dir).encode() in environ:
+            found.append(int(folder.name))
+    return sorted(found)
+
+
+def work_horse(redis: Redis) -> int:
+    """The process of the PyTorch trainer that is at a job: the child of RQ's worker."""
+    (worker,) = Worker.all(queue=Queue("pytorch", connection=redis, serializer="json"))
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+    return int(children[0])
+
+
+def start_long_training(client: Client, name: str) -> str:
+    path = f"/v1/trainings/{client.post('/v1/trainings', {**LONG, 'name': name})['id']}"
+    until(lambda: client.get(path)["runs"]["pytorch"]["epoch"] >= 2)
+    return path
+
+
+def test_a_work_horse_that_is_killed_costs_its_run_nothing_but_time(
+    client: Client, redis: Redis, settings: Settings
+) -> None:
+    path = start_long_training(client, "killed")
+    os.kill(work_horse(redis), signal.SIGKILL)
+    training = client.follow(path)
+    assert len(training["runs"]["pytorch"]["history"]) == 400
+    assert Store(settings.model_dir).versions("killed", "pytorch") == [training["version"]]
+
+
+def test_a_run_whose_trainer_always_dies_fails_and_says_so(client: Client, redis: Redis) -> None:
+    path = start_long_training(client, "poison")
+    for _ in range(3):
+        until(lambda: client.get(path)["runs"]["pytorch"]["epoch"] >= 1)
+        os.kill(work_horse(redis), signal.SIGKILL)
+        until(lambda: client.get(path)["runs"]["pytorch"]["epoch"] == 0 or client.get(path)["status"] == "failed")
+    until(lambda: client.get(path)["status"] == "failed")
+    assert "died 3 times" in client.get(path)["runs"]["pytorch"]["error"]
+
+
+def test_a_trainer_told_to_stop_gives_its_run_back_and_the_next_one_finishes_it(
+    client: Client, redis: Redis, settings: Settings
+) -> None:
+    path = start_long_training(client, "stopped")
+    (trainer,) = [
+        w.pid for w in Worker.all(queue=Queue("pytorch", connection=redis, serializer="json")) if w.pid is not None
+    ]
+    os.kill(trainer, signal.SIGTERM)
+    until(lambda: trainer not in processes(settings, "services.pytorch.trainer"), 10)
+    training = client.follow(path)
+    assert training["runs"]["pytorch"]["epoch"] == 400
+
+
+def test_a_trainer_and_its_work_horse_that_are_killed_are_missed_within_seconds(
+    client: Client, settings: Settings
+) -> None:
+    path = start_long_training(client, "missed")
+    for pid in processes(settings, "services.pytorch.trainer"):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: client.get(path)["runs"]["pytorch"]["epoch"] < 2, 60)
+    assert client.follow(path)["status"] == "succeeded"
+
+
+def test_a_predictor_that_is_down_is_named_and_the_other_answers(
+    client: Client, digits_model: dict, settings: Settings
+) -> None:
+    url = f"{client.url}/v1/predictions?model=mlp-digits"
+    picture = Path("samples/seven-8x8.png").read_bytes()
+
+    def ask() -> dict:
+        answer = requests.post(url, data=picture, headers={"Content-Type": "image/png"}, timeout=30)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    assert ask()["errors"] == {}
+    for pid in processes(settings, "services.pytorch.predictor"):
+        os.kill(pid, signal.SIGKILL)
+    partial = ask()
+    assert list(partial["errors"]) == ["pytorch"]
+    assert partial["images"][0]["results"]["tensorflow"]["class"] == "7"
+    assert partial["images"][0]["agree"] is None
+    until(lambda: ask()["errors"] == {})
+
+
+def test_a_model_with_a_flipped_byte_is_never_served(client: Client, settings: Settings) -> None:
+    training = client.post("/v1/trainings", {"dataset": "digits", "epochs": 1, "name": "flipped"})
+    training = client.follow(f"/v1/trainings/{training['id']}")
+    weights = Store(settings.model_dir).path("flipped", "pytorch", 1) / "weights.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    picture = Path("samples/seven-8x8.png").read_bytes()
+    headers = {"Content-Type": "image/png"}
+    answer = requests.post(f"{client.url}/v1/predictions?model=flipped", data=picture, headers=headers, timeout=30)
+    assert answer.status_code == 200
+    assert "not what was published" in answer.json()["errors"]["pytorch"]
+    assert list(answer.json()["images"][0]["results"]) == ["tensorflow"]
+    alone = f"{client.url}/v1/predictions?model=flipped&backends=pytorch"
+    assert requests.post(alone, data=picture, headers=headers, timeout=30).status_code == 503
+
+
+@pytest.mark.parametrize("function", ["os.system", "shared.trainer.perform"], ids=["a function of its own", "unsigned"])
+def test_a_planted_job_is_not_run(client: Client, redis: Redis, tmp_path: Path, function: str) -> None:
+    mark = tmp_path / "planted"
+    queue = Queue("pytorch", connection=redis, serializer="json")
+    payload = '{"kind": "training", "id": "x", "backend": "pytorch"}'
+    arguments = (f"touch {mark}",) if function == "os.system" else (payload, "0" * 64)
+    job = queue.enqueue(function, *arguments, on_failure="os.abort", job_id=f"planted-{function.replace('.', '-')}")
+    until(lambda: job.get_status(refresh=True).value == "failed")
+    assert not mark.exists()
+    assert redis.hgetall("tandem:training:x:pytorch") == {}

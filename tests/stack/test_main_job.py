@@ -1,0 +1,226 @@
+"""The main job through all its real parts: train, publish, evaluate, predict."""
+
+import io
+import time
+
+import numpy as np
+import pytest
+import requests
+from PIL import Image
+
+from services.cli.client import Client, ClientError
+from shared import dataset
+from shared.settings import Settings
+from shared.store import Store
+
+pytestmark = pytest.mark.stack
+
+BACKENDS = ["tensorflow", "pytorch"]
+
+
+def png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0]).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def post_pictures(client: Client, model: str, pictures: np.ndarray, backends: str | None = None) -> dict:
+    files = [("image", (f"{index}.png", png(pixels))) for index, pixels in enumerate(pictures)]
+    answer = requests.post(
+        f"{client.url}/v1/predictions", params={"model": model, "backends": backends}, files=files, timeout=60
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_training_succeeds_in_every_backend_with_a_history(digits_model: dict) -> None:
+    assert digits_model["status"] == "succeeded"
+    for backend in BACKENDS:
+        run = digits_model["runs"][backend]
+        assert run["epoch"] == run["epochs"] == 20
+        assert [entry["epoch"] for entry in run["history"]] == list(range(1, 21))
+        assert run["history"][-1]["loss"] < run["history"][0]["loss"]
+        assert run["history"][-1]["test_accuracy"] >= 0.95
+        assert run["model"] == {"name": "mlp-digits", "backend": backend, "version": digits_model["version"]}
+        assert run["examples_per_second"] > 0
+        assert run["threads"] >= 1
+
+
+def test_shared_pairing_gives_the_same_curve_in_both_backends(digits_model: dict) -> None:
+    one, other = (digits_model["runs"][backend]["history"] for backend in BACKENDS)
+    for a, b in zip(one, other, strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-4)
+        assert a["test_accuracy"] == pytest.approx(b["test_accuracy"], abs=0.01)
+
+
+def test_native_pairing_lets_each_framework_start_by_itself(client: Client) -> None:
+    training = client.post("/v1/trainings", {"dataset": "digits", "epochs": 2, "pairing": "native", "name": "native"})
+    training = client.follow(f"/v1/trainings/{training['id']}")
+    losses = {run["history"][0]["loss"] for run in training["runs"].values()}
+    assert len(losses) == 2
+
+
+def test_versions_count_up_and_are_shared_by_the_runs(client: Client) -> None:
+    versions = []
+    for _ in range(2):
+        training = client.post("/v1/trainings", {"dataset": "digits", "epochs": 1, "name": "counting"})
+        versions.append(training["version"])
+        client.follow(f"/v1/trainings/{training['id']}")
+    assert versions == [1, 2]
+    assert client.get("/v1/models/counting")["versions"] == dict.fromkeys(sorted(BACKENDS), [1, 2])
+
+
+def test_a_manifest_says_what_was_trained_on_what_data(digits_model: dict, settings: Settings) -> None:
+    store = Store(settings.model_dir)
+    for backend in BACKENDS:
+        manifest = store.verify("mlp-digits", backend, digits_model["version"]).manifest
+        assert manifest["classes"] == list("0123456789")
+        assert manifest["request"]["epochs"] == 20
+        for split in ("train", "test"):
+            oracle = dataset.fingerprint(dataset.read(dataset.DIGITS, split, settings))
+            assert manifest["data"][split] == oracle
+
+
+def test_an_evaluation_repeats_the_figures_of_the_training(client: Client, digits_model: dict) -> None:
+    evaluation = client.post("/v1/evaluations", {"model": "mlp-digits"})
+    evaluation = client.follow(f"/v1/evaluations/{evaluation['id']}")
+    for backend in BACKENDS:
+        result = evaluation["results"][backend]
+        last = digits_model["runs"][backend]["history"][-1]
+        assert result["accuracy"] == pytest.approx(last["test_accuracy"], abs=1e-9)
+        assert result["loss"] == pytest.approx(last["test_loss"], rel=1e-6)
+        confusion = np.array(result["confusion"])
+        assert confusion.sum() == 360
+        assert confusion.trace() / 360 == pytest.approx(result["accuracy"])
+        assert [figures["class"] for figures in result["per_class"]] == list("0123456789")
+    (comparison,) = evaluation["comparisons"]
+    assert comparison["backends"] == BACKENDS
+    assert comparison["agreement"] == pytest.approx(1 - len(comparison["disagreements"]) / 360)
+
+
+def test_posted_pictures_are_right_as_often_as_the_test_accuracy_says(
+    client: Client, digits_model: dict, settings: Settings
+) -> None:
+    test = dataset.read(dataset.DIGITS, "test", settings)
+    expected = digits_model["runs"]["tensorflow"]["history"][-1]["test_accuracy"]
+    right = dict.fromkeys(BACKENDS, 0)
+    for start in range(0, 360, 60):
+        images = post_pictures(client, "mlp-digits", test.images[start : start + 60])["images"]
+        for image, label in zip(images, test.labels[start : start + 60], strict=True):
+            assert image["warnings"] == []
+            for backend in BACKENDS:
+                right[backend] += image["results"][backend]["class"] == str(label)
+    for backend in BACKENDS:
+        assert right[backend] / 360 == pytest.approx(expected, abs=0.01)
+
+
+def test_pictures_keep_their_order_their_names_and_their_probabilities(
+    client: Client, digits_model: dict, settings: Settings
+) -> None:
+    pictures = dataset.read(dataset.DIGITS, "test", settings).images[:5]
+    together = post_pictures(client, "mlp-digits", pictures)["images"]
+    assert [image["name"] for image in together] == [f"{index}.png" for index in range(5)]
+    for index, pixels in enumerate(pictures):
+        for backend in BACKENDS:
+            (alone,) = post_pictures(client, "mlp-digits", pixels[None], backend)["images"]
+            assert list(alone["results"]) == [backend]
+            assert alone["agree"] is None
+            probabilities = alone["results"][backend]["probabilities"]
+            assert sum(probabilities) == pytest.approx(1, abs=1e-5)
+            assert probabilities == pytest.approx(together[index]["results"][backend]["probabilities"], abs=1e-5)
+
+
+def test_a_picture_may_be_the_body_itself(client: Client, digits_model: dict) -> None:
+    with open("samples/seven-8x8.png", "rb") as file:
+        answer = requests.post(
+            f"{client.url}/v1/predictions?model=mlp-digits",
+            data=file.read(),
+            headers={"Content-Type": "image/png"},
+            timeout=30,
+        )
+    assert answer.status_code == 200
+    assert answer.json()["images"][0]["results"]["pytorch"]["class"] == "7"
+    assert "decode;dur=" in answer.headers["Server-Timing"]
+
+
+def test_succeeded_means_that_a_prediction_works_at_once(client: Client) -> None:
+    for _ in range(3):
+        training = client.post("/v1/trainings", {"dataset": "digits", "epochs": 1, "name": "at-once"})
+        client.follow(f"/v1/trainings/{training['id']}")
+        answer = post_pictures(client, "at-once", np.zeros((1, 8, 8, 1), np.uint8))
+        assert answer["errors"] == {}
+        assert {r["version"] for r in answer["images"][0]["results"].values()} == {training["version"]}
+
+
+def test_a_described_network_trains_under_its_own_name(client: Client) -> None:
+    layers = [{"kind": "flatten"}, {"kind": "dense", "units": 16, "activation": "relu"}, {"kind": "dense", "units": 10}]
+    request = {"network": {"input_shape": [8, 8, 1], "layers": layers}, "dataset": "digits", "epochs": 1}
+    training = client.post("/v1/trainings", request)
+    assert training["name"] == "custom-digits"
+    assert client.follow(f"/v1/trainings/{training['id']}")["status"] == "succeeded"
+
+
+def test_one_backend_alone_trains_and_leaves_the_other_out(client: Client) -> None:
+    training = client.post(
+        "/v1/trainings", {"dataset": "digits", "epochs": 1, "name": "alone", "backends": ["pytorch"]}
+    )
+    training = client.follow(f"/v1/trainings/{training['id']}")
+    assert list(training["runs"]) == ["pytorch"]
+    assert training["runs"]["pytorch"]["overlapped"] is False
+    with pytest.raises(ClientError, match="not published by tensorflow and pytorch"):
+        client.post("/v1/evaluations", {"model": "alone"})
+
+
+def test_a_diverging_training_fails_with_a_reason_and_publishes_nothing(client: Client) -> None:
+    linear = {"kind": "dense", "units": 64}
+    layers = [{"kind": "flatten"}, linear, linear, {"kind": "dense", "units": 10}]
+    request = {
+        "network": {"input_shape": [8, 8, 1], "layers": layers},
+        "dataset": "digits",
+        "name": "diverging",
+        "epochs": 50,
+        "optimizer": {"name": "sgd", "learning_rate": 100},
+    }
+    training = client.post("/v1/trainings", request)
+    with pytest.raises(ClientError, match="lower the learning rate"):
+        client.follow(f"/v1/trainings/{training['id']}")
+    with pytest.raises(ClientError, match="there is no model"):
+        client.get("/v1/models/diverging")
+
+
+@pytest.mark.slow
+def test_the_articles_table_on_mnist(client: Client, has_mnist: None, settings: Settings) -> None:
+    training = client.post("/v1/trainings", {})
+    training = client.follow(f"/v1/trainings/{training['id']}")
+    one, other = (training["runs"][backend]["history"] for backend in BACKENDS)
+    assert one[-1]["test_accuracy"] >= 0.85
+    assert other[-1]["test_accuracy"] >= 0.85
+    assert one[-1]["test_accuracy"] == pytest.approx(other[-1]["test_accuracy"], abs=0.0005)
+    for a, b in zip(one, other, strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-5)
+
+    test = dataset.read(dataset.MNIST, "test", settings)
+    accuracy = one[-1]["test_accuracy"]
+    for asked in (None, *BACKENDS):
+        right = dict.fromkeys(BACKENDS if asked is None else [asked], 0)
+        for start in range(0, 200, 50):
+            images = post_pictures(client, "article-mnist", test.images[start : start + 50], asked)["images"]
+            for image, label in zip(images, test.labels[start : start + 50], strict=True):
+                for backend, result in image["results"].items():
+                    right[backend] += result["label"] == label
+        for count in right.values():
+            # 200 pictures: the binomial standard deviation alone is 2.5 points.
+            assert count / 200 == pytest.approx(accuracy, abs=0.03)
+
+
+def test_progress_is_seen_while_a_training_runs(client: Client) -> None:
+    training = client.post("/v1/trainings", {"dataset": "digits", "epochs": 300, "name": "progress", "batch_size": 1437})
+    seen: set[int] = set()
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        work = client.get(f"/v1/trainings/{training['id']}")
+        seen |= {run["epoch"] for run in work["runs"].values() if run["status"] == "running"}
+        if work["status"] == "succeeded":
+            break
+    assert work["status"] == "succeeded"
+    assert any(0 < epoch < 300 for epoch in seen)
