@@ -14,6 +14,7 @@ only the hand that wakes a trainer.
     tandem:version:<name>               the last version given out
 """
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -69,10 +70,8 @@ def signing_key(path: Path) -> bytes:
         with tempfile.NamedTemporaryFile(dir=path.parent) as draft:  # made with mode 0600
             draft.write(secrets.token_bytes(32))
             draft.flush()
-            try:
+            with contextlib.suppress(FileExistsError):  # another process was first: its key is the key
                 os.link(draft.name, path)
-            except FileExistsError:
-                pass  # another process was first: its key is the key
     return path.read_bytes()
 
 

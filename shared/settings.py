@@ -53,7 +53,9 @@ class Settings:
         values: dict[str, Any] = {}
         for setting in fields(cls):
             variable = setting.metadata["variable"]
-            text = environ.get(variable) or setting.metadata["default"].replace("{state_dir}", str(values.get("state_dir")))
+            text = environ.get(variable) or setting.metadata["default"].replace(
+                "{state_dir}", str(values.get("state_dir"))
+            )
             try:
                 values[setting.name] = _PARSERS.get(setting.name, _PARSERS_BY_TYPE.get(setting.type, str))(text)
             except ValueError as error:

@@ -104,7 +104,10 @@ def _table(training: Any, evaluation: Any, prediction: Any, picture: Path) -> Ta
     table.add_row("threads", *(str(runs[b]["threads"]) for b in backends))
     table.add_row(
         f"prediction of {picture.name}",
-        *(f"{answers[b]['class']} ({answers[b]['probability']:.1%})" if b in answers else "no answer" for b in backends),
+        *(
+            f"{answers[b]['class']} ({answers[b]['probability']:.1%})" if b in answers else "no answer"
+            for b in backends
+        ),
     )
     agreements = [f"{comparison['agreement']:.2%}" for comparison in evaluation["comparisons"]]
     if agreements:

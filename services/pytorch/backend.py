@@ -86,7 +86,7 @@ def _layer(layer: Layer, shape: Shape) -> nn.Module:
 
 
 def _parameters(model: nn.Sequential) -> dict[str, nn.Parameter]:
-    """Canonical name -> parameter; the first module, Rescaling, is not counted."""
+    """Canonical name -> parameter; Rescaling, the first, is not counted."""
     canonical = {"weight": "kernel", "bias": "bias"}
     return {
         f"layers.{index}.{canonical[name.split('.')[-1]]}": parameter
@@ -141,18 +141,16 @@ def train(
         return total_loss, correct
 
     for order in orders:
-        if order is None:
-            order = torch.randperm(count)
-        total_loss, correct = epoch(torch.as_tensor(order).to(labels.device))
+        total_loss, correct = epoch(
+            torch.randperm(count) if order is None else torch.tensor(order)
+        )
         yield float(total_loss) / count, int(correct) / count
 
 
 # 5. Evaluate --------------------------------------------------------------
 
 
-def evaluate(
-    model: nn.Sequential, loss: nn.Module, data: Split
-) -> Evaluation:
+def evaluate(model: nn.Sequential, loss: nn.Module, data: Split) -> Evaluation:
     total_loss, correct, probabilities = 0.0, 0, []
     for start in range(0, len(data), EVALUATION_BATCH):
         x = torch.tensor(data.images[start : start + EVALUATION_BATCH])

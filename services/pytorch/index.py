@@ -20,16 +20,20 @@ def pip_arguments() -> list[str]:
     """What to add to `pip install`; says on stderr when that is nothing."""
     index = os.environ.get("TORCH_INDEX", "")
     if not index:
-        print("TORCH_INDEX is empty: torch comes from the general index", file=sys.stderr)
-        return []
+        return _none("TORCH_INDEX is empty")
+    arguments = ["--extra-index-url", index]
     try:
-        with urllib.request.urlopen(index.rstrip("/") + "/", timeout=TIMEOUT_S):  # noqa: S310 - the user's own URL
-            return ["--extra-index-url", index]
+        with urllib.request.urlopen(index, timeout=TIMEOUT_S):
+            return arguments
     except urllib.error.HTTPError:
-        return ["--extra-index-url", index]  # it answers, if only to say that it lists nothing there
+        return arguments  # it answers, if only to refuse a listing
     except (OSError, ValueError):
-        print(f"{index} does not answer: torch comes from the general index", file=sys.stderr)
-        return []
+        return _none(f"{index} does not answer")
+
+
+def _none(reason: str) -> list[str]:
+    print(f"{reason}: torch comes from the general index", file=sys.stderr)
+    return []
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Layers that PyTorch lacks or that it takes apart, as the canonical network has them."""
+"""Layers that PyTorch lacks, or takes apart, as the network has them."""
 
 import torch
 from torch import nn
@@ -7,7 +7,7 @@ ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, None: nn.Identity}
 
 
 class Rescaling(nn.Module):
-    """Pixels uint8 -> float32, times `scale`: what Keras' layer of this name does.
+    """Pixels uint8 -> float32, times `scale`: Keras' layer of this name.
 
     A multiplication, not a division: dividing by 255 rounds differently.
     """
@@ -21,7 +21,7 @@ class Rescaling(nn.Module):
 
 
 class Activated(nn.Sequential):
-    """A layer and its activation as one, so that the index counts layers as Keras does."""
+    """A layer and its activation as one: the index counts as Keras' does."""
 
     def __init__(self, layer: nn.Module, activation: str | None) -> None:
         super().__init__(layer, ACTIVATIONS[activation]())

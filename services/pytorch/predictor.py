@@ -1,4 +1,4 @@
-"""PyTorch's predictor: hands its backend to the HTTP server that all backends share."""
+"""PyTorch's predictor: hands its backend to the server that all share."""
 
 import sys
 

@@ -15,8 +15,6 @@ import venv
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from services.pytorch.index import pip_arguments
-
 ROOT = Path(".venv")
 REQUIREMENTS = {"test": "tests/requirements.txt"}
 STAMP = "requirements.sha256"
@@ -33,6 +31,14 @@ def stamp_of(name: str) -> str:
 def is_made(name: str) -> bool:
     stamp = ROOT / name / STAMP
     return stamp.is_file() and stamp.read_text() == stamp_of(name)
+
+
+def pip_arguments(name: str) -> list[str]:
+    """What a service's own `index.py` adds for pip, where it has one."""
+    script = Path(f"services/{name}/index.py")
+    if not script.is_file():
+        return []
+    return subprocess.run([sys.executable, script], check=True, text=True, stdout=subprocess.PIPE).stdout.split()
 
 
 def make(name: str, extra: list[str]) -> None:
@@ -64,9 +70,9 @@ def main(names: list[str]) -> int:
     if not missing:
         return 0
     print(f"Setting up {', '.join(missing)} under .venv/ (about two minutes the first time)", flush=True)
-    extra = {"pytorch": pip_arguments()} if "pytorch" in missing else {}
+    extra = {name: pip_arguments(name) for name in missing}
     with ThreadPoolExecutor(max_workers=3) as pool:
-        tasks = [pool.submit(make, name, extra.get(name, [])) for name in missing]
+        tasks = [pool.submit(make, name, extra[name]) for name in missing]
     try:
         for task in tasks:
             task.result()

@@ -92,7 +92,7 @@ def _layer(layer: Layer) -> keras.Layer:
 
 
 def _parameters(model: keras.Model) -> dict[str, keras.Variable]:
-    """Canonical name -> variable; the first layer, Rescaling, is not counted."""
+    """Canonical name -> variable; Rescaling, the first, is not counted."""
     return {
         f"layers.{index}.{variable.name}": variable
         for index, layer in enumerate(model.layers[1:])
@@ -150,9 +150,11 @@ def train(
         return total_loss, correct
 
     for order in orders:
-        if order is None:
-            order = tf.random.shuffle(tf.range(count, dtype=tf.int64))
-        total_loss, correct = epoch(tf.constant(order))
+        total_loss, correct = epoch(
+            tf.random.shuffle(tf.range(count, dtype=tf.int64))
+            if order is None
+            else tf.constant(order)
+        )
         yield float(total_loss) / count, int(correct) / count
 
 
@@ -195,7 +197,9 @@ def serve(model: keras.Model) -> Predictor:
     # Twin: a concrete function of a fixed signature: Keras' own call costs
     # six times as much for one picture, `predict` two hundred times.
     @tf.function(
-        input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)]
+        input_signature=[
+            tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)
+        ]
     )
     def probabilities(images: tf.Tensor) -> tf.Tensor:
         return tf.nn.softmax(model(images, training=False))

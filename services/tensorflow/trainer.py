@@ -1,4 +1,4 @@
-"""TensorFlow's trainer: hands its backend to the queue consumer that all backends share."""
+"""TensorFlow's trainer: hands its backend to the consumer that all share."""
 
 import sys
 

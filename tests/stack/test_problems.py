@@ -78,7 +78,9 @@ def assert_problem(answer: requests.Response, status: int, words: str) -> None:
     assert "\n" not in body["error"]
 
 
-@pytest.mark.parametrize(("method", "path", "body", "status", "words"), [case[1:] for case in CASES], ids=[c[0] for c in CASES])
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "words"), [case[1:] for case in CASES], ids=[c[0] for c in CASES]
+)
 def test_a_bad_request_is_answered_with_what_to_change(
     client: Client, method: str, path: str, body: dict | None, status: int, words: str
 ) -> None:

@@ -1,0 +1,145 @@
+"""The containers: from a build to a prediction, as the README's reader meets them.
+
+Skipped, with the reason, where no Docker engine answers.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.cli.client import Client, ClientError
+from services.stack.stack import free_ports
+
+pytestmark = pytest.mark.compose
+
+PROJECT = "tandem-test"
+SERVICES = {
+    "datasets",
+    "gateway",
+    "pytorch-predictor",
+    "pytorch-trainer",
+    "redis",
+    "tensorflow-predictor",
+    "tensorflow-trainer",
+}
+
+
+def engine_answers() -> bool:
+    return (
+        bool(shutil.which("docker"))
+        and not subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
+    )
+
+
+if not engine_answers():
+    pytest.skip("no Docker engine answers on this machine", allow_module_level=True)
+
+
+class Compose:
+    """`docker compose` on a project of the test's own."""
+
+    def __init__(self, port: int) -> None:
+        self.environ = {**os.environ, "TANDEM_GATEWAY_PORT": str(port)}
+        self.client = Client(f"http://127.0.0.1:{port}")
+
+    def __call__(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        command = ["docker", "compose", "-p", PROJECT, *arguments]
+        answer = subprocess.run(command, env=self.environ, text=True, capture_output=True, check=False)
+        if check:
+            assert answer.returncode == 0, answer.stdout + answer.stderr
+        return answer
+
+    def configuration(self) -> dict:
+        return json.loads(self("config", "--format", "json").stdout)
+
+
+@pytest.fixture(scope="module")
+def compose() -> Iterator[Compose]:
+    compose = Compose(free_ports(1)[0])
+    try:
+        compose("up", "-d", "--build", "--wait")
+        yield compose
+    except BaseException:
+        print(compose("logs", "--no-color", "--tail", "50", check=False).stdout)
+        raise
+    finally:
+        compose("down", "-v", "--timeout", "10", check=False)
+
+
+@pytest.fixture(scope="module")
+def training(compose: Compose) -> dict:
+    ready = {entry["name"]: entry["ready"] for entry in compose.client.get("/v1/datasets")["datasets"]}
+    request = {"dataset": "mnist" if ready["mnist"] else "digits", "name": "in-containers"}
+    training = compose.client.post("/v1/trainings", request)
+    return compose.client.follow(f"/v1/trainings/{training['id']}")
+
+
+def test_every_service_is_there_and_healthy(compose: Compose) -> None:
+    listing = [json.loads(line) for line in compose("ps", "-a", "--format", "json").stdout.splitlines()]
+    assert {entry["Service"] for entry in listing} == SERVICES
+    for entry in listing:
+        if entry["Service"] == "datasets":
+            assert entry["ExitCode"] == 0
+        else:
+            assert entry["Health"] == "healthy", entry
+
+
+def test_both_backends_train_evaluate_and_predict(compose: Compose, training: dict) -> None:
+    assert training["status"] == "succeeded"
+    evaluation = compose.client.post("/v1/evaluations", {"model": "in-containers"})
+    evaluation = compose.client.follow(f"/v1/evaluations/{evaluation['id']}")
+    assert evaluation["comparisons"][0]["agreement"] >= 0.999
+    picture = Path("samples/seven.png" if training["request"]["dataset"] == "mnist" else "samples/seven-8x8.png")
+    answer = compose.client.predict("in-containers", picture)
+    assert answer["errors"] == {}
+    if training["request"]["dataset"] == "mnist":
+        assert {result["class"] for result in answer["images"][0]["results"].values()} == {"7"}
+
+
+@pytest.mark.parametrize(
+    ("service", "stranger"),
+    [
+        ("tensorflow-trainer", "torch"),
+        ("pytorch-trainer", "tensorflow"),
+        ("pytorch-trainer", "keras"),
+        ("gateway", "torch"),
+        ("gateway", "tensorflow"),
+    ],
+)
+def test_an_image_holds_no_other_framework(compose: Compose, service: str, stranger: str) -> None:
+    answer = compose("exec", "-T", service, "python", "-c", f"import {stranger}", check=False)
+    assert answer.returncode != 0
+    assert f"No module named '{stranger}'" in answer.stderr
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES - {"datasets"}))
+def test_no_service_runs_as_root(compose: Compose, service: str) -> None:
+    assert compose("exec", "-T", service, "id", "-u").stdout.strip() != "0"
+
+
+def test_only_trainers_can_write_models(compose: Compose, training: dict) -> None:
+    for service in ("gateway", "tensorflow-predictor", "pytorch-predictor"):
+        assert compose("exec", "-T", service, "touch", "/state/models/x", check=False).returncode != 0
+    for service in ("tensorflow-trainer", "pytorch-trainer"):
+        compose("exec", "-T", service, "test", "-w", "/state/models")
+
+
+def test_the_gateway_on_loopback_is_the_only_door(compose: Compose) -> None:
+    services = compose.configuration()["services"]
+    doors = {name: service["ports"] for name, service in services.items() if service.get("ports")}
+    assert list(doors) == ["gateway"]
+    assert doors["gateway"][0]["host_ip"] == "127.0.0.1"
+
+
+def test_models_and_trainings_outlive_the_containers(compose: Compose, training: dict) -> None:
+    compose("down", "--timeout", "10")
+    with pytest.raises(ClientError):
+        compose.client.get("/v1/trainings")
+    compose("up", "-d", "--wait")
+    assert compose.client.get(f"/v1/trainings/{training['id']}")["status"] == "succeeded"
+    assert compose.client.get("/v1/models/in-containers")["versions"] == {"pytorch": [1], "tensorflow": [1]}
