@@ -72,11 +72,12 @@ class Network(_Part):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if len(self.output_shape) != 1:
+        last = self.layers[-1]
+        if len(self.output_shape) != 1 or not isinstance(last, Dense):
             raise InvalidNetworkError(
-                f"the last layer gives {list(self.output_shape)}, not logits [classes]: end with a dense layer"
+                f"the last layer ({last.kind}) gives {list(self.output_shape)}: end with a dense layer, for the logits"
             )
-        if getattr(self.layers[-1], "activation", None) is not None:
+        if last.activation is not None:
             raise InvalidNetworkError(
                 f"layers.{len(self.layers) - 1} is the last one and gives logits: leave its activation out"
             )

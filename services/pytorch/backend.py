@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from services.pytorch import layers
+from services.pytorch import layers, placement
 from services.pytorch.vision import torchvision
 from shared import dataset
 from shared.backend import Evaluation, Optimizer, Predictor
@@ -39,8 +39,8 @@ def configure(threads: int, device: str, seed: int) -> str:
         raise UnavailableError("TANDEM_DEVICE=cuda, but no GPU is here")
     if device == "cpu" or not torch.cuda.is_available():
         return "cpu"
-    # Twin: PyTorch has to be told where new tensors and parameters go.
-    torch.set_default_device("cuda")
+    # Twin: PyTorch has to be told where each tensor and each model goes.
+    placement.use("cuda")
     return "cuda"
 
 
@@ -71,7 +71,7 @@ def define_network(network: Network, weights: Weights | None) -> nn.Sequential:
             if weights is not None:
                 # Twin: PyTorch keeps kernels [out, in]: the transpose.
                 parameter.copy_(torch.tensor(weights[name].T))
-    return model
+    return model.to(placement.device())
 
 
 def _layer(layer: Layer, shape: Shape) -> nn.Module:
@@ -120,13 +120,16 @@ def train(
     batch_size: int,
     orders: Iterable[NDArray[np.int64] | None],
 ) -> Iterator[tuple[float, float]]:
-    images, labels = torch.tensor(data.images), torch.tensor(data.labels)
+    images, labels = (
+        placement.tensor(data.images),
+        placement.tensor(data.labels),
+    )
     count = len(data)
 
     # Twin: an epoch is a Python loop, and every line of it runs every time.
     def epoch(order: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        total_loss = torch.tensor(0.0, dtype=torch.float64)
-        correct = torch.tensor(0, dtype=torch.int64)
+        total_loss = torch.zeros((), dtype=torch.float64, device=labels.device)
+        correct = torch.zeros((), dtype=torch.int64, device=labels.device)
         model.train()
         for batch in order.split(batch_size):
             x, y = images[batch], labels[batch]
@@ -142,7 +145,9 @@ def train(
 
     for order in orders:
         total_loss, correct = epoch(
-            torch.randperm(count) if order is None else torch.tensor(order)
+            torch.randperm(count, device=labels.device)
+            if order is None
+            else placement.tensor(order)
         )
         yield float(total_loss) / count, int(correct) / count
 
@@ -153,8 +158,8 @@ def train(
 def evaluate(model: nn.Sequential, loss: nn.Module, data: Split) -> Evaluation:
     total_loss, correct, probabilities = 0.0, 0, []
     for start in range(0, len(data), EVALUATION_BATCH):
-        x = torch.tensor(data.images[start : start + EVALUATION_BATCH])
-        y = torch.tensor(data.labels[start : start + EVALUATION_BATCH])
+        x = placement.tensor(data.images[start : start + EVALUATION_BATCH])
+        y = placement.tensor(data.labels[start : start + EVALUATION_BATCH])
         logits = _logits(model, x)
         total_loss += float(loss(logits, y)) * len(y)
         correct += int(torch.count_nonzero(logits.argmax(1) == y))
@@ -179,7 +184,7 @@ def save(model: nn.Sequential) -> Weights:
     parameters = _parameters(model)
     return {
         # Twin: back from [out, in] to the canonical [in, out].
-        name: np.ascontiguousarray(parameter.detach().cpu().numpy().T)
+        name: parameter.detach().cpu().numpy().T.copy()
         for name, parameter in parameters.items()
     }
 
@@ -193,6 +198,6 @@ def serve(model: nn.Sequential) -> Predictor:
     model.eval()
 
     def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return probabilities(torch.tensor(images)).cpu().numpy()
+        return probabilities(placement.tensor(images)).cpu().numpy()
 
     return predict
