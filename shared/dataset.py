@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from shared.errors import InvalidRequestError, MissingDatasetError
 from shared.settings import Settings
 
+CONNECT_TIMEOUT_S = 3
+
 SplitName = Literal["train", "test"]
 
 
@@ -118,7 +120,7 @@ def is_ready(dataset: Dataset, settings: Settings) -> bool:
     return all((folder / f.name).is_file() and (folder / f.name).stat().st_size == f.size for f in dataset.files)
 
 
-def prepare(dataset: Dataset, settings: Settings, download: bool = False, timeout_s: float = 20) -> None:
+def prepare(dataset: Dataset, settings: Settings, download: bool = False, timeout_s: float = 10) -> None:
     """Bring a dataset into the cache from `data_dir`, or from its mirrors.
 
     Raises:
@@ -166,7 +168,7 @@ def _download(dataset: Dataset, file: IdxFile, timeout_s: float) -> bytes:
     for mirror in dataset.mirrors:
         url = f"{mirror}{file.name}.gz"
         try:
-            answer = requests.get(url, timeout=timeout_s)
+            answer = requests.get(url, timeout=(CONNECT_TIMEOUT_S, timeout_s))
             answer.raise_for_status()
         except requests.RequestException as error:
             reasons.append(f"{mirror}: {type(error).__name__}")

@@ -29,7 +29,8 @@ def run(client: Client, console: Console) -> None:
     backends = list(training["runs"])
     console.print(
         f"Training [bold]mlp[/] on [bold]{dataset}[/] in {' and '.join(backends)}: "
-        f"the same data, initial weights and batches for all"
+        f"the same data, weights and batches for all",
+        soft_wrap=True,
     )
     training = _follow_training(client, console, training)
 
@@ -43,15 +44,19 @@ def run(client: Client, console: Console) -> None:
     for comparison in evaluation["comparisons"]:
         console.print(
             f"{' and '.join(comparison['backends'])} agree on {comparison['agreement']:.2%} of the test pictures; "
-            f"their probabilities differ by {comparison['max_probability_difference']:.1e} at most."
+            f"their probabilities differ by {comparison['max_probability_difference']:.1e} at most.",
+            soft_wrap=True,
         )
     if any(run["overlapped"] for run in training["runs"].values()):
-        console.print("The backends trained at the same time on this machine: figures to quote come from runs alone.")
+        console.print(
+            "They trained at the same time on this machine: figures to quote come from runs alone.", soft_wrap=True
+        )
     console.print(
         "\nWhere to go next:\n"
         "  make up                        Tandem in the foreground: the API at http://127.0.0.1:8080/docs\n"
         "  docker compose up --build      the same in containers\n"
-        "  README.md                      train, predict and compare over HTTP"
+        "  README.md                      train, predict and compare over HTTP",
+        soft_wrap=True,
     )
 
 
@@ -59,7 +64,9 @@ def _choose_dataset(client: Client, console: Console) -> str:
     ready = {entry["name"]: entry["ready"] for entry in client.get("/v1/datasets")["datasets"]}
     if ready["mnist"]:
         return "mnist"
-    console.print("MNIST is neither here nor to be had within seconds: using the embedded digits.")
+    console.print(
+        "MNIST is not here and could not be downloaded within seconds: using the embedded digits.", soft_wrap=True
+    )
     return "digits"
 
 
@@ -109,7 +116,9 @@ def _table(training: Any, evaluation: Any, prediction: Any, picture: Path) -> Ta
             for b in backends
         ),
     )
-    agreements = [f"{comparison['agreement']:.2%}" for comparison in evaluation["comparisons"]]
-    if agreements:
-        table.add_row("agreement", ", ".join(agreements), *("" for _ in backends[1:]))
+    table.add_row("agreement with the others", *(_agreements(evaluation["comparisons"], b) for b in backends))
     return table
+
+
+def _agreements(comparisons: Any, backend: str) -> str:
+    return ", ".join(f"{pair['agreement']:.2%}" for pair in comparisons if backend in pair["backends"]) or "alone"

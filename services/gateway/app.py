@@ -33,7 +33,6 @@ def create_app(context: Context) -> OpenAPI:
         doc_ui=False,
         validation_error_callback=_refused,
         validation_error_model=Problem,
-        responses={"default": PROBLEM},
     )
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -45,7 +44,7 @@ def create_app(context: Context) -> OpenAPI:
     @app.before_request
     def require_length() -> Response | None:
         """A chunked body over the limit would arrive cut off and look whole."""
-        if request.method in ("POST", "PUT") and request.content_length is None:
+        if request.content_length is None and "Transfer-Encoding" in request.headers:
             return problem_response(411, "Length required", "send a Content-Length header with the body")
         if request.is_json and (request.content_length or 0) > MAX_JSON_BYTES:
             return problem_response(413, "Request entity too large", f"JSON is at most {MAX_JSON_BYTES:,} bytes")
@@ -56,13 +55,26 @@ def create_app(context: Context) -> OpenAPI:
 
 def _refused(error: ValidationError) -> Response:
     """What pydantic refused, as a problem document that names each field."""
-    if request.get_data(cache=True) and request.is_json and request.get_json(silent=True) is None:
+    if request.is_json and request.get_json(silent=True) is None:
         return problem_response(400, "Bad request", "the body is not JSON")
     reasons = []
     for part in error.errors(include_url=False, include_input=False, include_context=False):
+        if part["type"] in ("model_type", "model_attributes_type") and not part["loc"]:
+            return problem_response(422, "Invalid request", "the body must be a JSON object, sent as application/json")
+        if part["type"] == "too_short" and len(error.errors()) > 1:
+            continue  # pydantic counts only what was valid; the other errors say what was not
         where = ".".join(str(step) for step in part["loc"] if step not in UNION_TAGS)
         reasons.append(f"{where or 'body'}: {part['msg'].removeprefix('Value error, ')}")
     return problem_response(422, "Invalid request", "; ".join(dict.fromkeys(reasons)))
+
+
+def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
+    """Any operation may answer a problem document, and no other error."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = PROBLEM
+    return document
 
 
 def _install_docs(app: OpenAPI) -> None:
@@ -71,7 +83,7 @@ def _install_docs(app: OpenAPI) -> None:
 
     @app.get("/openapi.json", doc_ui=False)
     def openapi() -> Any:
-        return app.json.response(app.api_doc)
+        return app.json.response(_with_problems(app.api_doc))
 
     @app.get("/docs", doc_ui=False)
     def docs() -> str:

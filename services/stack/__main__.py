@@ -37,7 +37,12 @@ def demo() -> int:
     environ = private_environ(environ, state)
     stack = Stack(environ, log=state / "log")
     try:
-        subprocess.run([*python_of("gateway"), "-m", "shared.dataset", "mnist"], env=environ, check=False)
+        subprocess.run(
+            [*python_of("gateway"), "-m", "shared.dataset", "mnist"],
+            env=environ,
+            check=False,
+            stdout=subprocess.DEVNULL,
+        )
         print("Starting Redis, the gateway, and a trainer and a predictor per backend ...", flush=True)
         stack.start()
         stack.wait_ready()
