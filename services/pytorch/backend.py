@@ -106,6 +106,7 @@ def define_optimizer(
 
 
 def define_loss() -> nn.Module:
+    # Twin: called with (logits, labels), and always takes logits.
     return nn.CrossEntropyLoss()
 
 
@@ -183,7 +184,7 @@ def _logits(model: nn.Sequential, images: torch.Tensor) -> torch.Tensor:
 def save(model: nn.Sequential) -> Weights:
     parameters = _parameters(model)
     return {
-        # Twin: back from [out, in] to the canonical [in, out].
+        # Twin: back from [out, in] to the canonical [in, out]; a copy.
         name: parameter.detach().cpu().numpy().T.copy()
         for name, parameter in parameters.items()
     }

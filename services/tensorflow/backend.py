@@ -113,6 +113,7 @@ def define_optimizer(
 
 
 def define_loss() -> keras.losses.Loss:
+    # Twin: called with (labels, logits), and told that they are logits.
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
@@ -190,6 +191,7 @@ def _logits(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
 
 def save(model: keras.Model) -> Weights:
     parameters = _parameters(model)
+    # Twin: already in the canonical layout; numpy() is a copy.
     return {name: variable.numpy() for name, variable in parameters.items()}
 
 
