@@ -94,6 +94,7 @@ class Store:
                 "files": {WEIGHTS: {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}},
             }
             _write_synced(draft / WEIGHTS, data)
+            manifest["digest"] = _digest(manifest)
             _write_synced(draft / MANIFEST, json.dumps(manifest, indent=1, allow_nan=False).encode())
             _sync_folder(draft)
             draft.rename(place)
@@ -142,7 +143,7 @@ class Store:
 
         Raises:
             NotFoundError: no such model.
-            CorruptModelError: it is not a manifest that this Tandem can read.
+            CorruptModelError: it is not this model's manifest as it was published.
         """
         path = self.path(name, backend, version) / MANIFEST
         try:
@@ -153,6 +154,10 @@ class Store:
             raise CorruptModelError(f"{path}: {error}") from None
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             raise CorruptModelError(f"{path}: not a manifest of format {FORMAT}")
+        if manifest.get("digest") != _digest(manifest):
+            raise CorruptModelError(f"{path}: not as it was published")
+        if (manifest["name"], manifest["backend"], manifest["version"]) != (name, backend, version):
+            raise CorruptModelError(f"{path}: the manifest of another model")
         return manifest
 
     def verify(self, name: str, backend: str, version: int) -> Model:
@@ -163,8 +168,6 @@ class Store:
             CorruptModelError: anything differs from what was published.
         """
         manifest = self.manifest(name, backend, version)
-        if (manifest["name"], manifest["backend"], manifest["version"]) != (name, backend, version):
-            raise CorruptModelError(f"{self.path(name, backend, version)}: the manifest belongs to another model")
         try:
             data = (self.path(name, backend, version) / WEIGHTS).read_bytes()
         except OSError as error:
@@ -181,6 +184,12 @@ class Store:
         for draft in drafts:
             shutil.rmtree(draft, ignore_errors=True)
         return len(drafts)
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    """The sha256 of a manifest but for its own `digest`."""
+    rest = {key: value for key, value in manifest.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _folders(path: Path) -> list[str]:

@@ -1,0 +1,124 @@
+"""The model volume: whole or not at all, once, and verified."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import AlreadyPublishedError, CorruptModelError, InvalidRequestError, NotFoundError
+from shared.network import PRESETS
+from shared.store import ABANDONED_AFTER_S, Store, check_name
+from shared.weights import initial_weights
+
+NETWORK = PRESETS["article"].network((8, 8, 1), 10)
+BOTH = ("tensorflow", "pytorch")
+
+
+def publish(store: Store, version: int = 1, backend: str = "pytorch", name: str = "m", writer: str = "w") -> None:
+    manifest = {"network": NETWORK.model_dump(mode="json"), "classes": list("0123456789")}
+    store.publish(name, backend, version, manifest, initial_weights(NETWORK, version), writer)
+
+
+def test_what_was_published_is_what_is_read(tmp_path: Path) -> None:
+    publish(Store(tmp_path))
+    model = Store(tmp_path).verify("m", "pytorch", 1)
+    assert model.network == NETWORK
+    assert model.manifest["format"] == 1
+    expected = initial_weights(NETWORK, 1)
+    assert all(np.array_equal(model.weights[name], expected[name]) for name in expected)
+
+
+def test_a_version_is_published_once(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    publish(store, writer="first")
+    before = (store.path("m", "pytorch", 1) / "manifest.json").read_bytes()
+    with pytest.raises(AlreadyPublishedError):
+        publish(store, writer="second")
+    publish(store, writer="first")  # the same job again: it has nothing left to do
+    assert (store.path("m", "pytorch", 1) / "manifest.json").read_bytes() == before
+    assert os.listdir(tmp_path / "m" / "pytorch") == ["1"], "a draft was left behind"
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "manifest.json"])
+def test_a_flipped_byte_is_found(tmp_path: Path, file: str) -> None:
+    store = Store(tmp_path)
+    publish(store)
+    path = store.path("m", "pytorch", 1) / file
+    good = path.read_bytes()
+    for place in range(0, len(good), 1 + len(good) // 100):
+        bad = bytearray(good)
+        bad[place] ^= 1
+        path.write_bytes(bad)
+        with pytest.raises(CorruptModelError):
+            store.verify("m", "pytorch", 1)
+
+
+@pytest.mark.parametrize(
+    "change", [{"format": 2}, {"version": 2}, {"name": "other"}, {"network": {}}, {"files": {}}, {"classes": ["a"]}]
+)
+def test_a_manifest_of_something_else_is_refused(tmp_path: Path, change: dict) -> None:
+    store = Store(tmp_path)
+    publish(store)
+    path = store.path("m", "pytorch", 1) / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(CorruptModelError):
+        store.verify("m", "pytorch", 1)
+
+
+def test_the_newest_version_that_all_have_is_used(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for version, backend in ((1, "tensorflow"), (1, "pytorch"), (2, "tensorflow"), (2, "pytorch"), (10, "pytorch")):
+        publish(store, version, backend)
+    assert store.resolve("m", BOTH) == 2
+    assert store.resolve("m", ("pytorch",)) == 10
+    assert store.resolve("m", BOTH, 1) == 1
+    with pytest.raises(NotFoundError, match=r"version 10 is not published by tensorflow and pytorch; ready: m\."):
+        store.resolve("m", BOTH, 10)
+
+
+def test_an_unknown_model_is_told_which_are_ready_and_how_to_train_one(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"ready: none yet\. Train one with POST /v1/trainings"):
+        Store(tmp_path).resolve("nothing", BOTH)
+
+
+@pytest.mark.parametrize("name", ["..", "../m", "m/..", "/etc", "", ".", "a" * 64, "M", "m\0"])
+def test_a_name_that_is_none_leads_nowhere(tmp_path: Path, name: str) -> None:
+    store = Store(tmp_path / "models")
+    publish(store)
+    assert store.versions(name, "pytorch") == []
+    assert store.backends(name) == []
+    with pytest.raises(NotFoundError):
+        store.verify(name, "pytorch", 1)
+
+
+def test_only_old_drafts_are_collected(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    publish(store)
+    drafts = [tmp_path / "m" / "pytorch" / f".tmp-{age}" for age in ("old", "new")]
+    for draft in drafts:
+        draft.mkdir()
+    long_ago = drafts[0].stat().st_mtime - ABANDONED_AFTER_S - 1
+    os.utime(drafts[0], (long_ago, long_ago))
+    assert store.collect() == 1
+    assert not drafts[0].exists()
+    assert drafts[1].exists()
+    assert store.versions("m", "pytorch") == [1]
+
+
+@given(st.from_regex(r"[a-z0-9][a-z0-9_-]{0,62}", fullmatch=True))
+def test_a_name_of_the_rule_is_taken_unless_it_ends_in_a_backend(name: str) -> None:
+    if name.endswith(("-tensorflow", "-pytorch")):
+        with pytest.raises(InvalidRequestError, match="must not end"):
+            check_name(name, BOTH)
+    else:
+        assert check_name(name, BOTH) == name
+
+
+@pytest.mark.parametrize("name", ["", "-m", "_m", "Model", "a" * 64, "ä", "a b", "../x", "m-pytorch", "x\n"])
+def test_a_name_against_the_rule_is_refused(name: str) -> None:
+    with pytest.raises(InvalidRequestError, match="name"):
+        check_name(name, BOTH)
