@@ -23,7 +23,7 @@ from rq.timeouts import JobTimeoutException
 from shared import dataset, metrics
 from shared.backend import Backend
 from shared.dataset import Split
-from shared.errors import InvalidRequestError, SupersededError, TandemError
+from shared.errors import InvalidRequestError, SupersededError, TandemError, UntrustedJobError
 from shared.jobs import FAILED, SUCCEEDED, Run, connect, signing_key, trusted
 from shared.messages import TrainingRequest
 from shared.network import Network
@@ -68,6 +68,8 @@ def perform(payload: str, signature: str) -> None:
     """Run one signed job in a work horse, and report however it ends."""
     assert _trainer is not None, "perform runs in a work horse of main"
     job = trusted(payload, signature, signing_key(_trainer.settings.key_file))
+    if job["backend"] != _trainer.backend.NAME:
+        raise UntrustedJobError(f"the job was signed for {job['backend']}")
     run = Run(_trainer.redis, job["kind"], job["id"], job["backend"])
     where = {"kind": job["kind"], "id": job["id"], "backend": job["backend"]}
     settings = _trainer.settings

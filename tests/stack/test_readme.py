@@ -1,0 +1,46 @@
+"""The README's commands, as its reader would paste them."""
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from services.stack.stack import Stack
+
+pytestmark = pytest.mark.stack
+
+
+def test_the_readmes_requests_do_what_it_says(stack: Stack) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not on this machine")
+    blocks = re.findall(r"```sh\n(curl.*?)```", Path("README.md").read_text(), re.DOTALL)
+    train, predict, evaluate = (block.replace("http://127.0.0.1:8080", stack.url) for block in blocks)
+
+    def answer(command: str) -> dict:
+        ran = subprocess.run(["bash", "-ec", command], capture_output=True, text=True, check=True)
+        return json.loads(ran.stdout)
+
+    training = answer(train)
+    deadline = time.monotonic() + 60
+    while training["status"] not in ("succeeded", "failed"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+        training = answer(f"curl -s {stack.url}/v1/trainings/{training['id']}")
+    assert training["status"] == "succeeded"
+    assert training["runs"]["pytorch"]["history"][-1]["test_accuracy"] > 0.9
+
+    prediction = answer(predict)
+    assert [result["class"] for result in prediction["images"][0]["results"].values()] == ["7", "7"]
+
+    evaluation = answer(evaluate)
+    assert set(evaluation["results"]) == {"tensorflow", "pytorch"}
+
+
+def test_make_help_lists_every_target() -> None:
+    targets = set(re.findall(r"^([a-z]+):", Path("Makefile").read_text(), re.MULTILINE))
+    listed = subprocess.run(["make", "help"], capture_output=True, text=True, check=True).stdout
+    assert targets == {line.split()[1] for line in listed.splitlines()}
