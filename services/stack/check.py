@@ -5,6 +5,7 @@ all that is missing as one line to paste.
 """
 
 import importlib.util
+import os
 import platform
 import shutil
 import sys
@@ -26,7 +27,8 @@ def main() -> int:
         )
         return 1
     if missing := missing_packages():
-        print(f"Something is missing. Paste this, then try again:\n  sudo apt-get install -y {' '.join(missing)}")
+        sudo = "" if os.geteuid() == 0 else "sudo "
+        print(f"Something is missing. Paste this, then try again:\n  {sudo}apt-get install -y {' '.join(missing)}")
         return 1
     free = shutil.disk_usage(".").free / 1e9
     if free < FREE_GB and not Path(".venv").is_dir():

@@ -15,8 +15,6 @@ import pytest
 from services.cli.client import Client, ClientError
 from services.stack.stack import free_ports
 
-pytestmark = pytest.mark.compose
-
 PROJECT = "tandem-test"
 SERVICES = {
     "datasets",
@@ -36,8 +34,10 @@ def engine_answers() -> bool:
     )
 
 
-if not engine_answers():
-    pytest.skip("no Docker engine answers on this machine", allow_module_level=True)
+pytestmark = [
+    pytest.mark.compose,
+    pytest.mark.skipif(not engine_answers(), reason="no Docker engine answers on this machine"),
+]
 
 
 class Compose:
