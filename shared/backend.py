@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.dataset import Split, SplitName
+from shared.dataset import Dataset, Split, SplitName
 from shared.network import Network
 from shared.weights import Weights
 
@@ -59,8 +59,11 @@ class Backend(Protocol):
             UnavailableError: "cuda" was asked for and there is none.
         """
 
-    def load_data(self, name: str, folder: Path, split: SplitName) -> Split:
-        """Read a prepared dataset from the cache folder, in the framework's own idiom."""
+    def load_data(self, found: Dataset, cache: Path, split: SplitName) -> Split:
+        """Read a prepared dataset from the cache folder, in the framework's own idiom.
+
+        One that no framework knows is read by `dataset.read_neutral`.
+        """
 
     def define_network(self, network: Network, weights: Weights | None) -> Any:
         """Build a model; without weights it starts as the framework starts it.

@@ -3,6 +3,7 @@
     TandemError                    500  something of ours is broken
     ├── InvalidRequestError        422  the request is understood and cannot be met
     │   ├── InvalidNetworkError    422  a layer does not fit, named with its shapes
+    │   ├── InvalidDatasetError    422  one's own folder of pictures cannot be used
     │   └── InvalidImageError      422  a posted picture cannot be used
     ├── NotFoundError              404  no such training, model, version, dataset
     ├── ConflictError              409  the request contradicts what is already there
@@ -13,9 +14,8 @@
     ├── CorruptModelError          500  a model on the volume fails its checksums
     └── UntrustedJobError          500  a queued job was not signed by this Tandem
 
-Domain errors are raised where they are known; `services/gateway/problems.py`
-and `shared/predictor.py` turn them into RFC 9457 problem documents. This
-module does no I/O and knows nothing of HTTP but the status numbers.
+Domain errors are raised where they are known; `shared/server.py` turns them
+into RFC 9457 problem documents. This module does no I/O and knows nothing of HTTP but the status numbers.
 """
 
 
@@ -33,6 +33,10 @@ class InvalidRequestError(TandemError):
 
 class InvalidNetworkError(InvalidRequestError):
     title = "Invalid network"
+
+
+class InvalidDatasetError(InvalidRequestError):
+    title = "Invalid dataset"
 
 
 class InvalidImageError(InvalidRequestError):

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from shared.errors import InvalidImageError
 from shared.network import Shape
 
-FORMATS = ("PNG", "JPEG")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 MAX_PIXELS = 50_000_000
 
 
@@ -28,20 +28,21 @@ class Picture:
     warnings: tuple[str, ...] = ()
 
 
-def prepare(data: bytes, shape: Shape, name: str) -> Picture:
-    """Decode a PNG or JPEG file and bring it to `shape` [H, W, C].
+def prepare(data: bytes, shape: Shape, name: str, formats: tuple[str, ...] = FORMATS) -> Picture:
+    """Decode a picture file and bring it to `shape` [H, W, C].
 
     Args:
         data: the file's bytes.
         shape: the dataset's; C is 1 (grey) or 3 (RGB).
         name: what to call the picture in an error.
+        formats: Pillow's names of those that are read.
 
     Raises:
         InvalidImageError: empty, not a picture, broken, animated or too large.
     """
     height, width, channels = shape
     notes: list[str] = []
-    image = ImageOps.exif_transpose(_decode(data, name))
+    image = ImageOps.exif_transpose(_decode(data, name, formats))
     mode = "L" if channels == 1 else "RGB"
     if image.mode != mode:
         image = _to_mode(image, mode, notes)
@@ -51,24 +52,24 @@ def prepare(data: bytes, shape: Shape, name: str) -> Picture:
     return Picture(np.asarray(image, np.uint8).reshape(height, width, channels), tuple(notes))
 
 
-def _decode(data: bytes, name: str) -> Image.Image:
+def _decode(data: bytes, name: str, formats: tuple[str, ...]) -> Image.Image:
     if not data:
         raise InvalidImageError(f"{name}: the file is empty")
     try:
         with warnings.catch_warnings():
             # Pillow only warns up to twice its limit; our own check below is exact.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            image = Image.open(io.BytesIO(data), formats=formats)
         if image.width * image.height > MAX_PIXELS:
             raise InvalidImageError(
                 f"{name}: {image.width} x {image.height} pixels are more than {MAX_PIXELS:,}: send a smaller picture"
             )
         # A phone's JPEG may carry a second, smaller picture: the first is meant.
-        if image.format == "PNG" and getattr(image, "is_animated", False):
+        if image.format != "MPO" and getattr(image, "is_animated", False):
             raise InvalidImageError(f"{name}: the picture is animated: send a single frame")
         image.load()  # verify() would let a truncated JPEG pass
     except UnidentifiedImageError:
-        raise InvalidImageError(f"{name}: not a {' or '.join(FORMATS)} file") from None
+        raise InvalidImageError(f"{name}: not a {', '.join(formats[:-1])} or {formats[-1]} file") from None
     except Image.DecompressionBombError:
         raise InvalidImageError(f"{name}: more than {MAX_PIXELS:,} pixels: send a smaller picture") from None
     except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:

@@ -1,17 +1,15 @@
-"""Queues, signed jobs, and the state of all long work in Redis.
+"""Queues and signed jobs: long work is submitted, read and cancelled here.
 
-Long work (a training, an evaluation) is a record and one run per backend.
-Submitting writes the record and enqueues a job per run in one transaction.
+Long work (a training, an evaluation, a deletion) is a record and one run per
+backend (`shared/runs.py`). Submitting writes the record, gives out a model's
+version and enqueues a job per run in one transaction: all of it or nothing.
 The truth about a run lives in our own keys, which do not expire; RQ's job is
 only the hand that wakes a trainer.
 
-    tandem:<kind>s                      sorted set of ids, by time of submission
-    tandem:<kind>:<id>                  hash: what was submitted, one JSON per field
-    tandem:<kind>:<id>:<backend>        hash: a run, one JSON per field
-    tandem:<kind>:<id>:<backend>:history   list of JSON, one per finished epoch
-    tandem:<kind>:<id>:comparisons      hash: "<backend>,<backend>" -> JSON
-    tandem:running                      set of the run keys at work now
-    tandem:version:<name>               the last version given out
+    tandem:<kind>s                  sorted set of ids, by time of submission
+    tandem:<kind>:<id>              hash: what was submitted, one JSON per field
+    tandem:version:<name>           the last version given out
+    tandem:once:<kind>:<sha256>     an Idempotency-Key: the id it began, for a day
 """
 
 import contextlib
@@ -24,29 +22,29 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.client import Pipeline
+from redis.exceptions import WatchError
 from redis.retry import Retry
 from rq import Queue
 from rq import Retry as JobRetry
+from rq.command import send_stop_job_command
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.serializers import JSONSerializer
 
-from shared.errors import NotFoundError, SupersededError, UntrustedJobError
+from shared.errors import ConflictError, InvalidRequestError, NotFoundError, UnavailableError, UntrustedJobError
+from shared.runs import CANCELLED, FAILED, OPEN, QUEUED, RUNNING, SUCCEEDED, Run, packed, unpacked
 
 FUNCTION = "shared.trainer.perform"
-QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED = STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
-FINAL = frozenset((SUCCEEDED, FAILED, CANCELLED))
 RETRIES = 2  # a job whose trainer dies is started again this many times
-
-_RUNNING_KEY = "tandem:running"
-_ALLOCATE = """
-local version = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(ARGV[1])) + 1
-redis.call('SET', KEYS[1], version)
-return version
-"""
+ONCE_S = 86_400  # how long an Idempotency-Key is remembered
+MAX_RACES = 100  # how often a submission gives way to others before it gives up
 
 
 def connect(url: str, patient: bool) -> Redis:
@@ -93,56 +91,116 @@ def trusted(payload: str, signature: str, key: bytes) -> dict[str, Any]:
 def overall_status(statuses: Iterable[str]) -> str:
     """The status of work from those of its runs: it ends when all of them have."""
     found = set(statuses)
-    if found <= FINAL:
+    if not found & set(OPEN):
         return next(status for status in (FAILED, CANCELLED, SUCCEEDED) if status in found)
     return QUEUED if found == {QUEUED} else RUNNING
 
 
-class Jobs:
-    """Submits long work and reads how it stands."""
+@dataclass(frozen=True)
+class Once:
+    """A client's Idempotency-Key, and a digest of the request it came with."""
 
-    def __init__(self, redis: Redis, timeout_s: int) -> None:
+    key: str
+    digest: str
+
+    @classmethod
+    def of(cls, key: str, request: dict[str, Any]) -> "Once":
+        return cls(key, hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest())
+
+
+class Jobs:
+    """Submits long work, reads how it stands, and cancels it."""
+
+    def __init__(self, redis: Redis, timeout_s: int, key: bytes) -> None:
         self.redis = redis
         self.timeout_s = timeout_s
+        self._key = key
 
-    def allocate_version(self, name: str, published: int) -> int:
-        """The next version of a model name: above all given out and all published."""
-        return int(self.redis.eval(_ALLOCATE, 1, f"tandem:version:{name}", published))  # type: ignore[arg-type]
-
-    def submit(self, kind: str, record: dict[str, Any], runs: dict[str, dict[str, Any]], key: bytes) -> str:
+    def submit(
+        self,
+        kind: str,
+        record: dict[str, Any],
+        runs: dict[str, dict[str, Any]],
+        *,
+        published: int | None = None,
+        once: Once | None = None,
+    ) -> str:
         """Record work and enqueue one signed job per backend, all or nothing.
 
         Args:
-            kind: "training" or "evaluation".
+            kind: "training", "evaluation" or "deletion".
             record: what was asked for; JSON-able.
             runs: for each backend, the fields that its run begins with.
+            published: for work that publishes `record["name"]`, the newest version on
+                the volume; the record gets the next `version` that nobody was given.
+            once: work that was submitted with this key before is not submitted again.
 
         Returns:
-            The id of the work.
+            The id of the work; of the first, if the key had been used.
         """
         identity = uuid.uuid4().hex
+        once_key = once and f"tandem:once:{kind}:{hashlib.sha256(once.key.encode()).hexdigest()}"
+        version_key = None if published is None else f"tandem:version:{record['name']}"
+        for _ in range(MAX_RACES):
+            with self.redis.pipeline() as transaction:
+                try:
+                    watched = (f"tandem:{kind}:{identity}", once_key, version_key)
+                    transaction.watch(*filter(None, watched))  # type: ignore[no-untyped-call]
+                    if transaction.exists(f"tandem:{kind}:{identity}"):
+                        return identity  # it was carried out, and only the answer was lost
+                    if once and (first := self.first(kind, once)):
+                        return first
+                    if version_key:
+                        given = int(cast(bytes | None, transaction.get(version_key)) or 0)
+                        record = {**record, "version": max(given, published or 0) + 1}
+                    transaction.multi()
+                    if version_key:
+                        transaction.set(version_key, record["version"])
+                    if once and once_key:
+                        began = json.dumps({"id": identity, "digest": once.digest})
+                        transaction.set(once_key, began, ex=ONCE_S)
+                    self._write(transaction, kind, identity, record, runs)
+                    transaction.execute()
+                    return identity
+                except WatchError:
+                    continue
+        raise UnavailableError("too many submissions at once: try again in a moment")
+
+    def _write(
+        self, transaction: Pipeline, kind: str, identity: str, record: dict[str, Any], runs: dict[str, dict[str, Any]]
+    ) -> None:
         now = time.time()
         record = {**record, "id": identity, "created_at": datetime.fromtimestamp(now, UTC).isoformat()}
-        with self.redis.pipeline(transaction=True) as transaction:
-            transaction.hset(f"tandem:{kind}:{identity}", mapping=_packed({**record, "backends": list(runs)}))
-            transaction.zadd(f"tandem:{kind}s", {identity: now})
-            for backend, fields in runs.items():
-                run = {"status": QUEUED, "error": None, "overlapped": False, **fields}
-                transaction.hset(f"tandem:{kind}:{identity}:{backend}", mapping=_packed(run))
-                payload = json.dumps({"kind": kind, "backend": backend, **record}, allow_nan=False)
-                queue = Queue(backend, connection=self.redis, serializer="json")
-                job = Queue.prepare_data(
-                    FUNCTION,
-                    (payload, sign(payload, key)),
-                    job_id=f"{kind}-{identity}-{backend}",
-                    description=f"{kind} {identity}",
-                    timeout=self.timeout_s,
-                    result_ttl=3600,
-                    retry=JobRetry(max=RETRIES, interval=0, enqueue_at_front=True),
-                )
-                queue.enqueue_many([job], pipeline=transaction)
-            transaction.execute()
-        return identity
+        transaction.hset(f"tandem:{kind}:{identity}", mapping=packed({**record, "backends": list(runs)}))
+        transaction.zadd(f"tandem:{kind}s", {identity: now})
+        for backend, fields in runs.items():
+            run = {"status": QUEUED, "error": None, "overlapped": False, "publishing": False, **fields}
+            transaction.hset(f"tandem:{kind}:{identity}:{backend}", mapping=packed(run))
+            payload = json.dumps({"kind": kind, "backend": backend, **record}, allow_nan=False)
+            job = Queue.prepare_data(
+                FUNCTION,
+                (payload, sign(payload, self._key)),
+                job_id=_job_id(kind, identity, backend),
+                description=f"{kind} {identity}",
+                timeout=self.timeout_s,
+                result_ttl=3600,
+                retry=JobRetry(max=RETRIES, interval=0, enqueue_at_front=True),
+            )
+            queue_of(backend, self.redis).enqueue_many([job], pipeline=transaction)
+
+    def first(self, kind: str, once: Once) -> str | None:
+        """The id of the work that was submitted with this key, if any was.
+
+        Raises:
+            InvalidRequestError: it came with another request then.
+        """
+        began = self.redis.get(f"tandem:once:{kind}:{hashlib.sha256(once.key.encode()).hexdigest()}")
+        if began is None:
+            return None
+        found = json.loads(cast(bytes, began))
+        if found["digest"] != once.digest:
+            raise InvalidRequestError("this Idempotency-Key came with another request before: take a new key")
+        return cast(str, found["id"])
 
     def read(self, kind: str, identity: str) -> dict[str, Any]:
         """A record with its `status` and its `runs`, keyed by backend.
@@ -150,11 +208,11 @@ class Jobs:
         Raises:
             NotFoundError: there is no such work.
         """
-        record = _unpacked(self.redis.hgetall(f"tandem:{kind}:{identity}"))
+        record = unpacked(self.redis.hgetall(f"tandem:{kind}:{identity}"))
         if not record:
-            raise NotFoundError(f"there is no {kind} {identity[:80]!r}; GET /v1/{kind}s lists them")
+            raise NotFoundError(f"there is no {kind} {identity[:80]!r}")
         runs = {backend: Run(self.redis, kind, identity, backend).read() for backend in record.pop("backends")}
-        comparisons = _unpacked(self.redis.hgetall(f"tandem:{kind}:{identity}:comparisons"))
+        comparisons = unpacked(self.redis.hgetall(f"tandem:{kind}:{identity}:comparisons"))
         return {
             **record,
             "status": overall_status(run["status"] for run in runs.values()),
@@ -167,92 +225,27 @@ class Jobs:
         newest = cast(list[bytes], self.redis.zrevrange(f"tandem:{kind}s", 0, limit - 1))
         return [self.read(kind, identity.decode()) for identity in newest]
 
+    def cancel(self, kind: str, identity: str) -> None:
+        """End every run that has not ended, at once; a run that is just being published succeeds.
 
-class Run:
-    """One backend's share of some work, as its trainer reports it.
-
-    A run can come to be executed twice, when a trainer was thought dead and
-    was not. Each execution signs in with a number of its own; the earlier one
-    is told so at its next report, and stops.
-    """
-
-    def __init__(self, redis: Redis, kind: str, identity: str, backend: str) -> None:
-        self.redis = redis
-        self.work = f"tandem:{kind}:{identity}"
-        self.key = f"{self.work}:{backend}"
-        self.execution = uuid.uuid4().hex
-
-    def read(self) -> dict[str, Any]:
-        run = _unpacked(self.redis.hgetall(self.key))
-        run.pop("execution", None)
-        if "epochs" in run:
-            entries = cast(list[bytes], self.redis.lrange(f"{self.key}:history", 0, -1))
-            run["history"] = [json.loads(entry) for entry in entries]
-            run["epoch"] = len(entries)
-        return run
-
-    def start(self, **fields: Any) -> bool:
-        """Sign in; False when the run has already ended and nothing is left to do."""
-        if self._field("status") in FINAL:
-            return False
-        with self.redis.pipeline(transaction=True) as transaction:
-            started = {**fields, "status": RUNNING, "execution": self.execution}
-            transaction.hset(self.key, mapping=_packed(started))
-            transaction.delete(f"{self.key}:history")
-            transaction.sadd(_RUNNING_KEY, self.key)
-            transaction.execute()
-        self._mark_overlaps()
-        return True
-
-    def _mark_overlaps(self) -> None:
-        """Two runs at once share the machine: both say so, for neither's figures are its own."""
-        for other in cast(set[bytes], self.redis.smembers(_RUNNING_KEY)):
-            key = other.decode()
-            if key != self.key and _unpacked(self.redis.hgetall(key)).get("status") == RUNNING:
-                self.redis.hset(key, mapping=_packed({"overlapped": True}))
-                self.redis.hset(self.key, mapping=_packed({"overlapped": True}))
-
-    def report_epoch(self, entry: dict[str, Any]) -> None:
-        """Append a finished epoch to the history.
+        A queued job stays in its queue: its trainer will find that nothing is left to do.
 
         Raises:
-            SupersededError: another execution has taken this run over.
+            NotFoundError, ConflictError: there is no such work, or it has ended otherwise.
         """
-        self._check_execution()
-        self.redis.rpush(f"{self.key}:history", json.dumps(entry, allow_nan=False))
-
-    def report(self, **fields: Any) -> None:
-        """Set fields of the run."""
-        self.redis.hset(self.key, mapping=_packed(fields))
-
-    def report_comparison(self, backends: list[str], comparison: dict[str, Any]) -> None:
-        """Add the comparison of a pair to the work."""
-        self.redis.hset(f"{self.work}:comparisons", ",".join(backends), json.dumps(comparison, allow_nan=False))
-
-    def finish(self, status: str, **fields: Any) -> None:
-        """Report the end; see `report_epoch` for the error."""
-        self._check_execution()
-        self.settle(status, **fields)
-
-    def settle(self, status: str, **fields: Any) -> None:
-        """Write a status on behalf of a trainer that can no longer do so itself."""
-        with self.redis.pipeline(transaction=True) as transaction:
-            transaction.hset(self.key, mapping=_packed({"status": status, **fields}))
-            transaction.srem(_RUNNING_KEY, self.key)
-            transaction.execute()
-
-    def _check_execution(self) -> None:
-        if self._field("execution") != self.execution:
-            raise SupersededError("another execution has taken this run over")
-
-    def _field(self, name: str) -> Any:
-        value = cast(bytes | None, self.redis.hget(self.key, name))
-        return None if value is None else json.loads(value)
+        work = self.read(kind, identity)
+        if work["status"] in (SUCCEEDED, FAILED):
+            raise ConflictError(f"the {kind} has {work['status']} already: nothing is left to cancel")
+        for backend in work["runs"]:
+            if Run(self.redis, kind, identity, backend).cancel():
+                # No trainer at it yet: it will look at the run's status when it begins.
+                with contextlib.suppress(InvalidJobOperation, NoSuchJobError):
+                    send_stop_job_command(self.redis, _job_id(kind, identity, backend), JSONSerializer)
 
 
-def _packed(fields: dict[str, Any]) -> dict[Any, Any]:
-    return {name: json.dumps(value, allow_nan=False) for name, value in fields.items()}
+def queue_of(backend: str, redis: Redis) -> Queue:
+    return Queue(backend, connection=redis, serializer="json")
 
 
-def _unpacked(fields: Any) -> dict[str, Any]:
-    return {name.decode(): json.loads(value) for name, value in fields.items()}
+def _job_id(kind: str, identity: str, backend: str) -> str:
+    return f"{kind}-{identity}-{backend}"

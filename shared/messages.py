@@ -43,6 +43,33 @@ class Problem(Response):
     error: str
 
 
+# Comparisons ---------------------------------------------------------------
+
+
+class McNemar(Response):
+    """McNemar's exact test of two backends on the same examples."""
+
+    only: Annotated[dict[str, int], Field(description="examples that only this backend got right")]
+    p_value: Annotated[float, Field(description="two-sided; 1 when neither was right alone more often")]
+
+
+class AccuracyDifference(Response):
+    value: Annotated[float, Field(description="the first backend's accuracy less the second's")]
+    low: Annotated[float, Field(description="of a 95 % interval, by a paired bootstrap")]
+    high: float
+
+
+class Comparison(Response):
+    """Two backends' answers to the same examples; a disagreement also holds each backend's label."""
+
+    backends: list[str]
+    agreement: Annotated[float, Field(description="fraction of examples with the same predicted class")]
+    mcnemar: McNemar
+    accuracy_difference: AccuracyDifference
+    max_probability_difference: float
+    disagreements: Annotated[list[dict[str, int]], Field(description="the first 100")]
+
+
 # Trainings -----------------------------------------------------------------
 
 
@@ -99,7 +126,7 @@ class Training(Response):
     request: dict[str, Any]
     created_at: str
     runs: dict[str, TrainingRun]
-    comparisons: list[dict[str, Any]] = []
+    comparisons: Annotated[list[Comparison], Field(description="of the finished runs, on the test split")]
     warnings: list[str] = []
 
 
@@ -134,15 +161,6 @@ class EvaluationResult(Response):
     confusion: Annotated[list[list[int]] | None, Field(description="confusion[true][predicted]")] = None
     per_class: list[ClassFigures] | None = None
     error: str | None = None
-
-
-class Comparison(Response):
-    """Two backends' answers to the same examples; a disagreement also holds each backend's label."""
-
-    backends: list[str]
-    agreement: float
-    max_probability_difference: float
-    disagreements: list[dict[str, int]]
 
 
 class Evaluation(Response):
@@ -199,6 +217,14 @@ class ModelList(Response):
     models: list[ModelVersions]
 
 
+class Deletion(Response):
+    id: str
+    status: Status
+    created_at: str
+    model: ModelReference
+    error: str | None
+
+
 class ModelDetail(ModelVersions):
     manifests: Annotated[dict[str, dict[str, Any]], Field(description="the newest version's, for each backend")]
 
@@ -219,7 +245,8 @@ class DatasetInfo(Response):
     ready: bool
     shape: Annotated[list[int], Field(description="[height, width, channels]")]
     classes: list[str]
-    sizes: dict[str, int]
+    sizes: Annotated[dict[str, int], Field(description="examples of each split")]
+    problem: Annotated[str | None, Field(description="why one's own folder cannot be used as it is")]
 
 
 class Datasets(Response):
@@ -230,3 +257,23 @@ class Health(Response):
     live: bool | None = None
     ready: bool | None = None
     details: dict[str, str] = {}
+
+
+class TrainerStatus(Response):
+    state: Annotated[str, Field(description="idle, busy, started or suspended")]
+    job: Annotated[str | None, Field(description="the job at hand: <kind>-<id>-<backend>")]
+
+
+class BackendStatus(Response):
+    predictor: Literal["up", "down"]
+    trainers: list[TrainerStatus]
+    queued: Annotated[int | None, Field(description="jobs that wait; null when Redis is down")]
+
+
+class SystemStatus(Response):
+    version: str
+    redis: Literal["up", "down"]
+    backends: dict[str, BackendStatus]
+    threads_per_trainer: int
+    models: list[str]
+    datasets: list[str]

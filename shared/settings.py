@@ -25,7 +25,7 @@ class Settings:
     model_dir: Path = _setting("TANDEM_MODEL_DIR", "{state_dir}/models", "the model volume")
     cache_dir: Path = _setting("TANDEM_CACHE_DIR", "{state_dir}/data", "verified, unpacked datasets")
     key_file: Path = _setting("TANDEM_KEY_FILE", "{state_dir}/job.key", "the key that signs jobs, made when missing")
-    data_dir: Path | None = _setting("TANDEM_DATA_DIR", "", "a folder with your datasets, such as mnist/*.gz")
+    data_dir: Path = _setting("TANDEM_DATA_DIR", "data", "the folder with your datasets, such as mnist/*.gz")
     redis_url: str = _setting("TANDEM_REDIS_URL", "redis://127.0.0.1:6390/0", "the queue and the state of jobs")
     bind_host: str = _setting("TANDEM_BIND_HOST", "127.0.0.1", "the address that servers listen on")
     gateway_port: int = _setting("TANDEM_GATEWAY_PORT", "8080", "the gateway's port")
@@ -118,7 +118,6 @@ _PARSERS_BY_TYPE: dict[Any, Any] = {Path: lambda text: Path(text).absolute()}
 _PARSERS: dict[str, Any] = {
     "predictor_url": _url_template,
     "backends": _backends,
-    "data_dir": lambda text: Path(text).absolute() if text else None,
     "gateway_port": _port,
     "predictor_port": _port,
     "prediction_timeout_s": _at_least(0.001, float),

@@ -6,6 +6,7 @@ fails, because a folder that is not empty cannot be renamed over. Only
 trainers write; everybody else mounts the volume read-only.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -38,13 +39,18 @@ class Model:
     weights: Weights
 
 
+def is_name(text: str) -> bool:
+    """Whether a text may name a model or a dataset; one that may not leads nowhere on the disk."""
+    return bool(_NAME.fullmatch(text))
+
+
 def check_name(name: str, backends: tuple[str, ...]) -> str:
     """A model's name, if it is one.
 
     Raises:
         InvalidRequestError: the rule it breaks.
     """
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise InvalidRequestError(
             f"the name {name[:80]!r} must be 1 to 63 of a-z, 0-9, '_' and '-', and begin with a letter or digit"
         )
@@ -168,14 +174,32 @@ class Store:
             CorruptModelError: anything differs from what was published.
         """
         manifest = self.manifest(name, backend, version)
+        data = self._weights(manifest)
+        network = Network.model_validate(manifest["network"])
+        return Model(manifest, network, from_bytes(data, network))
+
+    def weights_file(self, name: str, backend: str, version: int) -> bytes:
+        """The bytes of a model's safetensors file as they were published; see `verify` for the errors."""
+        return self._weights(self.manifest(name, backend, version))
+
+    def _weights(self, manifest: dict[str, Any]) -> bytes:
+        name, backend, version = manifest["name"], manifest["backend"], manifest["version"]
         try:
             data = (self.path(name, backend, version) / WEIGHTS).read_bytes()
         except OSError as error:
             raise CorruptModelError(f"{name} {backend} {version}: {error}") from None
         if {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)} != manifest["files"][WEIGHTS]:
             raise CorruptModelError(f"{name} {backend} {version}: {WEIGHTS} is not what was published")
-        network = Network.model_validate(manifest["network"])
-        return Model(manifest, network, from_bytes(data, network))
+        return data
+
+    def delete(self, name: str, backend: str, version: int) -> None:
+        """Remove a model, if it is there: whole to every reader until it is gone to all."""
+        place = self.path(name, backend, version)
+        going = place.parent / f".tmp-{uuid.uuid4().hex}"
+        with contextlib.suppress(FileNotFoundError):
+            place.rename(going)
+            _sync_folder(place.parent)
+            shutil.rmtree(going)
 
     def collect(self) -> int:
         """Remove what publishers that died left behind; the number of folders removed."""

@@ -1,4 +1,4 @@
-"""A backend's queue consumer: trains, publishes and evaluates, whatever the framework.
+"""A backend's queue consumer: trains, publishes, evaluates and deletes, whatever the framework.
 
 `main` is the parent: it has imported the framework, and forks a work horse
 for each job. `perform` is what a work horse runs. How an epoch is trained is
@@ -17,22 +17,24 @@ from typing import Any
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 from redis import Redis
 from rq.timeouts import JobTimeoutException
 
 from shared import dataset, metrics
 from shared.backend import Backend
 from shared.dataset import Split
-from shared.errors import InvalidRequestError, SupersededError, TandemError, UntrustedJobError
-from shared.jobs import FAILED, SUCCEEDED, Run, connect, signing_key, trusted
+from shared.errors import ConflictError, InvalidRequestError, SupersededError, TandemError, UntrustedJobError
+from shared.jobs import connect, signing_key, trusted
 from shared.messages import TrainingRequest
 from shared.network import Network
+from shared.runs import SUCCEEDED, Run
 from shared.settings import Settings
 from shared.store import Store
 from shared.weights import initial_weights
 from shared.worker import TrainerWorker
 
-PROBABILITIES_TTL_S = 3600
+ANSWERS_TTL_S = 3600
 
 log = structlog.get_logger()
 
@@ -77,21 +79,24 @@ def perform(payload: str, signature: str) -> None:
         if not run.start(threads=settings.threads_per_backend):
             return
         log.info("started", **where)
-        seed = job.get("request", {}).get("seed", 0)
-        run.report(device=_trainer.backend.configure(settings.threads_per_backend, settings.device, seed))
         KINDS[job["kind"]](_trainer, run, job)
         log.info("succeeded", **where)
     except SupersededError as error:
         log.warning("superseded", reason=str(error), **where)
     except JobTimeoutException:
-        run.finish(FAILED, error=f"it took longer than {settings.job_timeout_s} s (TANDEM_JOB_TIMEOUT_S)")
+        run.fail(f"it took longer than {settings.job_timeout_s} s (TANDEM_JOB_TIMEOUT_S)")
         log.warning("timed out", **where)
     except TandemError as error:
-        run.finish(FAILED, error=str(error))
+        run.fail(str(error))
         log.warning("failed", reason=str(error), **where)
     except Exception as error:
-        run.settle(FAILED, error=f"{type(error).__name__}: {error}")
+        run.fail(f"{type(error).__name__}: {error}")
         log.exception("failed", **where)
+
+
+def _configure(trainer: Trainer, run: Run, seed: int) -> None:
+    settings = trainer.settings
+    run.report(device=trainer.backend.configure(settings.threads_per_backend, settings.device, seed))
 
 
 def train(trainer: Trainer, run: Run, job: dict[str, Any]) -> None:
@@ -99,10 +104,11 @@ def train(trainer: Trainer, run: Run, job: dict[str, Any]) -> None:
     backend, settings = trainer.backend, trainer.settings
     request = TrainingRequest.model_validate(job["request"])
     network = Network.model_validate(job["network"])
-    found = dataset.find(request.dataset)
+    _configure(trainer, run, request.seed)
+    found = dataset.find(request.dataset, settings)
     dataset.prepare(found, settings)
-    data = backend.load_data(found.name, settings.cache_dir, "train")
-    test = backend.load_data(found.name, settings.cache_dir, "test")
+    data = backend.load_data(found, settings.cache_dir, "train")
+    test = backend.load_data(found, settings.cache_dir, "test")
 
     shared = request.pairing == "shared"
     model = backend.define_network(network, initial_weights(network, request.seed) if shared else None)
@@ -142,7 +148,9 @@ def train(trainer: Trainer, run: Run, job: dict[str, Any]) -> None:
         "data": _fingerprints(found.name, train=data, test=test),
         "versions": {"python": platform.python_version(), "numpy": np.__version__, **backend.versions()},
     }
+    run.claim_publication()
     trainer.store.publish(name, backend.NAME, version, manifest, backend.save(model), writer=job["id"])
+    _compare(trainer.redis, run, job["request"]["backends"], test.labels, held.probabilities)
     run.finish(
         SUCCEEDED,
         model={"name": name, "backend": backend.NAME, "version": version},
@@ -157,13 +165,14 @@ def _fingerprints(name: str, **splits: Split) -> dict[str, str]:
 def evaluate(trainer: Trainer, run: Run, job: dict[str, Any]) -> None:
     """Hold a published model against a split, and against the other backends'."""
     backend, settings = trainer.backend, trainer.settings
-    found = dataset.find(job["dataset"])
+    _configure(trainer, run, seed=0)
+    found = dataset.find(job["dataset"], settings)
     dataset.prepare(found, settings)
-    data = backend.load_data(found.name, settings.cache_dir, job["split"])
+    data = backend.load_data(found, settings.cache_dir, job["split"])
     published = trainer.store.verify(job["model"], backend.NAME, job["version"])
     model = backend.define_network(published.network, published.weights)
     result = backend.evaluate(model, backend.define_loss(), data)
-    _compare(trainer.redis, run, job, data, result.probabilities)
+    _compare(trainer.redis, run, job["asked"], data.labels, result.probabilities)
     run.finish(
         SUCCEEDED,
         loss=result.loss,
@@ -172,22 +181,36 @@ def evaluate(trainer: Trainer, run: Run, job: dict[str, Any]) -> None:
     )
 
 
-def _compare(redis: Redis, run: Run, job: dict[str, Any], data: Split, probabilities: np.ndarray) -> None:
+def delete(trainer: Trainer, run: Run, job: dict[str, Any]) -> None:
+    """Take a model off the volume; one that is gone already is no failure."""
+    trainer.store.delete(job["name"], trainer.backend.NAME, job["model_version"])
+    run.finish(SUCCEEDED)
+
+
+def _compare(
+    redis: Redis, run: Run, asked: list[str], labels: NDArray[np.int64], probabilities: NDArray[np.float32]
+) -> None:
     """Compare with every backend that has answered already; the last to answer completes the pairs.
 
     Two that end at the same moment both write the same comparison.
+
+    Raises:
+        ConflictError: the other backend answered for other examples: the dataset has changed meanwhile.
     """
-    work = f"tandem:evaluation:{job['id']}"
+    mine = run.backend
     buffer = io.BytesIO()
-    np.save(buffer, probabilities, allow_pickle=False)
-    redis.set(f"{run.key}:probabilities", buffer.getvalue(), ex=PROBABILITIES_TTL_S)
-    for other in job["asked"]:
-        stored = redis.get(f"{work}:{other}:probabilities")
-        if other == job["backend"] or not isinstance(stored, bytes):
+    np.savez(buffer, allow_pickle=False, labels=labels, probabilities=probabilities)
+    redis.set(f"{run.key}:answers", buffer.getvalue(), ex=ANSWERS_TTL_S)
+    for other in asked:
+        stored = redis.get(f"{run.work}:{other}:answers")
+        if other == mine or not isinstance(stored, bytes):
             continue
-        both = {job["backend"]: probabilities, other: np.load(io.BytesIO(stored), allow_pickle=False)}
-        pair = sorted(both, key=job["asked"].index)
-        run.report_comparison(pair, metrics.comparison(data.labels, {backend: both[backend] for backend in pair}))
+        theirs = np.load(io.BytesIO(stored), allow_pickle=False)
+        if not np.array_equal(theirs["labels"], labels):
+            raise ConflictError(f"{other} and {mine} read different data: the dataset has changed in between")
+        both = {mine: probabilities, other: theirs["probabilities"]}
+        pair = sorted(both, key=asked.index)
+        run.report_comparison(pair, metrics.comparison(labels, {backend: both[backend] for backend in pair}))
 
 
-KINDS = {"training": train, "evaluation": evaluate}
+KINDS = {"training": train, "evaluation": evaluate, "deletion": delete}

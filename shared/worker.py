@@ -6,6 +6,8 @@ that has run must not be forked. It runs no code that a job names: only
 `shared.trainer.perform`, and no callbacks.
 """
 
+import contextlib
+import os
 import signal
 from pathlib import Path
 from types import FrameType
@@ -18,8 +20,9 @@ from rq.exceptions import AbandonedJobError
 from rq.job import Job
 
 from shared.errors import UntrustedJobError
-from shared.jobs import FAILED, FINAL, FUNCTION, QUEUED, RETRIES, Run
+from shared.jobs import FUNCTION, RETRIES
 from shared.process import end_with_parent
+from shared.runs import CANCELLED, FAILED, QUEUED, Run
 
 MONITOR_S = 2  # how often the parent looks after its work horse
 HEARTBEAT_TTL_S = 10  # a trainer silent for so long is dead, and its job another's
@@ -69,9 +72,14 @@ class TrainerWorker(Worker):
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """On SIGTERM, let go of a job in hand instead of finishing it: it goes back to its queue."""
-        if self.horse_pid:
-            self.kill_horse()
+        self.kill_horse()
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+
+    def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
+        """Kill the horse alone: until it has begun, its process group is still our own, which RQ would kill."""
+        if self.horse_pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.horse_pid, sig)
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
         """An orphaned work horse would go on beside the one that takes its job over."""
@@ -83,24 +91,22 @@ class TrainerWorker(Worker):
         job.refresh()  # type: ignore[no-untyped-call]
         if self._stop_requested:  # being told to stop is no fault of the job's: it costs none of its retries
             job.retries_left = (job.retries_left or 0) + 1
-        _settle(job, again=bool(job.should_retry), redis=self.connection)
+        if self._stopped_job_id == job.id:
+            _settle(job, CANCELLED, self.connection)
+        else:
+            _settle(job, QUEUED if job.should_retry else FAILED, self.connection)
         super().handle_job_failure(job, queue, *args, **kwargs)
 
     def _abandoned(self, job: Job, error_type: type[BaseException], *_: Any) -> bool:
         """A whole trainer died, and this one found its job."""
         if error_type is AbandonedJobError:
-            _settle(job, again=bool(job.retries_left), redis=self.connection)
+            _settle(job, QUEUED if job.retries_left else FAILED, self.connection)
         return True
 
 
-def _settle(job: Job, again: bool, redis: Redis) -> None:
+def _settle(job: Job, status: str, redis: Redis) -> None:
+    """Say of the job's run what its work horse no longer can; a run that has ended stays as it is."""
     if len(identity := job.id.split("-", 2)) != 3:
         return  # not one of ours
-    run = Run(redis, *identity)
-    if run.read().get("status") in FINAL:
-        return
-    if again:
-        run.settle(QUEUED)
-    else:
-        error = f"the trainer died {RETRIES + 1} times at this job: it may need more memory than there is"
-        run.settle(FAILED, error=error)
+    died = f"the trainer died {RETRIES + 1} times at this job: it may need more memory than there is"
+    Run(redis, *identity).settle(status, error=died if status == FAILED else None)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from redis import Redis
 
 from services.gateway.predictors import Predictors
+from shared import dataset
+from shared.dataset import Dataset
 from shared.errors import InvalidRequestError
 from shared.jobs import Jobs, connect, signing_key
 from shared.settings import Settings
@@ -18,7 +20,6 @@ class Context:
     jobs: Jobs
     store: Store
     predictors: Predictors
-    key: bytes
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Context":
@@ -26,11 +27,21 @@ class Context:
         return cls(
             settings,
             redis,
-            Jobs(redis, settings.job_timeout_s),
+            Jobs(redis, settings.job_timeout_s, signing_key(settings.key_file)),
             Store(settings.model_dir),
             Predictors(settings),
-            signing_key(settings.key_file),
         )
+
+    def find_dataset(self, name: str) -> Dataset:
+        """A dataset that is here and whole, so that no job begins that cannot read it.
+
+        Raises:
+            InvalidRequestError, InvalidDatasetError, MissingDatasetError: what is wrong with it.
+        """
+        found = dataset.find(name, self.settings)
+        dataset.prepare(found, self.settings)
+        dataset.verify(found)
+        return found
 
     def choose_backends(self, asked: list[str] | None) -> tuple[str, ...]:
         """The backends asked for, in the order of the settings; all by default.

@@ -1,14 +1,27 @@
-"""/v1/datasets: the data a training can name, and whether it is here."""
+"""/v1/datasets: the data a training can name, whether it is here, and what it looks like."""
 
-from typing import Any
+from typing import Annotated, Any
 
+from flask import Response, make_response
 from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, Field
 
+from services.gateway.answers import file_of
 from services.gateway.context import Context
-from shared.dataset import DATASETS, is_ready
-from shared.messages import Datasets
+from services.gateway.figures import samples_png
+from shared import dataset
+from shared.errors import InvalidDatasetError
+from shared.messages import Datasets, Request
 
 TAG = Tag(name="datasets", description="Labelled pictures")
+
+
+class DatasetPath(BaseModel):
+    name: Annotated[str, Field(max_length=255)]
+
+
+class SamplesQuery(Request):
+    count: Annotated[int, Field(ge=1, le=100)] = 20
 
 
 def routes(context: Context) -> APIBlueprint:
@@ -16,18 +29,31 @@ def routes(context: Context) -> APIBlueprint:
 
     @api.get("/v1/datasets", responses={200: Datasets})
     def listing() -> dict[str, Any]:
-        """Every dataset; `ready` says that its files are here and verified."""
-        return {
-            "datasets": [
-                {
-                    "name": found.name,
-                    "ready": is_ready(found, context.settings),
-                    "shape": found.shape,
-                    "classes": found.classes,
-                    "sizes": found.sizes,
-                }
-                for found in DATASETS.values()
-            ]
-        }
+        """Every dataset, one's own included; `problem` says why one cannot be used."""
+        return {"datasets": [_entry(context, name) for name in dataset.names(context.settings)]}
+
+    @api.get("/v1/datasets/<name>/samples.png", responses=file_of("image/png", "a figure"))
+    def samples(path: DatasetPath, query: SamplesQuery) -> Response:
+        """The first training pictures with their labels, as one figure."""
+        found = context.find_dataset(path.name)
+        split = dataset.read(found, "train", context.settings, query.count)
+        response = make_response(samples_png(split, found.classes))
+        response.headers["Content-Type"] = "image/png"
+        return response
 
     return api
+
+
+def _entry(context: Context, name: str) -> dict[str, Any]:
+    try:
+        found = dataset.find(name, context.settings)
+    except InvalidDatasetError as error:
+        return {"name": name, "ready": False, "shape": [], "classes": [], "sizes": {}, "problem": str(error)}
+    return {
+        "name": found.name,
+        "ready": dataset.is_ready(found, context.settings),
+        "shape": found.shape,
+        "classes": found.classes,
+        "sizes": found.sizes,
+        "problem": None,
+    }

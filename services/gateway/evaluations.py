@@ -4,35 +4,36 @@ from typing import Any
 
 from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import BaseModel, Field
 
-from services.gateway.answers import accepted
+from services.gateway.answers import OnceHeader, WorkPath, accepted
 from services.gateway.context import Context
-from shared import dataset
+from shared.dataset import Dataset
 from shared.errors import ConflictError
 from shared.messages import Evaluation, EvaluationRequest
 
 TAG = Tag(name="evaluations", description="Hold models against a split, and against each other")
 
 
-class EvaluationPath(BaseModel):
-    id: str = Field(max_length=64)
-
-
 def routes(context: Context) -> APIBlueprint:
     api = APIBlueprint("evaluations", __name__, abp_tags=[TAG])
+    jobs = context.jobs
+
+    def answer(identity: str) -> Response:
+        return accepted(f"/v1/evaluations/{identity}", _evaluation(jobs.read("evaluation", identity)))
 
     @api.post("/v1/evaluations", responses={202: Evaluation})
-    def submit(body: EvaluationRequest) -> Response:
+    def submit(header: OnceHeader, body: EvaluationRequest) -> Response:
         """Evaluate a model in every backend asked for, and compare each pair."""
+        once = header.once(body)
+        if once and (first := jobs.first("evaluation", once)):
+            return answer(first)
         backends = context.choose_backends(body.backends)
         version = context.store.resolve(body.model, backends, body.version)
         manifests = {backend: context.store.manifest(body.model, backend, version) for backend in backends}
         _check_same_data(manifests)
         trained_on = next(iter(manifests.values()))
-        found = dataset.find(body.dataset or trained_on["data"]["dataset"])
+        found = context.find_dataset(body.dataset or trained_on["data"]["dataset"])
         _check_fits(found, trained_on)
-        dataset.prepare(found, context.settings)
         record = {
             "model": body.model,
             "version": version,
@@ -40,13 +41,12 @@ def routes(context: Context) -> APIBlueprint:
             "split": body.split,
             "asked": list(backends),
         }
-        identity = context.jobs.submit("evaluation", record, {backend: {} for backend in backends}, context.key)
-        return accepted(f"/v1/evaluations/{identity}", _evaluation(context.jobs.read("evaluation", identity)))
+        return answer(jobs.submit("evaluation", record, {backend: {} for backend in backends}, once=once))
 
     @api.get("/v1/evaluations/<id>", responses={200: Evaluation})
-    def read(path: EvaluationPath) -> dict[str, Any]:
+    def read(path: WorkPath) -> dict[str, Any]:
         """An evaluation: every backend's figures, and every pair's comparison."""
-        return _evaluation(context.jobs.read("evaluation", path.id))
+        return _evaluation(jobs.read("evaluation", path.id))
 
     return api
 
@@ -59,7 +59,7 @@ def _check_same_data(manifests: dict[str, dict[str, Any]]) -> None:
             raise ConflictError(f"{first} and {backend} were trained on different data: evaluate one backend at a time")
 
 
-def _check_fits(found: dataset.Dataset, manifest: dict[str, Any]) -> None:
+def _check_fits(found: Dataset, manifest: dict[str, Any]) -> None:
     if list(found.shape) != manifest["network"]["input_shape"] or list(found.classes) != manifest["classes"]:
         raise ConflictError(
             f"the model takes {manifest['network']['input_shape']} and knows {len(manifest['classes'])} classes; "

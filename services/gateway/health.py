@@ -17,7 +17,13 @@ def routes(context: Context) -> APIBlueprint:
     @api.get("/")
     def index() -> dict[str, Any]:
         """Where to go from here."""
-        return {"name": "Tandem", "docs": "/docs", "openapi": "/openapi.json", "health": "/v2/health/ready"}
+        return {
+            "name": "Tandem",
+            "docs": "/docs",
+            "openapi": "/openapi.json",
+            "status": "/v1/status",
+            "health": "/v2/health/ready",
+        }
 
     @api.get("/v2/health/live", responses={200: Health})
     def live() -> dict[str, Any]:

@@ -1,12 +1,11 @@
-"""/v1/trainings: submit a training, and watch its runs."""
+"""/v1/trainings: submit a training, watch its runs, cancel it."""
 
 from typing import Any
 
 from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import BaseModel, Field
 
-from services.gateway.answers import accepted
+from services.gateway.answers import OnceHeader, WorkPath, accepted
 from services.gateway.context import Context
 from shared import dataset, store
 from shared.errors import InvalidNetworkError, InvalidRequestError
@@ -17,18 +16,21 @@ TAG = Tag(name="trainings", description="Train one network in every backend")
 RECENT = 50
 
 
-class TrainingPath(BaseModel):
-    id: str = Field(max_length=64)
-
-
 def routes(context: Context) -> APIBlueprint:
     api = APIBlueprint("trainings", __name__, abp_tags=[TAG])
+    jobs = context.jobs
+
+    def answer(identity: str) -> Response:
+        return accepted(f"/v1/trainings/{identity}", _training(jobs.read("training", identity)))
 
     @api.post("/v1/trainings", responses={202: Training})
-    def submit(body: TrainingRequest) -> Response:
+    def submit(header: OnceHeader, body: TrainingRequest) -> Response:
         """Submit a training: one network, one dataset, one run per backend."""
+        once = header.once(body)
+        if once and (first := jobs.first("training", once)):
+            return answer(first)
         backends = context.choose_backends(body.backends)
-        found = dataset.find(body.dataset)
+        found = context.find_dataset(body.dataset)
         network = _network(body, found)
         if body.batch_size > found.sizes["train"]:
             raise InvalidRequestError(f"batch_size {body.batch_size} is more than the {found.sizes['train']} examples")
@@ -36,29 +38,30 @@ def routes(context: Context) -> APIBlueprint:
             body.name or f"{body.network if isinstance(body.network, str) else 'custom'}-{found.name}",
             context.settings.backends,
         )
-        dataset.prepare(found, context.settings)
-        published = [version for backend in backends for version in context.store.versions(name, backend)]
-        request = {**body.model_dump(mode="json"), "name": name, "backends": list(backends)}
         record = {
             "name": name,
-            "version": context.jobs.allocate_version(name, max(published, default=0)),
-            "request": request,
+            "request": {**body.model_dump(mode="json"), "name": name, "backends": list(backends)},
             "network": network.model_dump(mode="json"),
         }
-        identity = context.jobs.submit(
-            "training", record, {backend: {"epochs": body.epochs} for backend in backends}, context.key
-        )
-        return accepted(f"/v1/trainings/{identity}", _training(context.jobs.read("training", identity)))
+        published = max((v for backend in backends for v in context.store.versions(name, backend)), default=0)
+        runs = {backend: {"epochs": body.epochs} for backend in backends}
+        return answer(jobs.submit("training", record, runs, published=published, once=once))
 
     @api.get("/v1/trainings", responses={200: Trainings})
     def recent() -> dict[str, Any]:
         """The newest trainings, newest first."""
-        return {"trainings": [_training(record) for record in context.jobs.recent("training", RECENT)]}
+        return {"trainings": [_training(record) for record in jobs.recent("training", RECENT)]}
 
     @api.get("/v1/trainings/<id>", responses={200: Training})
-    def read(path: TrainingPath) -> dict[str, Any]:
+    def read(path: WorkPath) -> dict[str, Any]:
         """How a training stands, epoch by epoch."""
-        return _training(context.jobs.read("training", path.id))
+        return _training(jobs.read("training", path.id))
+
+    @api.post("/v1/trainings/<id>/cancel", responses={202: Training})
+    def cancel(path: WorkPath) -> Response:
+        """End every run that has not ended: no model of it appears."""
+        jobs.cancel("training", path.id)
+        return answer(path.id)
 
     return api
 
@@ -68,7 +71,7 @@ def _network(body: TrainingRequest, found: dataset.Dataset) -> Network:
     if isinstance(body.network, str):
         if body.network not in PRESETS:
             known = ", ".join(PRESETS)
-            raise InvalidRequestError(f"unknown network {body.network!r}: choose one of {known}, or describe one")
+            raise InvalidRequestError(f"unknown network {body.network[:80]!r}: choose one of {known}, or describe one")
         return PRESETS[body.network].network(found.shape, len(found.classes))
     if body.network.input_shape != found.shape:
         raise InvalidNetworkError(

@@ -17,7 +17,7 @@ from services.pytorch import layers, placement
 from services.pytorch.vision import torchvision
 from shared import dataset
 from shared.backend import Evaluation, Optimizer, Predictor
-from shared.dataset import Split, SplitName
+from shared.dataset import Dataset, Split, SplitName
 from shared.errors import UnavailableError
 from shared.network import Dense, Flatten, Layer, Network, Shape
 from shared.weights import Weights
@@ -47,13 +47,12 @@ def configure(threads: int, device: str, seed: int) -> str:
 # 1. Load the data ---------------------------------------------------------
 
 
-def load_data(name: str, folder: Path, split: SplitName) -> Split:
-    found = dataset.find(name)
+def load_data(found: Dataset, cache: Path, split: SplitName) -> Split:
     if found.folder is None:
-        return dataset.read_embedded(found, split)
+        return dataset.read_neutral(found, split)
     # Twin: torchvision knows MNIST by name; its tensors lack the channel.
     reader = getattr(torchvision.datasets, found.folder.split("/")[0])
-    data = reader(folder, train=split == "train", download=False)
+    data = reader(cache, train=split == "train", download=False)
     images, labels = data.data.unsqueeze(-1), data.targets
     return Split(images.numpy(), labels.to(torch.int64).numpy())
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from shared import dataset
 from shared.backend import Evaluation, Optimizer, Predictor
-from shared.dataset import Split, SplitName
+from shared.dataset import Dataset, Split, SplitName
 from shared.errors import UnavailableError
 from shared.network import Dense, Flatten, Layer, Network
 from shared.weights import Weights
@@ -47,16 +47,15 @@ def configure(threads: int, device: str, seed: int) -> str:
 # 1. Load the data ---------------------------------------------------------
 
 
-def load_data(name: str, folder: Path, split: SplitName) -> Split:
-    found = dataset.find(name)
+def load_data(found: Dataset, cache: Path, split: SplitName) -> Split:
     if found.folder is None:
-        return dataset.read_embedded(found, split)
+        return dataset.read_neutral(found, split)
     # Twin: TensorFlow has no reader for IDX files, so the bytes are decoded:
     # a header of 16 bytes before the images, of 8 before the labels.
     kind = "train" if split == "train" else "t10k"
-    raw = tf.io.read_file(f"{folder / found.folder}/{kind}-images-idx3-ubyte")
+    raw = tf.io.read_file(f"{cache / found.folder}/{kind}-images-idx3-ubyte")
     images = tf.io.decode_raw(tf.strings.substr(raw, 16, -1), tf.uint8)
-    raw = tf.io.read_file(f"{folder / found.folder}/{kind}-labels-idx1-ubyte")
+    raw = tf.io.read_file(f"{cache / found.folder}/{kind}-labels-idx1-ubyte")
     labels = tf.io.decode_raw(tf.strings.substr(raw, 8, -1), tf.uint8)
     return Split(
         tf.reshape(images, (-1, *found.shape)).numpy(),

@@ -5,12 +5,13 @@ import pytest
 
 from shared import dataset
 from shared.errors import MissingDatasetError
+from shared.settings import Settings
 
 
 @pytest.fixture(scope="module", params=dataset.DATASETS)
 def found(request, settings):
     """A dataset that lies in the cache."""
-    described = dataset.find(request.param)
+    described = dataset.find(request.param, settings)
     try:
         dataset.prepare(described, settings)
     except MissingDatasetError as error:
@@ -18,9 +19,8 @@ def found(request, settings):
     return described
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_a_split_is_what_numpy_reads(backend, settings, found, split):
-    data = backend.load_data(found.name, settings.cache_dir, split)
+def assert_reads_what_numpy_reads(backend, settings, found, split):
+    data = backend.load_data(found, settings.cache_dir, split)
     expected = dataset.read(found, split, settings)
     assert type(data) is dataset.Split
     assert (data.images.dtype, data.images.shape) == (np.uint8, (found.sizes[split], *found.shape))
@@ -33,10 +33,49 @@ def test_a_split_is_what_numpy_reads(backend, settings, found, split):
     assert dataset.fingerprint(data) == dataset.fingerprint(expected)
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_split_is_what_numpy_reads(backend, settings, found, split):
+    assert_reads_what_numpy_reads(backend, settings, found, split)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_files_of_the_published_form_are_read_whatever_they_show(backend, tmp_path, name, split):
+    """The published data may not be here; files laid out as they are, of random bytes, always can be."""
+    settings = Settings.from_env({"TANDEM_STATE_DIR": str(tmp_path)})
+    found = dataset.find(name, settings)
+    generator = np.random.default_rng(0)
+    place = settings.cache_dir / found.folder
+    place.mkdir(parents=True)
+    for file, dimensions in zip(found.files, [(28, 28), (), (28, 28), ()], strict=True):
+        count = found.sizes["train" if file.name.startswith("train") else "test"]
+        sizes = (count, *dimensions)
+        header = bytes([0, 0, 8, len(sizes)]) + b"".join(size.to_bytes(4, "big") for size in sizes)
+        values = generator.integers(0, 256 if dimensions else 10, sizes, np.uint8)
+        (place / file.name).write_bytes(header + values.tobytes())
+    assert dataset.is_ready(found, settings)
+    assert_reads_what_numpy_reads(backend, settings, found, split)
+
+
+def test_ones_own_pictures_are_read_as_numpy_reads_them(backend, tmp_path):
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    for name in ("cats", "dogs"):
+        (tmp_path / "pets" / "train" / name).mkdir(parents=True)
+        for index in range(6):
+            pixels = generator.integers(0, 256, (20 + index, 30, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pets" / "train" / name / f"{index}.png")
+    settings = Settings.from_env({"TANDEM_DATA_DIR": str(tmp_path)})
+    found = dataset.find("pets", settings)
+    for split in ("train", "test"):
+        assert_reads_what_numpy_reads(backend, settings, found, split)
+
+
 def test_reading_leaves_the_cache_as_it_was_for_it_may_be_read_only(backend, settings, found):
     def listing():
         return {path: path.stat().st_mtime_ns for path in settings.cache_dir.rglob("*")}
 
     before = listing()
-    backend.load_data(found.name, settings.cache_dir, "test")
+    backend.load_data(found, settings.cache_dir, "test")
     assert listing() == before

@@ -14,12 +14,12 @@ EPOCHS, BATCH_SIZE, LEARNING_RATE = 20, 32, 0.3
 TOLERANCE = 1e-5
 
 NETWORK = PRESETS["mlp"].network((8, 8, 1), 10)
-DIGITS = dataset.find("digits")
+DIGITS = dataset.DIGITS
 
 
 def train(backend, settings, weights, orders):
     """Returns: the model, and its history of (loss, accuracy)."""
-    data = backend.load_data("digits", settings.cache_dir, "train")
+    data = backend.load_data(DIGITS, settings.cache_dir, "train")
     model = backend.define_network(NETWORK, weights)
     optimizer = backend.define_optimizer(Optimizer(learning_rate=LEARNING_RATE), model)
     return model, list(backend.train(model, optimizer, backend.define_loss(), data, BATCH_SIZE, orders))
@@ -42,7 +42,7 @@ def native(backend, settings):
 @pytest.mark.parametrize(("pairing", "least"), [("paired", 0.95), ("native", 0.9)])
 def test_the_mlp_learns_the_digits(backend, settings, request, pairing, least):
     model, history = request.getfixturevalue(pairing)
-    result = backend.evaluate(model, backend.define_loss(), backend.load_data("digits", settings.cache_dir, "test"))
+    result = backend.evaluate(model, backend.define_loss(), backend.load_data(DIGITS, settings.cache_dir, "test"))
     assert len(history) == EPOCHS
     assert history[-1][0] < 0.2 * history[0][0]
     assert result.accuracy >= least
@@ -50,7 +50,7 @@ def test_the_mlp_learns_the_digits(backend, settings, request, pairing, least):
 
 def test_twenty_epochs_end_where_the_reference_ends(backend, paired):
     model, history = paired
-    data = dataset.read_embedded(DIGITS, "train")
+    data = dataset.read_neutral(DIGITS, "train")
     parameters = {name: value.astype(np.float64) for name, value in initial_weights(NETWORK, seed=0).items()}
     expected = []
     for epoch in range(EPOCHS):

@@ -18,7 +18,7 @@ from shared.settings import Settings
 
 
 def settings(cache: Path, data: Path | None = None) -> Settings:
-    return Settings.from_env({"TANDEM_CACHE_DIR": str(cache), "TANDEM_DATA_DIR": str(data or "")})
+    return Settings.from_env({"TANDEM_CACHE_DIR": str(cache), "TANDEM_DATA_DIR": str(data or cache / "nothing")})
 
 
 def small_dataset(folder: Path) -> tuple[Dataset, Split]:
@@ -30,7 +30,7 @@ def small_dataset(folder: Path) -> tuple[Dataset, Split]:
     (folder / "small").mkdir()
     for name, data in (("a", images), ("b", labels), ("c", images), ("d", labels)):
         (folder / "small" / f"{name}.gz").write_bytes(gzip.compress(data))
-        files.append(IdxFile(name, hashlib.md5(data).hexdigest(), "", len(data)))
+        files.append(IdxFile(name, len(data), "", hashlib.md5(data).hexdigest()))
     return Dataset("small", (2, 3, 1), ("x", "y", "z"), {"train": 5, "test": 5}, "Small/raw", tuple(files)), split
 
 
@@ -40,7 +40,7 @@ def test_the_embedded_digits_are_scikit_learns() -> None:
         (np.rint(image * 255 / 16).astype(np.uint8).tobytes(), int(label))
         for image, label in zip(theirs.images, theirs.target, strict=True)
     )
-    ours = [dataset.read_embedded(DIGITS, split) for split in ("train", "test")]
+    ours = [dataset.read_neutral(DIGITS, split) for split in ("train", "test")]
     found = sorted(
         (image.tobytes(), int(label)) for split in ours for image, label in zip(split.images, split.labels, strict=True)
     )
@@ -49,7 +49,7 @@ def test_the_embedded_digits_are_scikit_learns() -> None:
 
 
 def test_the_split_of_the_digits_is_stratified() -> None:
-    counts = np.bincount(dataset.read_embedded(DIGITS, "test").labels)
+    counts = np.bincount(dataset.read_neutral(DIGITS, "test").labels)
     assert counts.max() - counts.min() <= 2
 
 
@@ -83,9 +83,9 @@ def test_a_dataset_that_is_nowhere_says_what_to_do(tmp_path: Path) -> None:
         dataset.prepare(MNIST, settings(tmp_path))
 
 
-def test_an_unknown_dataset_is_told_those_there_are() -> None:
-    with pytest.raises(InvalidRequestError, match="mnist, digits"):
-        dataset.find("imagenet")
+def test_an_unknown_dataset_is_told_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequestError, match="mnist, fashion-mnist, digits"):
+        dataset.find("imagenet", settings(tmp_path))
 
 
 def test_the_real_mnist_is_verified_and_has_its_shape(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ def test_nothing_set_means_the_defaults() -> None:
     assert settings.state_dir == Path(".tandem").absolute()
     assert settings.model_dir == settings.state_dir / "models"
     assert settings.cache_dir == settings.state_dir / "data"
-    assert settings.data_dir is None
+    assert settings.data_dir == Path("data").absolute()
     assert settings.bind_host == "127.0.0.1"
     assert settings.gateway_port == 8080
     assert settings.url_of("pytorch") == "http://127.0.0.1:8102"
