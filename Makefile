@@ -49,5 +49,5 @@ lock: ## write every requirements.txt from its requirements.in (needs uv)
 	  && awk '!seen[$$0]++' $$out > $$out.new && mv $$out.new $$out || exit 1; done
 
 clean: ## remove environments and caches; models and data stay
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .tandem/demo-* .tandem/test-*
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache .tandem/demo-* .tandem/test-*
 	@find . -name __pycache__ -prune -exec rm -rf {} +

@@ -253,6 +253,14 @@ class Datasets(Response):
     datasets: list[DatasetInfo]
 
 
+class Index(Response):
+    name: str
+    docs: str
+    openapi: str
+    status: str
+    health: str
+
+
 class Health(Response):
     live: bool | None = None
     ready: bool | None = None

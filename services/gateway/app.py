@@ -74,6 +74,8 @@ def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
         for operation in path.values():
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = PROBLEM
+    components = document["components"]
+    document["components"] = {name: part for name, part in components.items() if part is not None}
     return document
 
 

@@ -6,7 +6,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from redis.exceptions import RedisError
 
 from services.gateway.context import Context
-from shared.messages import Health
+from shared.messages import Health, Index
 
 TAG = Tag(name="health", description="Open Inference Protocol v2 health")
 
@@ -14,7 +14,7 @@ TAG = Tag(name="health", description="Open Inference Protocol v2 health")
 def routes(context: Context) -> APIBlueprint:
     api = APIBlueprint("health", __name__, abp_tags=[TAG])
 
-    @api.get("/")
+    @api.get("/", responses={200: Index})
     def index() -> dict[str, Any]:
         """Where to go from here."""
         return {

@@ -19,7 +19,13 @@ def stack() -> Iterator[Stack]:
     root = Path(".tandem").absolute()
     root.mkdir(exist_ok=True)
     state = Path(tempfile.mkdtemp(prefix="test-", dir=root))
-    environ = private_environ({"TANDEM_CACHE_DIR": str(root / "data"), **os.environ}, state)
+    own = state / "own"  # tests put datasets of their own there
+    own.mkdir()
+    mnist = Path(os.environ.get("TANDEM_DATA_DIR", "data"), "mnist").absolute()
+    if mnist.is_dir():
+        (own / "mnist").symlink_to(mnist)
+    environ = {"TANDEM_CACHE_DIR": str(root / "data"), **os.environ, "TANDEM_DATA_DIR": str(own)}
+    environ = private_environ(environ, state)
     stack = Stack(environ, log=state / "log")
     try:
         stack.start()

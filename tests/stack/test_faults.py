@@ -4,7 +4,10 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from threading import Event
 
 import pytest
 import requests
@@ -115,11 +118,52 @@ def test_a_predictor_that_is_down_is_named_and_the_other_answers(
     assert ask()["errors"] == {}
     for pid in processes(settings, "services.pytorch.predictor"):
         os.kill(pid, signal.SIGKILL)
-    partial = ask()
-    assert list(partial["errors"]) == ["pytorch"]
-    assert partial["images"][0]["results"]["tensorflow"]["class"] == "7"
-    assert partial["images"][0]["agree"] is None
+    answer = ask()
+    assert list(answer["errors"]) == ["pytorch"]
+    assert answer["images"][0]["results"]["tensorflow"]["class"] == "7"
+    assert answer["images"][0]["agree"] is None
     until(lambda: ask()["errors"] == {})
+
+
+def test_under_steady_predictions_a_dead_predictor_costs_only_its_own_answers(
+    client: Client, digits_model: dict, settings: Settings
+) -> None:
+    url = f"{client.url}/v1/predictions?model=mlp-digits"
+    picture = Path("samples/seven-8x8.png").read_bytes()
+    answers: list[requests.Response] = []
+    stop = Event()
+
+    def ask_steadily() -> None:
+        with requests.Session() as session:
+            while not stop.is_set():
+                answers.append(session.post(url, data=picture, headers={"Content-Type": "image/png"}, timeout=30))
+
+    def is_full(answer: requests.Response) -> bool:
+        return answer.json()["errors"] == {}
+
+    def full_again(count: int) -> bool:
+        return len(answers) > count and is_full(answers[-1])
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            pool.submit(ask_steadily)
+        try:
+            until(lambda: len(answers) > 50)
+            assert all(map(is_full, answers[:50]))
+            for _ in range(2):  # it comes back, and what happened once happens again
+                for pid in processes(settings, "services.pytorch.predictor"):
+                    os.kill(pid, signal.SIGKILL)
+                until(lambda: not is_full(answers[-1]), 10)
+                until(lambda: client.get("/v1/status")["backends"]["pytorch"]["predictor"] == "up")
+                until(partial(full_again, len(answers) + 4), 10)
+        finally:
+            stop.set()
+    assert {answer.status_code for answer in answers} == {200}
+    for answer in answers:
+        body = answer.json()
+        assert set(body["errors"]) <= {"pytorch"}
+        assert body["images"][0]["results"]["tensorflow"]["class"] == "7"
+        assert ("pytorch" in body["errors"]) != ("pytorch" in body["images"][0]["results"])
 
 
 def test_a_model_with_a_flipped_byte_is_never_served(client: Client, settings: Settings) -> None:

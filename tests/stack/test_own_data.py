@@ -1,0 +1,119 @@
+"""One's own pictures, from two named folders to an answer that says the folder's name."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from PIL import Image
+
+from services.cli.client import Client
+from shared.settings import Settings
+
+pytestmark = pytest.mark.stack
+
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF")
+
+
+def stripes(upright: bool, generator: np.random.Generator) -> Image.Image:
+    """Stripes across or along a picture of any size, any two shades, a little noise."""
+    height, width = generator.integers(40, 200, 2)
+    y, x = np.mgrid[:height, :width]
+    period = generator.integers(12, 20) / 100
+    phase = (x / width if upright else y / height) / period + generator.random()
+    pixels = np.where(phase % 1 < 0.5, 30, 220) + generator.normal(0, 8, (height, width))
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def encoded(image: Image.Image, format: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def stripes_model(client: Client, settings: Settings) -> dict:
+    """40 pictures in two named folders, one training, both backends."""
+    generator = np.random.default_rng(0)
+    for name, upright in (("Längs", True), ("quer $1", False)):
+        folder = settings.data_dir / "stripes" / "train" / name
+        folder.mkdir(parents=True)
+        for index in range(20):
+            format = FORMATS[index % len(FORMATS)]
+            (folder / f"{index}.{format.lower()}").write_bytes(encoded(stripes(upright, generator), format))
+    optimizer = {"name": "sgd", "learning_rate": 0.1}
+    request = {"network": "mlp", "dataset": "stripes", "epochs": 60, "batch_size": 8, "optimizer": optimizer}
+    training = client.post("/v1/trainings", request)
+    return client.follow(f"/v1/trainings/{training['id']}")
+
+
+def test_a_posted_picture_is_answered_with_the_folders_name(client: Client, stripes_model: dict) -> None:
+    assert stripes_model["name"] == "mlp-stripes"
+    generator = np.random.default_rng(1)
+    for upright, name in ((True, "Längs"), (False, "quer $1")) * 4:
+        files = {"image": ("new.png", encoded(stripes(upright, generator), "PNG"))}
+        answer = requests.post(f"{client.url}/v1/predictions?model=mlp-stripes", files=files, timeout=30).json()
+        assert {result["class"] for result in answer["images"][0]["results"].values()} == {name}
+        assert set(answer["images"][0]["results"]) == {"tensorflow", "pytorch"}
+
+
+def test_class_names_are_carried_into_manifest_and_evaluation(client: Client, stripes_model: dict) -> None:
+    for manifest in client.get("/v1/models/mlp-stripes")["manifests"].values():
+        assert manifest["classes"] == ["Längs", "quer $1"]
+    evaluation = client.post("/v1/evaluations", {"model": "mlp-stripes"})
+    evaluation = client.follow(f"/v1/evaluations/{evaluation['id']}")
+    for result in evaluation["results"].values():
+        assert [figures["class"] for figures in result["per_class"]] == ["Längs", "quer $1"]
+        assert np.sum(result["confusion"]) == 8
+
+
+def test_it_is_listed_and_drawn(client: Client, stripes_model: dict) -> None:
+    entry = next(e for e in client.get("/v1/datasets")["datasets"] if e["name"] == "stripes")
+    assert entry == {
+        "name": "stripes",
+        "ready": True,
+        "shape": [28, 28, 1],
+        "classes": ["Längs", "quer $1"],
+        "sizes": {"train": 32, "test": 8},
+        "problem": None,
+    }
+    figure = requests.get(f"{client.url}/v1/datasets/stripes/samples.png?count=12", timeout=30)
+    assert figure.headers["Content-Type"] == "image/png"
+    assert Image.open(io.BytesIO(figure.content)).width > 500
+
+
+def make(folder: Path, *classes: str) -> Path:
+    for name in classes:
+        (folder / "train" / name).mkdir(parents=True)
+        for index in range(3):
+            Image.new("L", (9, 9), index).save(folder / "train" / name / f"{index}.png")
+    return folder
+
+
+def with_a_broken_picture(folder: Path) -> None:
+    make(folder, "a", "b")
+    picture = folder / "train/a/0.png"
+    picture.write_bytes(picture.read_bytes()[:45])
+
+
+BAD: list[tuple[str, Callable[[Path], object], str]] = [
+    ("no-classes", lambda folder: (folder / "train").mkdir(parents=True), "two or more classes; it has none"),
+    ("one-class", lambda folder: make(folder, "alone"), "only 'alone'"),
+    ("broken-picture", with_a_broken_picture, "broken-picture/train/a/0.png: the picture is broken"),
+]
+
+
+@pytest.mark.parametrize(("name", "spoil", "words"), BAD, ids=[case[0] for case in BAD])
+def test_a_folder_that_cannot_be_used_is_refused_and_nothing_is_stored(
+    client: Client, settings: Settings, name: str, spoil: Callable[[Path], object], words: str
+) -> None:
+    spoil(settings.data_dir / name)
+    before = client.get("/v1/trainings")["trainings"]
+    answer = requests.post(f"{client.url}/v1/trainings", json={"dataset": name}, timeout=30)
+    assert answer.status_code == 422
+    assert words in answer.json()["detail"]
+    assert client.get("/v1/trainings")["trainings"] == before
+    assert requests.get(f"{client.url}/v1/datasets/{name}/samples.png", timeout=30).status_code == 422
+    assert name in {entry["name"] for entry in client.get("/v1/datasets")["datasets"]}

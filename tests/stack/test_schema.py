@@ -1,0 +1,34 @@
+"""Schemathesis: whatever is asked, the answer is one that the OpenAPI document describes, and never a 5xx."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+from redis import Redis
+
+from services.cli.client import Client
+
+pytestmark = pytest.mark.stack
+
+EXAMPLES = os.environ.get("TANDEM_TEST_EXAMPLES", "20")  # of each operation; more in the long run
+
+# A schema cannot say which models and datasets there are, so that what fits it may still be refused.
+UNKNOWABLE = "positive_data_acceptance"
+
+
+def test_every_answer_is_one_that_the_document_describes(client: Client, redis: Redis, digits_model: dict) -> None:
+    schemathesis = Path(sys.executable).with_name("schemathesis")
+    options = ["--checks", "all", "--exclude-checks", UNKNOWABLE, "--max-examples", EXAMPLES, "--seed", "1"]
+    quiet = ["--no-color", "--warnings", "off", "--generation-database", "none"]
+    try:
+        command = [schemathesis, "run", f"{client.url}/openapi.json", *options, *quiet]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    finally:
+        for training in redis.zrange("tandem:trainings", 0, -1):
+            requests.post(f"{client.url}/v1/trainings/{training.decode()}/cancel", timeout=10)
+    assert answer.returncode == 0, answer.stdout
+    assert re.search(r"(\d\d) selected / \1 total", answer.stdout), answer.stdout
