@@ -11,7 +11,7 @@ TEST := .venv/test/bin
 LOCKED := $(wildcard services/*/requirements.in) tests/requirements.in tests/backend/requirements.in
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test check fmt lock clean
+.PHONY: help setup up demo test check fmt bench resolve lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,14 @@ check: ## lint, types, and the arrows that must never be
 
 fmt: ## format the code
 	@$(TEST)/ruff format . && $(TEST)/ruff check --fix .
+
+bench: setup ## measure; prints tables, asserts nothing
+	@$(PYTHON) -m services.stack.environments test
+	@$(TEST)/python -m benchmarks.job_start
+
+resolve: ## check that every requirements.txt can be met on amd64 and arm64
+	@$(PYTHON) -m services.stack.environments test
+	@$(TEST)/python tests/resolve.py
 
 # A CUDA build of torch names its own CUDA packages; the lock names none, so that a CPU build brings none.
 lock: ## write every requirements.txt from its requirements.in (needs uv)
