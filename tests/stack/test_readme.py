@@ -1,9 +1,10 @@
-"""The README's commands, as its reader would paste them."""
+"""The commands of the README and of docs/api.md, as their reader would paste them."""
 
 import json
 import re
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -38,6 +39,19 @@ def test_the_readmes_requests_do_what_it_says(stack: Stack) -> None:
 
     evaluation = answer(evaluate)
     assert set(evaluation["results"]) == {"tensorflow", "pytorch"}
+
+
+@pytest.mark.parametrize("language", ["sh", "python"])
+def test_the_api_by_example_works_from_top_to_bottom(stack: Stack, language: str) -> None:
+    if language == "sh" and shutil.which("curl") is None:
+        pytest.skip("curl is not on this machine")
+    blocks = re.findall(rf"```{language}\n(.*?)```", Path("docs/api.md").read_text(), re.DOTALL)
+    script = "\n".join(blocks).replace("http://127.0.0.1:8080", stack.url)
+    command = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-W", "error", "-c"]}[language]
+    ran = subprocess.run([*command, script], capture_output=True, text=True, check=False, timeout=120)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "choose one of article, mlp" in ran.stdout, "the last example is a refusal"
+    assert ran.stdout.count('"status":"succeeded"' if language == "sh" else "tensorflow") >= 2
 
 
 def test_make_help_lists_every_target() -> None:
