@@ -6,11 +6,14 @@ Skipped, with the reason, where no Docker engine answers.
 import json
 import os
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from services.cli.client import Client, ClientError
 from services.stack.stack import free_ports
@@ -53,6 +56,17 @@ class Compose:
         if check:
             assert answer.returncode == 0, answer.stdout + answer.stderr
         return answer
+
+    def inspect(self, service: str) -> dict:
+        identity = self("ps", "-a", "-q", service).stdout.strip()
+        answer = subprocess.run(["docker", "inspect", identity], capture_output=True, text=True, check=True)
+        return json.loads(answer.stdout)[0]
+
+    def is_live(self) -> bool:
+        try:
+            return self.client.get("/v2/health/live")["live"]
+        except ClientError:
+            return False
 
     def configuration(self) -> dict:
         return json.loads(self("config", "--format", "json").stdout)
@@ -120,6 +134,41 @@ def test_an_image_holds_no_other_framework(compose: Compose, service: str, stran
 @pytest.mark.parametrize("service", sorted(SERVICES - {"datasets"}))
 def test_no_service_runs_as_root(compose: Compose, service: str) -> None:
     assert compose("exec", "-T", service, "id", "-u").stdout.strip() != "0"
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_every_service_is_confined(compose: Compose, service: str) -> None:
+    host = compose.inspect(service)["HostConfig"]
+    assert host["ReadonlyRootfs"]
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert host["SecurityOpt"] == ["no-new-privileges:true"]
+    assert host["Init"]
+    assert 0 < host["Memory"] <= 4 * 2**30
+    assert host["RestartPolicy"]["Name"] == ("no" if service == "datasets" else "unless-stopped")
+
+
+def test_a_service_whose_process_dies_is_restarted(compose: Compose) -> None:
+    dead = compose.inspect("gateway")["State"]["Pid"]
+    os.kill(dead, signal.SIGKILL)  # `docker kill` would suppress the restart
+    deadline = time.monotonic() + 60
+    while compose.inspect("gateway")["State"]["Pid"] in (dead, 0) or not compose.is_live():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_figures_are_drawn_where_nothing_can_be_written(compose: Compose) -> None:
+    answer = requests.get(f"{compose.client.url}/v1/datasets/digits/samples.png", timeout=60)
+    assert answer.status_code == 200
+    assert answer.content.startswith(b"\x89PNG")
+
+
+def test_a_trainer_deletes_a_model(compose: Compose) -> None:
+    training = compose.client.post("/v1/trainings", {"dataset": "digits", "epochs": 1, "name": "short-lived"})
+    compose.client.follow(f"/v1/trainings/{training['id']}")
+    answer = requests.delete(f"{compose.client.url}/v1/models/short-lived/pytorch/1", timeout=10)
+    compose.client.follow(answer.headers["Location"])
+    assert compose.client.get("/v1/models/short-lived")["versions"] == {"tensorflow": [1]}
 
 
 def test_only_trainers_can_write_models(compose: Compose, training: dict) -> None:
