@@ -114,7 +114,8 @@ class Store:
             shutil.rmtree(draft, ignore_errors=True)
 
     def names(self) -> list[str]:
-        return [name for name in _folders(self.root) if _NAME.fullmatch(name)]
+        """Models of which some backend has a version."""
+        return [name for name in _folders(self.root) if self.backends(name)]
 
     def versions(self, name: str, backend: str) -> list[int]:
         """Published versions, oldest first; none for a name that is none."""

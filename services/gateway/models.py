@@ -30,8 +30,7 @@ def routes(context: Context) -> APIBlueprint:
     @api.get("/v1/models", responses={200: ModelList})
     def listing() -> dict[str, Any]:
         """Every model, with the versions each backend has."""
-        found = [{"name": name, "versions": _versions(context, name)} for name in store.names()]
-        return {"models": [model for model in found if model["versions"]]}
+        return {"models": [{"name": name, "versions": _versions(context, name)} for name in store.names()]}
 
     @api.get("/v1/models/<name>", responses={200: ModelDetail})
     def read(path: ModelPath) -> dict[str, Any]:
