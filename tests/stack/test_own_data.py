@@ -1,8 +1,6 @@
 """One's own pictures, from two named folders to an answer that says the folder's name."""
 
 import io
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,36 +82,8 @@ def test_it_is_listed_and_drawn(client: Client, stripes_model: dict) -> None:
     assert Image.open(io.BytesIO(figure.content)).width > 500
 
 
-def make(folder: Path, *classes: str) -> Path:
-    for name in classes:
-        (folder / "train" / name).mkdir(parents=True)
-        for index in range(3):
-            Image.new("L", (9, 9), index).save(folder / "train" / name / f"{index}.png")
-    return folder
-
-
-def with_a_broken_picture(folder: Path) -> None:
-    make(folder, "a", "b")
-    picture = folder / "train/a/0.png"
-    picture.write_bytes(picture.read_bytes()[:45])
-
-
-BAD: list[tuple[str, Callable[[Path], object], str]] = [
-    ("no-classes", lambda folder: (folder / "train").mkdir(parents=True), "two or more classes; it has none"),
-    ("one-class", lambda folder: make(folder, "alone"), "only 'alone'"),
-    ("broken-picture", with_a_broken_picture, "broken-picture/train/a/0.png: the picture is broken"),
-]
-
-
-@pytest.mark.parametrize(("name", "spoil", "words"), BAD, ids=[case[0] for case in BAD])
-def test_a_folder_that_cannot_be_used_is_refused_and_nothing_is_stored(
-    client: Client, settings: Settings, name: str, spoil: Callable[[Path], object], words: str
-) -> None:
-    spoil(settings.data_dir / name)
-    before = client.get("/v1/trainings")["trainings"]
-    answer = requests.post(f"{client.url}/v1/trainings", json={"dataset": name}, timeout=30)
-    assert answer.status_code == 422
-    assert words in answer.json()["detail"]
-    assert client.get("/v1/trainings")["trainings"] == before
-    assert requests.get(f"{client.url}/v1/datasets/{name}/samples.png", timeout=30).status_code == 422
-    assert name in {entry["name"] for entry in client.get("/v1/datasets")["datasets"]}
+def test_a_folder_that_cannot_be_used_is_listed_with_its_problem(client: Client, settings: Settings) -> None:
+    (settings.data_dir / "unfinished" / "train").mkdir(parents=True)
+    entry = next(e for e in client.get("/v1/datasets")["datasets"] if e["name"] == "unfinished")
+    assert entry["ready"] is False
+    assert "two or more classes" in entry["problem"]

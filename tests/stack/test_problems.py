@@ -1,24 +1,64 @@
-"""Whatever is asked, the answer is what was asked for, or a problem document that says what to change."""
+"""Whatever is asked, the answer is what was asked for, or a problem document that says what to change: one table."""
 
 import io
 import json
 import math
+import shutil
 import struct
 import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import requests
 from PIL import Image
+from redis import Redis
 
 from services.cli.client import Client
+from shared.settings import Settings
 
 pytestmark = pytest.mark.stack
 
 FLAT = {"kind": "flatten"}
+TRAININGS = "/v1/trainings"
+PREDICTIONS = "/v1/predictions?model=mlp-digits"
 
 
 def network(*layers: dict) -> dict:
     return {"input_shape": [8, 8, 1], "layers": list(layers)}
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A body that is not simply JSON: bytes of a media type, or a form's files."""
+
+    data: Any = None
+    media_type: str | None = None
+    files: Any = None
+
+
+def pictures(*named: tuple[str, bytes], field: str = "image") -> Sent:
+    return Sent(files=[(field, picture) for picture in named])
+
+
+def encoded(format: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def declared(width: int, height: int) -> bytes:
+    """A PNG that is only a header: what it declares, it need not hold."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(b"")
+    chunks = [struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in (header, data)]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+FRAMES = {"save_all": True, "append_images": [Image.new("L", (256, 256))]}
 
 
 # (what is wrong, method, path, body, status, words of the detail)
@@ -98,133 +138,113 @@ CASES = [
     ("predicting without a model", "POST", "/v1/predictions", {}, 422, "model"),
     ("unknown route", "GET", "/v1/nothing", None, 404, ""),
     ("wrong method", "DELETE", "/v1/trainings", None, 405, ""),
+    ("no JSON", "POST", TRAININGS, Sent(b"{nonsense", "application/json"), 400, "not JSON"),
+    ("a body without a length", "POST", PREDICTIONS, Sent(iter([b"abc"])), 411, "Content-Length"),
+    ("2 MB of JSON", "POST", TRAININGS, Sent(b"x" * 2**21, "application/json"), 413, "JSON is at most"),
+    ("100 MB of JSON", "POST", TRAININGS, Sent(b"x" * 100 * 2**20, "application/json"), 413, ""),
+    ("a picture of 100 MB", "POST", PREDICTIONS, Sent(b"x" * 100 * 2**20, "image/png"), 413, ""),
+    (
+        "a million layers",
+        "POST",
+        TRAININGS,
+        Sent(b'{"network":{"layers":[' + b'{"kind":"flatten"},' * 10**6 + b"]}}", "application/json"),
+        413,
+        "JSON is at most",
+    ),
+    ("no picture", "POST", PREDICTIONS, None, 422, "empty"),
+    ("an empty picture", "POST", PREDICTIONS, pictures(("a.png", b"")), 422, "a.png: the file is empty"),
+    ("text", "POST", PREDICTIONS, pictures(("a.png", b"not a picture")), 422, "a.png: not a PNG, JPEG"),
+    ("a GIF", "POST", PREDICTIONS, pictures(("a.gif", encoded("GIF"))), 422, "a.gif: not a PNG, JPEG"),
+    ("a truncated PNG", "POST", PREDICTIONS, pictures(("a.png", encoded("PNG")[:-500])), 422, "a.png: the picture is"),
+    ("a truncated JPEG", "POST", PREDICTIONS, pictures(("a.jpg", encoded("JPEG")[:-500])), 422, "a.jpg: the picture"),
+    ("an animated PNG", "POST", PREDICTIONS, pictures(("a.png", encoded("PNG", **FRAMES))), 422, "is animated"),
+    ("an animated WebP", "POST", PREDICTIONS, pictures(("a.webp", encoded("WEBP", **FRAMES))), 422, "is animated"),
+    ("169 megapixels", "POST", PREDICTIONS, pictures(("a.png", declared(13_000, 13_000))), 422, "13000 x 13000"),
+    (
+        "the second of two pictures",
+        "POST",
+        PREDICTIONS,
+        pictures(("good.png", encoded("PNG")), ("bad.png", b"x")),
+        422,
+        "bad.png: not a PNG",
+    ),
+    ("another field", "POST", PREDICTIONS, pictures(("a.png", b"x"), field="picture"), 422, "'image'"),
+    ("65 pictures", "POST", PREDICTIONS, pictures(*[(f"{i}.png", b"x") for i in range(65)]), 422, "64"),
+    *(
+        (f"predicting with {query[:40]}", "POST", f"/v1/predictions?{query}", Sent(encoded("PNG")), status, words)
+        for query, status, words in (
+            ("model=nothing", 404, "ready: "),
+            ("model=../x", 404, "'../x' is not published"),
+            ("model=" + "x" * 5000, 422, "model"),
+            ("model=", 422, "model"),
+            ("model=mlp-digits&version=99", 404, "version 99"),
+            ("model=mlp-digits&version=0", 422, "version"),
+            ("model=mlp-digits&version=newest", 422, "version"),
+            ("model=mlp-digits&backends=jax", 422, "tensorflow, pytorch"),
+            ("model=mlp-digits&backends=", 422, "unknown backend"),
+            ("model=mlp-digits&modell=x", 422, "modell"),
+        )
+    ),
+    ("a folder without classes", "POST", TRAININGS, {"dataset": "no-classes"}, 422, "two or more classes; it has none"),
+    ("a folder of one class", "POST", TRAININGS, {"dataset": "one-class"}, 422, "only 'alone'"),
+    ("a broken picture", "POST", TRAININGS, {"dataset": "broken"}, 422, "broken/train/a/0.png: the picture is broken"),
+    ("samples of one class", "GET", "/v1/datasets/one-class/samples.png", None, 422, "only 'alone'"),
 ]
 
 
-def assert_problem(answer: requests.Response, status: int, words: str) -> None:
+@pytest.fixture(scope="module")
+def bad_folders(settings: Settings) -> Iterator[None]:
+    """Datasets of one's own that cannot be used."""
+    noise = np.random.default_rng(0).integers(0, 256, (90, 90), np.uint8)
+    for folder in ("one-class/train/alone", "broken/train/a", "broken/train/b"):
+        (settings.data_dir / folder).mkdir(parents=True)
+        for index in range(3):
+            Image.fromarray(noise).save(settings.data_dir / folder / f"{index}.png")
+    broken = settings.data_dir / "broken/train/a/0.png"
+    broken.write_bytes(broken.read_bytes()[:2000])
+    (settings.data_dir / "no-classes/train").mkdir(parents=True)
+    yield
+    for name in ("one-class", "broken", "no-classes"):
+        shutil.rmtree(settings.data_dir / name)
+
+
+def stored(redis: Redis, settings: Settings) -> tuple[object, ...]:
+    """All that a refused request must leave as it was."""
+    kinds = [redis.zrange(f"tandem:{kind}s", 0, -1) for kind in ("training", "evaluation", "deletion")]
+    queues = [redis.llen(f"rq:queue:{backend}") for backend in settings.backends]
+    return *kinds, *queues, sorted(Path(settings.model_dir).rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "words"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_a_bad_request_is_answered_with_what_to_change_and_stores_nothing(
+    client: Client,
+    redis: Redis,
+    settings: Settings,
+    digits_model: dict,
+    bad_folders: None,
+    method: str,
+    path: str,
+    body: object,
+    status: int,
+    words: str,
+) -> None:
+    before = stored(redis, settings)
+    if body is None:
+        body = Sent()
+    elif not isinstance(body, Sent):
+        body = Sent(json.dumps(body), "application/json")  # requests' own `json` would refuse NaN itself
+    headers = {"Content-Type": body.media_type} if body.media_type else {}
+    answer = requests.request(method, client.url + path, data=body.data, files=body.files, headers=headers, timeout=60)
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"
-    body = answer.json()
-    assert set(body) == {"type", "title", "status", "detail", "error"}
-    assert body["status"] == status
-    assert words in body["detail"]
-    assert "\n" not in body["error"]
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "body", "status", "words"), [case[1:] for case in CASES], ids=[c[0] for c in CASES]
-)
-def test_a_bad_request_is_answered_with_what_to_change(
-    client: Client, digits_model: dict, method: str, path: str, body: object, status: int, words: str
-) -> None:
-    before = client.get("/v1/trainings")["trainings"]
-    data = None if body is None else json.dumps(body)  # requests' own `json` would refuse NaN itself
-    headers = {"Content-Type": "application/json"} if data else {}
-    answer = requests.request(method, client.url + path, data=data, headers=headers, timeout=30)
-    assert_problem(answer, status, words)
-    assert client.get("/v1/trainings")["trainings"] == before, "something was stored"
-
-
-def test_a_body_that_is_no_json_is_refused(client: Client) -> None:
-    headers = {"Content-Type": "application/json"}
-    answer = requests.post(f"{client.url}/v1/trainings", data="{nonsense", headers=headers, timeout=30)
-    assert_problem(answer, 400, "not JSON")
-
-
-def test_a_body_without_a_length_is_refused(client: Client) -> None:
-    answer = requests.post(f"{client.url}/v1/predictions?model=x", data=iter([b"abc"]), timeout=30)
-    assert_problem(answer, 411, "Content-Length")
-
-
-@pytest.mark.parametrize(
-    ("path", "media_type", "size"),
-    [
-        ("/v1/trainings", "application/json", 2**21),
-        ("/v1/trainings", "application/json", 100 * 2**20),
-        ("/v1/predictions?model=mlp-digits", "image/png", 100 * 2**20),
-    ],
-    ids=["2 MB of JSON", "100 MB of JSON", "a picture of 100 MB"],
-)
-def test_a_body_that_is_too_large_is_refused(
-    client: Client, digits_model: dict, path: str, media_type: str, size: int
-) -> None:
-    body = b'{"name": "' + b"x" * size + b'"}'
-    answer = requests.post(client.url + path, data=body, headers={"Content-Type": media_type}, timeout=60)
-    assert_problem(answer, 413, "")
-
-
-def test_a_million_layers_are_refused(client: Client) -> None:
-    layers = ",".join(['{"kind":"flatten"}'] * 10**6)
-    body = f'{{"network":{{"input_shape":[8,8,1],"layers":[{layers}]}}}}'
-    headers = {"Content-Type": "application/json"}
-    assert_problem(requests.post(f"{client.url}/v1/trainings", data=body, headers=headers, timeout=60), 413, "JSON is")
-
-
-def encoded(format: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    Image.linear_gradient("L").save(buffer, format, **options)
-    return buffer.getvalue()
-
-
-def declared(width: int, height: int) -> bytes:
-    """A PNG that is only a header: what it declares, it need not hold."""
-    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    data = b"IDAT" + zlib.compress(b"")
-    chunks = [struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in (header, data)]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
-
-
-FRAMES = {"save_all": True, "append_images": [Image.new("L", (256, 256))]}
-
-
-@pytest.mark.parametrize(
-    ("files", "words"),
-    [
-        ([("image", ("a.png", b""))], "a.png: the file is empty"),
-        ([("image", ("a.png", b"not a picture"))], "a.png: not a PNG, JPEG"),
-        ([("image", ("a.gif", encoded("GIF")))], "a.gif: not a PNG, JPEG"),
-        ([("image", ("a.png", encoded("PNG")[:-500]))], "a.png: the picture is broken"),
-        ([("image", ("a.jpg", encoded("JPEG")[:-500]))], "a.jpg: the picture is broken"),
-        ([("image", ("a.png", encoded("PNG", **FRAMES)))], "a.png: the picture is animated"),
-        ([("image", ("a.webp", encoded("WEBP", **FRAMES)))], "a.webp: the picture is animated"),
-        ([("image", ("a.png", declared(13_000, 13_000)))], "13000 x 13000 pixels are more than 50,000,000"),
-        ([("image", ("good.png", encoded("PNG"))), ("image", ("bad.png", b"x"))], "bad.png: not a PNG"),
-        ([("picture", ("a.png", b"x"))], "'image'"),
-        ([("image", (f"{i}.png", b"x")) for i in range(65)], "64"),
-    ],
-    ids=[
-        *("empty", "no picture", "another format", "truncated png", "truncated jpeg", "animated png", "animated webp"),
-        *("169 megapixels", "the second", "another field", "too many"),
-    ],
-)
-def test_a_bad_picture_refuses_the_request_and_is_named(
-    client: Client, digits_model: dict, files: list, words: str
-) -> None:
-    url = f"{client.url}/v1/predictions?model=mlp-digits"
-    assert_problem(requests.post(url, files=files, timeout=30), 422, words)
-
-
-@pytest.mark.parametrize(
-    ("query", "status", "words"),
-    [
-        ("model=nothing", 404, "ready: "),
-        ("model=../x", 404, "'../x' is not published"),
-        ("model=" + "x" * 5000, 422, "model"),
-        ("model=", 422, "model"),
-        ("model=mlp-digits&version=99", 404, "version 99"),
-        ("model=mlp-digits&version=0", 422, "version"),
-        ("model=mlp-digits&version=newest", 422, "version"),
-        ("model=mlp-digits&backends=jax", 422, "tensorflow, pytorch"),
-        ("model=mlp-digits&backends=", 422, "unknown backend"),
-        ("model=mlp-digits&modell=x", 422, "modell"),
-    ],
-)
-def test_a_prediction_that_cannot_be_meant_is_refused(
-    client: Client, digits_model: dict, query: str, status: int, words: str
-) -> None:
-    headers = {"Content-Type": "image/png"}
-    answer = requests.post(f"{client.url}/v1/predictions?{query}", data=encoded("PNG"), headers=headers, timeout=30)
-    assert_problem(answer, status, words)
+    problem = answer.json()
+    assert set(problem) == {"type", "title", "status", "detail", "error"}
+    assert problem["status"] == status
+    assert words in problem["detail"]
+    assert "\n" not in problem["error"]
+    assert stored(redis, settings) == before, "something was stored"
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/json", None])
@@ -232,49 +252,4 @@ def test_a_picture_is_told_by_its_bytes_and_not_by_its_media_type(
     client: Client, digits_model: dict, media_type: str | None
 ) -> None:
     headers = {"Content-Type": media_type} if media_type else {}
-    url = f"{client.url}/v1/predictions?model=mlp-digits"
-    assert requests.post(url, data=encoded("PNG"), headers=headers, timeout=30).status_code == 200
-
-
-def test_the_api_describes_itself(client: Client) -> None:
-    document = client.get("/openapi.json")
-    assert {"/v1/trainings", "/v1/evaluations", "/v1/predictions", "/v1/models"} <= set(document["paths"])
-    page = requests.get(f"{client.url}/docs", timeout=10)
-    assert page.status_code == 200
-    assert "/openapi.json" in page.text
-    assert requests.get(f"{client.url}/swagger/js/swagger-ui-bundle.js", timeout=10).status_code == 200
-
-
-def test_the_way_in_leads_to_documents_that_exist(client: Client) -> None:
-    index = client.get("/")
-    for place in ("docs", "openapi", "health"):
-        assert requests.get(client.url + index[place], timeout=10).status_code == 200
-
-
-def test_networks_and_datasets_are_listed(client: Client) -> None:
-    sizes = {entry["name"]: entry["parameters_on_mnist"] for entry in client.get("/v1/networks")["networks"]}
-    assert sizes == {"article": 7_960, "mlp": 101_770}
-    digits = next(entry for entry in client.get("/v1/datasets")["datasets"] if entry["name"] == "digits")
-    assert digits["ready"] is True
-    assert digits["shape"] == [8, 8, 1]
-    assert digits["sizes"] == {"train": 1_437, "test": 360}
-
-
-def test_the_status_says_what_runs_and_what_waits(client: Client, digits_model: dict) -> None:
-    status = client.get("/v1/status")
-    assert status["redis"] == "up"
-    for backend in ("tensorflow", "pytorch"):
-        assert status["backends"][backend]["predictor"] == "up"
-        assert len(status["backends"][backend]["trainers"]) == 1
-        assert status["backends"][backend]["queued"] == 0
-    assert "mlp-digits" in status["models"]
-    assert "digits" in status["datasets"]
-
-
-@pytest.mark.parametrize("count", [1, 7, 20, 100])
-def test_the_first_training_pictures_are_drawn_with_their_labels(client: Client, count: int) -> None:
-    answer = requests.get(f"{client.url}/v1/datasets/digits/samples.png?count={count}", timeout=30)
-    assert answer.status_code == 200
-    image = Image.open(io.BytesIO(answer.content))
-    assert image.format == "PNG"
-    assert image.width > 100
+    assert requests.post(client.url + PREDICTIONS, data=encoded("PNG"), headers=headers, timeout=30).status_code == 200

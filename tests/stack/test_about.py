@@ -1,0 +1,55 @@
+"""What the API says of itself: its documents, its status, its networks and datasets."""
+
+import io
+
+import pytest
+import requests
+from PIL import Image
+
+from services.cli.client import Client
+
+pytestmark = pytest.mark.stack
+
+
+def test_the_api_describes_itself(client: Client) -> None:
+    document = client.get("/openapi.json")
+    assert {"/v1/trainings", "/v1/evaluations", "/v1/predictions", "/v1/models"} <= set(document["paths"])
+    page = requests.get(f"{client.url}/docs", timeout=10)
+    assert page.status_code == 200
+    assert "/openapi.json" in page.text
+    assert requests.get(f"{client.url}/swagger/js/swagger-ui-bundle.js", timeout=10).status_code == 200
+
+
+def test_the_way_in_leads_to_documents_that_exist(client: Client) -> None:
+    index = client.get("/")
+    for place in ("docs", "openapi", "health"):
+        assert requests.get(client.url + index[place], timeout=10).status_code == 200
+
+
+def test_networks_and_datasets_are_listed(client: Client) -> None:
+    sizes = {entry["name"]: entry["parameters_on_mnist"] for entry in client.get("/v1/networks")["networks"]}
+    assert sizes == {"article": 7_960, "mlp": 101_770}
+    digits = next(entry for entry in client.get("/v1/datasets")["datasets"] if entry["name"] == "digits")
+    assert digits["ready"] is True
+    assert digits["shape"] == [8, 8, 1]
+    assert digits["sizes"] == {"train": 1_437, "test": 360}
+
+
+def test_the_status_says_what_runs_and_what_waits(client: Client, digits_model: dict) -> None:
+    status = client.get("/v1/status")
+    assert status["redis"] == "up"
+    for backend in ("tensorflow", "pytorch"):
+        assert status["backends"][backend]["predictor"] == "up"
+        assert len(status["backends"][backend]["trainers"]) == 1
+        assert status["backends"][backend]["queued"] == 0
+    assert "mlp-digits" in status["models"]
+    assert "digits" in status["datasets"]
+
+
+@pytest.mark.parametrize("count", [1, 7, 20, 100])
+def test_the_first_training_pictures_are_drawn_with_their_labels(client: Client, count: int) -> None:
+    answer = requests.get(f"{client.url}/v1/datasets/digits/samples.png?count={count}", timeout=30)
+    assert answer.status_code == 200
+    image = Image.open(io.BytesIO(answer.content))
+    assert image.format == "PNG"
+    assert image.width > 100
