@@ -32,16 +32,14 @@ class Context:
             Predictors(settings),
         )
 
-    def find_dataset(self, name: str) -> Dataset:
-        """A dataset that is here and whole, so that no job begins that cannot read it.
+    def require_data(self, found: Dataset) -> None:
+        """See that a dataset is here and whole, so that no job begins that cannot read it.
 
         Raises:
-            InvalidRequestError, InvalidDatasetError, MissingDatasetError: what is wrong with it.
+            MissingDatasetError, InvalidDatasetError: what is wrong with it.
         """
-        found = dataset.find(name, self.settings)
         dataset.prepare(found, self.settings)
         dataset.verify(found)
-        return found
 
     def choose_backends(self, asked: list[str] | None) -> tuple[str, ...]:
         """The backends asked for, in the order of the settings; all by default.

@@ -35,7 +35,8 @@ def routes(context: Context) -> APIBlueprint:
     @api.get("/v1/datasets/<name>/samples.png", responses=file_of("image/png", "a figure"))
     def samples(path: DatasetPath, query: SamplesQuery) -> Response:
         """The first training pictures with their labels, as one figure."""
-        found = context.find_dataset(path.name)
+        found = dataset.find(path.name, context.settings)
+        context.require_data(found)
         split = dataset.read(found, "train", context.settings, query.count)
         response = make_response(samples_png(split, found.classes))
         response.headers["Content-Type"] = "image/png"

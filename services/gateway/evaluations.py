@@ -7,6 +7,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.answers import OnceHeader, WorkPath, accepted
 from services.gateway.context import Context
+from shared import dataset
 from shared.dataset import Dataset
 from shared.errors import ConflictError
 from shared.messages import Evaluation, EvaluationRequest
@@ -32,8 +33,9 @@ def routes(context: Context) -> APIBlueprint:
         manifests = {backend: context.store.manifest(body.model, backend, version) for backend in backends}
         _check_same_data(manifests)
         trained_on = next(iter(manifests.values()))
-        found = context.find_dataset(body.dataset or trained_on["data"]["dataset"])
+        found = dataset.find(body.dataset or trained_on["data"]["dataset"], context.settings)
         _check_fits(found, trained_on)
+        context.require_data(found)
         record = {
             "model": body.model,
             "version": version,

@@ -30,7 +30,7 @@ def routes(context: Context) -> APIBlueprint:
         if once and (first := jobs.first("training", once)):
             return answer(first)
         backends = context.choose_backends(body.backends)
-        found = context.find_dataset(body.dataset)
+        found = dataset.find(body.dataset, context.settings)
         network = _network(body, found)
         if body.batch_size > found.sizes["train"]:
             raise InvalidRequestError(f"batch_size {body.batch_size} is more than the {found.sizes['train']} examples")
@@ -38,6 +38,7 @@ def routes(context: Context) -> APIBlueprint:
             body.name or f"{body.network if isinstance(body.network, str) else 'custom'}-{found.name}",
             context.settings.backends,
         )
+        context.require_data(found)
         record = {
             "name": name,
             "request": {**body.model_dump(mode="json"), "name": name, "backends": list(backends)},
