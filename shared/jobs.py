@@ -103,6 +103,10 @@ class Once:
     key: str
     digest: str
 
+    def place(self, kind: str) -> str:
+        """Where Redis keeps the key; hashed, for it is a client's text."""
+        return f"tandem:once:{kind}:{hashlib.sha256(self.key.encode()).hexdigest()}"
+
     @classmethod
     def of(cls, key: str, request: dict[str, Any]) -> "Once":
         return cls(key, hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest())
@@ -139,7 +143,7 @@ class Jobs:
             The id of the work; of the first, if the key had been used.
         """
         identity = uuid.uuid4().hex
-        once_key = once and f"tandem:once:{kind}:{hashlib.sha256(once.key.encode()).hexdigest()}"
+        once_key = once and once.place(kind)
         version_key = None if published is None else f"tandem:version:{record['name']}"
         for _ in range(MAX_RACES):
             with self.redis.pipeline() as transaction:
@@ -194,7 +198,7 @@ class Jobs:
         Raises:
             InvalidRequestError: it came with another request then.
         """
-        began = self.redis.get(f"tandem:once:{kind}:{hashlib.sha256(once.key.encode()).hexdigest()}")
+        began = self.redis.get(once.place(kind))
         if began is None:
             return None
         found = json.loads(cast(bytes, began))
