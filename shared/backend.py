@@ -7,35 +7,44 @@ which only their backend looks into.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
 from shared.dataset import Dataset, Split, SplitName
 from shared.network import Network
-from shared.weights import Weights
+from shared.optimizer import Optimizer
+from shared.stream import Epoch
+from shared.weights import Arrays, Weights
 
+Precision = Literal["float32", "float64"]
 Probabilities = NDArray[np.float32]
 Predictor = Callable[[NDArray[np.uint8]], Probabilities]
 
 
-class Optimizer(BaseModel):
-    """A framework-neutral description: plain stochastic gradient descent."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: Literal["sgd"] = "sgd"
-    learning_rate: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 0.01
-
-
+@dataclass(frozen=True)
 class Evaluation:
     """loss: mean cross-entropy; accuracy: fraction; probabilities: float32 [N, classes]."""
 
-    def __init__(self, loss: float, accuracy: float, probabilities: Probabilities) -> None:
-        self.loss, self.accuracy, self.probabilities = loss, accuracy, probabilities
+    loss: float
+    accuracy: float
+    probabilities: Probabilities
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one training step computed, in the model's precision and the canonical layout.
+
+    outputs: what each layer gave, [N, ...], channels last; the last are the logits.
+    gradients: of the mean loss, by the names of what is trained; weights: all, after the step.
+    """
+
+    outputs: list[NDArray[Any]]
+    gradients: Arrays
+    weights: Arrays
 
 
 class Backend(Protocol):
@@ -65,38 +74,39 @@ class Backend(Protocol):
         One that no framework knows is read by `dataset.read_neutral`.
         """
 
-    def define_network(self, network: Network, weights: Weights | None) -> Any:
+    def define_network(self, network: Network, weights: Weights | None, precision: Precision = "float32") -> Any:
         """Build a model; without weights it starts as the framework starts it.
 
-        The model takes uint8 [N, H, W, C], scales to [0, 1] and gives logits.
+        The model takes uint8 [N, H, W, C], scales to [0, 1] and gives logits
+        in the precision, in which it also keeps its weights.
         """
 
-    def define_optimizer(self, optimizer: Optimizer, model: Any) -> Any:
-        """The framework's optimiser over the model's parameters."""
+    def define_optimizer(self, optimizer: Optimizer, model: Any, state: Arrays | None = None) -> Any:
+        """The framework's optimiser over the model's parameters, which goes on from a state that was saved."""
 
     def define_loss(self) -> Any:
         """Mean cross-entropy of int64 labels [N] and logits [N, classes]."""
 
     def train(
-        self,
-        model: Any,
-        optimizer: Any,
-        loss: Any,
-        data: Split,
-        batch_size: int,
-        orders: Iterable[NDArray[np.int64] | None],
+        self, model: Any, optimizer: Any, loss: Any, data: Split, batch_size: int, epochs: Iterable[Epoch]
     ) -> Iterator[tuple[float, float]]:
-        """Train one epoch per order; None lets the framework shuffle by itself.
+        """Train epoch by epoch; an epoch is taken from the stream when it begins.
 
         Yields:
             (loss, accuracy) of the epoch: example-weighted means over its batches.
         """
 
+    def trace(self, model: Any, optimizer: Any, loss: Any, batches: Iterable[Split]) -> Iterator[Step]:
+        """Train batch by batch, with the very step that `train` takes, and show what it computed."""
+
     def evaluate(self, model: Any, loss: Any, data: Split) -> Evaluation:
         """Hold the model against a split."""
 
     def save(self, model: Any) -> Weights:
-        """The model's weights in the canonical layout."""
+        """The model's weights in the canonical layout; a copy."""
+
+    def save_optimizer(self, optimizer: Any) -> Arrays:
+        """What the optimiser remembers between steps, for `define_optimizer` of the same backend."""
 
     def serve(self, model: Any) -> Predictor:
         """uint8 [N, H, W, C] -> probabilities float32 [N, classes], warm and ready."""

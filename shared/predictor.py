@@ -19,7 +19,7 @@ from flask import Flask, Response, request
 
 from shared.backend import Backend, Predictor
 from shared.errors import InvalidRequestError
-from shared.network import Shape
+from shared.layers import Shape
 from shared.server import install_problems, serve
 from shared.settings import Settings
 from shared.store import Store

@@ -1,10 +1,13 @@
 """Weights in the canonical layout: seeded, saved and loaded without pickle.
 
 Canonical: float32 NumPy arrays under `layers.<index>.<name>`, where the index
-counts every layer of the network; dense kernels are [in, out], biases [out].
-This is TensorFlow's layout too; PyTorch's backend transposes. No I/O here:
+counts every layer of the network. Dense kernels are [in, out], convolutions'
+[height, width, in, out]; all else is a vector. This is TensorFlow's layout too;
+PyTorch's backend transposes. No I/O here:
 bytes in, bytes out.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +15,21 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from shared.errors import CorruptModelError
-from shared.network import Network, Shape
+from shared.layers import Shape
+from shared.network import Network
 
 Weights = dict[str, NDArray[np.float32]]
+Arrays = dict[str, NDArray[Any]]
 
 
 def initial_weights(network: Network, seed: int) -> Weights:
-    """Glorot-uniform kernels and zero biases from NumPy's PCG64 of the seed.
+    """Glorot-uniform kernels from NumPy's PCG64 of the seed, and zero biases.
 
     A kernel is drawn from U(-l, l) with l = sqrt(6 / (fan_in + fan_out)):
     Glorot and Bengio 2010, equation 16. Kernels are drawn in the order of the
     layers, in float64, then rounded to float32, so that every backend, and
-    any later precision, starts from the same numbers.
+    either precision, starts from the same numbers. Batch norm starts as the
+    identity: its scales and variances are one.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
     weights: Weights = {}
@@ -32,7 +38,8 @@ def initial_weights(network: Network, seed: int) -> Weights:
             limit = np.sqrt(6.0 / _fan_in_plus_out(shape))
             weights[name] = generator.uniform(-limit, limit, shape).astype(np.float32)
         else:
-            weights[name] = np.zeros(shape, np.float32)
+            ones = name.endswith((".gamma", ".moving_variance"))
+            weights[name] = np.full(shape, 1 if ones else 0, np.float32)
     return weights
 
 

@@ -13,14 +13,17 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from services.pytorch import layers, placement
+from services.pytorch import layers, optimizers, placement
 from services.pytorch.vision import torchvision
 from shared import dataset
-from shared.backend import Evaluation, Optimizer, Predictor
+from shared import layers as kinds
+from shared.backend import Evaluation, Precision, Predictor, Step
 from shared.dataset import Dataset, Split, SplitName
 from shared.errors import UnavailableError
-from shared.network import Dense, Flatten, Layer, Network, Shape
-from shared.weights import Weights
+from shared.network import Network
+from shared.optimizer import Adam, Optimizer, Sgd
+from shared.stream import Epoch
+from shared.weights import Arrays, Weights
 
 NAME = "pytorch"
 EVALUATION_BATCH = 1000
@@ -60,37 +63,72 @@ def load_data(found: Dataset, cache: Path, split: SplitName) -> Split:
 # 2. Define the network ----------------------------------------------------
 
 
-def define_network(network: Network, weights: Weights | None) -> nn.Sequential:
+def define_network(
+    network: Network, weights: Weights | None, precision: Precision = "float32"
+) -> nn.Sequential:
     model = nn.Sequential(
         layers.Rescaling(1 / 255),
         *(_layer(*pair) for pair in zip(network.layers, network.shapes)),
     )
+    # Twin: a module is made in single precision and converted; pictures lie
+    # in memory channels last, as they come, though their shape says otherwise.
+    model = model.to(
+        placement.device(),
+        getattr(torch, precision),
+        memory_format=torch.channels_last,
+    )
     with torch.no_grad():
         for name, parameter in _parameters(model).items():
             if weights is not None:
-                # Twin: PyTorch keeps kernels [out, in]: the transpose.
-                parameter.copy_(torch.tensor(weights[name].T))
-    return model.to(placement.device())
+                # Twin: PyTorch keeps kernels [out, in, ...]: the transpose.
+                array = layers.transposed(weights[name])
+                parameter.copy_(torch.tensor(array))
+    return model
 
 
-def _layer(layer: Layer, shape: Shape) -> nn.Module:
+def _layer(layer: kinds.Layer, shape: kinds.Shape) -> nn.Module:
     match layer:
-        case Flatten():
-            return nn.Flatten()
-        case Dense():
+        case kinds.Flatten():
+            # Twin: PyTorch's channels come first, and have to go last.
+            return layers.Flatten()
+        case kinds.Dense():
             # Twin: PyTorch is told the inputs, and activates in a module of
             # its own, which `Activated` keeps within the layer.
             linear = nn.Linear(shape[0], layer.units)
             return layers.Activated(linear, layer.activation)
+        case kinds.Conv2D():
+            conv = layers.Conv2D(
+                shape[-1],
+                layer.filters,
+                layer.kernel_size,
+                layer.strides,
+                # Twin: PyTorch refuses `same` with strides: it pads by itself.
+                layer.pads(shape),
+            )
+            return layers.Activated(conv, layer.activation)
+        case kinds.MaxPool2D():
+            return layers.MaxPool2D(*layer.window(), layer.pads(shape))
+        case kinds.AveragePool2D():
+            # Twin: PyTorch's mean counts padding, so this one is ours.
+            return layers.AveragePool2D(*layer.window(), layer.pads(shape))
+        case kinds.GlobalAveragePool2D():
+            return layers.GlobalAveragePool2D()
+        case kinds.BatchNorm():
+            # Twin: PyTorch's momentum is the share of the new, 1 - ours.
+            return layers.BatchNorm(
+                shape[-1], momentum=1 - layer.momentum, eps=layer.epsilon
+            )
+        case kinds.Dropout():
+            # Twin: PyTorch's masks are drawn from the process' generator.
+            return nn.Dropout(layer.rate)
 
 
-def _parameters(model: nn.Sequential) -> dict[str, nn.Parameter]:
+def _parameters(model: nn.Sequential) -> dict[str, torch.Tensor]:
     """Canonical name -> parameter; Rescaling, the first, is not counted."""
-    canonical = {"weight": "kernel", "bias": "bias"}
     return {
-        f"layers.{index}.{canonical[name.split('.')[-1]]}": parameter
+        f"layers.{index}.{layers.canonical(name)}": parameter
         for index, layer in enumerate(list(model)[1:])
-        for name, parameter in layer.named_parameters()
+        for name, parameter in layer.state_dict(keep_vars=True).items()
     }
 
 
@@ -98,10 +136,24 @@ def _parameters(model: nn.Sequential) -> dict[str, nn.Parameter]:
 
 
 def define_optimizer(
-    optimizer: Optimizer, model: nn.Sequential
+    optimizer: Optimizer, model: nn.Sequential, state: Arrays | None = None
 ) -> torch.optim.Optimizer:
+    match optimizer:
+        case Sgd():
+            # Twin: PyTorch's decay goes through the gradient, so this is ours.
+            ours = optimizers.SGD(model.parameters(), optimizer)
+        case Adam():
+            # Twin: PyTorch's epsilon stands where the paper has it.
+            ours = torch.optim.AdamW(
+                model.parameters(),
+                optimizer.learning_rate,
+                (optimizer.beta_1, optimizer.beta_2),
+                optimizer.epsilon,
+                optimizer.weight_decay,
+            )
     # Twin: PyTorch's optimiser is born with its parameters.
-    return torch.optim.SGD(model.parameters(), optimizer.learning_rate)
+    optimizers.restore(ours, state or {})
+    return ours
 
 
 def define_loss() -> nn.Module:
@@ -118,38 +170,77 @@ def train(
     loss: nn.Module,
     data: Split,
     batch_size: int,
-    orders: Iterable[NDArray[np.int64] | None],
+    epochs: Iterable[Epoch],
 ) -> Iterator[tuple[float, float]]:
-    images, labels = (
-        placement.tensor(data.images),
-        placement.tensor(data.labels),
-    )
-    count = len(data)
+    images = placement.tensor(data.images)
+    labels, count = placement.tensor(data.labels), len(data)
 
-    # Twin: an epoch is a Python loop, and every line of it runs every time.
-    def epoch(order: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        total_loss = torch.zeros((), dtype=torch.float64, device=labels.device)
-        correct = torch.zeros((), dtype=torch.int64, device=labels.device)
+    # Twin: an epoch is a Python loop, and every line of it runs every time:
+    # what is reported is computed at its end, for all batches at once.
+    def train_epoch(
+        images: torch.Tensor, order: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         model.train()
+        logits = []
         for batch in order.split(batch_size):
-            x, y = images[batch], labels[batch]
-            # Twin: gradients gather in the parameters, and are cleared first.
-            optimizer.zero_grad()
-            logits = model(x)
-            batch_loss = loss(logits, y)
-            batch_loss.backward()
-            optimizer.step()
-            total_loss += batch_loss.detach().double() * len(y)
-            correct += torch.count_nonzero(logits.argmax(1) == y)
-        return total_loss, correct
+            x = images.index_select(0, batch)
+            y = labels.index_select(0, batch)
+            outputs, _, _ = _step(model, optimizer, loss, x, y)
+            logits.append(outputs[-1].detach())
+        seen, y = torch.cat(logits), labels[order]
+        total_loss = loss(seen.double(), y) * count
+        return total_loss, torch.count_nonzero(seen.argmax(1) == y)
 
-    for order in orders:
-        total_loss, correct = epoch(
+    for epoch in epochs:
+        torch.manual_seed(epoch.seed)
+        total_loss, correct = train_epoch(
+            images if epoch.images is None else placement.tensor(epoch.images),
             torch.randperm(count, device=labels.device)
-            if order is None
-            else placement.tensor(order)
+            if epoch.order is None
+            else placement.tensor(epoch.order),
         )
         yield float(total_loss) / count, int(correct) / count
+
+
+def _step(
+    model: nn.Sequential,
+    optimizer: torch.optim.Optimizer,
+    loss: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+) -> tuple[list[torch.Tensor], torch.Tensor, tuple[torch.Tensor, ...]]:
+    """One step: every layer's output, the mean loss, and the gradients."""
+    outputs = [images]
+    # Twin: what each parameter went through is kept with the tensors.
+    for layer in model:
+        outputs.append(layer(outputs[-1]))
+    batch_loss = loss(outputs[-1], labels)
+    parameters = list(model.parameters())
+    gradients = torch.autograd.grad(batch_loss, parameters)
+    for parameter, gradient in zip(parameters, gradients):
+        parameter.grad = gradient
+    optimizer.step()
+    return outputs[2:], batch_loss, gradients
+
+
+def trace(
+    model: nn.Sequential,
+    optimizer: torch.optim.Optimizer,
+    loss: nn.Module,
+    batches: Iterable[Split],
+) -> Iterator[Step]:
+    names = {id(p): name for name, p in _parameters(model).items()}
+    model.train()
+    for batch in batches:
+        x, y = placement.tensor(batch.images), placement.tensor(batch.labels)
+        outputs, _, gradients = _step(model, optimizer, loss, x, y)
+        pairs = zip(model.parameters(), gradients)
+        yield Step(
+            # Twin: channels go last.
+            [layers.channels_last(output) for output in outputs],
+            {names[id(p)]: layers.kernel(gradient) for p, gradient in pairs},
+            save(model),
+        )
 
 
 # 5. Evaluate --------------------------------------------------------------
@@ -164,11 +255,8 @@ def evaluate(model: nn.Sequential, loss: nn.Module, data: Split) -> Evaluation:
         total_loss += float(loss(logits, y)) * len(y)
         correct += int(torch.count_nonzero(logits.argmax(1) == y))
         probabilities.append(logits.softmax(1).cpu().numpy())
-    return Evaluation(
-        total_loss / len(data),
-        correct / len(data),
-        np.concatenate(probabilities),
-    )
+    every, count = np.concatenate(probabilities), len(data)
+    return Evaluation(total_loss / count, correct / count, every)
 
 
 # Twin: nothing is traced; training or not is a state of the model itself.
@@ -182,11 +270,13 @@ def _logits(model: nn.Sequential, images: torch.Tensor) -> torch.Tensor:
 
 def save(model: nn.Sequential) -> Weights:
     parameters = _parameters(model)
-    return {
-        # Twin: back from [out, in] to the canonical [in, out]; a copy.
-        name: parameter.detach().cpu().numpy().T.copy()
-        for name, parameter in parameters.items()
-    }
+    # Twin: back from [out, in, ...] to the canonical layout; a copy.
+    return {name: layers.kernel(tensor) for name, tensor in parameters.items()}
+
+
+def save_optimizer(optimizer: torch.optim.Optimizer) -> Arrays:
+    # Twin: PyTorch's optimiser keeps a dictionary for each parameter.
+    return optimizers.state(optimizer)
 
 
 def serve(model: nn.Sequential) -> Predictor:

@@ -1,27 +1,197 @@
-"""Layers that PyTorch lacks, or takes apart, as the network has them."""
+"""Layers that PyTorch has otherwise, lacks, or takes apart.
 
+And the way between its layout, channels first, and ours.
+"""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
+from torch.nn import functional
 
-ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, None: nn.Identity}
+from shared.layers import LEAKY_RELU_SLOPE
+
+ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "leaky_relu": partial(nn.LeakyReLU, LEAKY_RELU_SLOPE),
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+}
+Size = tuple[int, int]
+Pads = tuple[Size, Size]
+
+
+def canonical(name: str) -> str:
+    """A parameter's name here -> its name everywhere."""
+    return {"weight": "kernel"}.get(
+        last := name.rsplit(".", maxsplit=1)[-1], last
+    )
+
+
+def transposed(kernel: NDArray[Any]) -> NDArray[Any]:
+    """A kernel [..., in, out] -> [out, in, ...]; vectors stay."""
+    return np.moveaxis(kernel, (-1, -2), (0, 1)) if kernel.ndim > 1 else kernel
+
+
+def kernel(tensor: torch.Tensor) -> NDArray[Any]:
+    """A kernel [out, in, ...] -> [..., in, out], a copy; vectors stay."""
+    array = tensor.detach().cpu().numpy()
+    return np.array(
+        np.moveaxis(array, (0, 1), (-1, -2)) if array.ndim > 1 else array,
+        order="C",
+    )
+
+
+def channels_last(output: torch.Tensor) -> NDArray[Any]:
+    """[N, C, H, W] -> [N, H, W, C] in NumPy; [N, n] stays."""
+    return (
+        (output.permute(0, 2, 3, 1) if output.ndim == 4 else output)
+        .detach()
+        .cpu()
+        .numpy()
+    )
 
 
 class Rescaling(nn.Module):
-    """Pixels uint8 -> float32, times `scale`: Keras' layer of this name.
+    """Pixels uint8 [N, H, W, C] -> [N, C, H, W], times `scale`.
 
-    A multiplication, not a division: dividing by 255 rounds differently.
+    Keras' layer of this name; the buffer holds the model's precision. A
+    multiplication, not a division: dividing by 255 rounds differently.
     """
 
     def __init__(self, scale: float) -> None:
         super().__init__()
-        self.scale = scale
+        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float64))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return images.to(torch.get_default_dtype()) * self.scale
+        return images.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale
 
 
 class Activated(nn.Sequential):
     """A layer and its activation as one: the index counts as Keras' does."""
 
     def __init__(self, layer: nn.Module, activation: str | None) -> None:
-        super().__init__(layer, ACTIVATIONS[activation]())
+        super().__init__(
+            layer, *([ACTIVATIONS[activation]()] if activation else [])
+        )
+
+
+class Flatten(nn.Module):
+    """[N, C, H, W] -> [N, H * W * C], in our order.
+
+    Free where channels lie last in memory.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x.permute(0, 2, 3, 1) if x.ndim == 4 else x).flatten(1)
+
+
+class Conv2D(nn.Conv2d):
+    """A convolution that pads as it is told, each side by itself."""
+
+    def __init__(
+        self,
+        channels: int,
+        filters: int,
+        size: Size,
+        strides: Size,
+        pads: Pads,
+    ) -> None:
+        even, uneven = _parted(pads)
+        super().__init__(channels, filters, size, strides, even)
+        self.uneven = uneven
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(
+            functional.pad(x, self.uneven) if any(self.uneven) else x
+        )
+
+
+class MaxPool2D(nn.Module):
+    """The largest of each window; padding is never the largest."""
+
+    def __init__(self, size: Size, strides: Size, pads: Pads) -> None:
+        super().__init__()
+        self.pads = (*pads[1], *pads[0])
+        self.pool = nn.MaxPool2d(size, strides)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.pool(
+            functional.pad(x, self.pads, value=-torch.inf)
+            if any(self.pads)
+            else x
+        )
+
+
+class AveragePool2D(nn.Module):
+    """The mean of each window without its padding.
+
+    PyTorch's counts it, or cannot pad one side alone.
+    """
+
+    def __init__(self, size: Size, strides: Size, pads: Pads) -> None:
+        super().__init__()
+        self.pads = (*pads[1], *pads[0])
+        self.pool = nn.AvgPool2d(size, strides)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not any(self.pads):
+            return self.pool(x)
+        inside = functional.pad(torch.ones_like(x[:1, :1]), self.pads)
+        return self.pool(functional.pad(x, self.pads)) / self.pool(inside)
+
+
+class GlobalAveragePool2D(nn.Module):
+    """[N, C, H, W] -> [N, C]."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean((2, 3))
+
+
+class BatchNorm(nn.Module):
+    """PyTorch's, for vectors and pictures, under our names.
+
+    And for a batch of a single value, which PyTorch refuses: it has no
+    unbiased variance. Ours is 0 then, and so is x - mean.
+    """
+
+    def __init__(self, channels: int, momentum: float, eps: float) -> None:
+        super().__init__()
+        self.gamma, self.beta = (
+            nn.Parameter(torch.ones(channels)),
+            nn.Parameter(torch.zeros(channels)),
+        )
+        self.register_buffer("moving_mean", torch.zeros(channels))
+        self.register_buffer("moving_variance", torch.ones(channels))
+        self.momentum, self.eps = momentum, eps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        moving = self.moving_mean, self.moving_variance
+        if self.training and x.numel() == x.shape[1]:
+            self.moving_mean.lerp_(x.detach().flatten(), self.momentum)
+            self.moving_variance.mul_(1 - self.momentum)
+            return self.gamma.view_as(x) * (x * 0) + self.beta.view_as(x)
+        return functional.batch_norm(
+            x,
+            *moving,
+            self.gamma,
+            self.beta,
+            self.training,
+            self.momentum,
+            self.eps,
+        )
+
+
+def _parted(pads: Pads) -> tuple[Size, tuple[int, int, int, int]]:
+    """What both sides have alike, which costs nothing, or all of it.
+
+    Returns:
+        (height, width), and (left, right, top, bottom).
+    """
+    (top, bottom), (left, right) = pads
+    if top == bottom and left == right:
+        return (top, left), (0, 0, 0, 0)
+    return (0, 0), (left, right, top, bottom)

@@ -13,12 +13,16 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from services.tensorflow import layers, optimizers
 from shared import dataset
-from shared.backend import Evaluation, Optimizer, Predictor
+from shared import layers as kinds
+from shared.backend import Evaluation, Precision, Predictor, Step
 from shared.dataset import Dataset, Split, SplitName
 from shared.errors import UnavailableError
-from shared.network import Dense, Flatten, Layer, Network
-from shared.weights import Weights
+from shared.network import Network
+from shared.optimizer import Adam, Optimizer, Sgd
+from shared.stream import Epoch
+from shared.weights import Arrays, Weights
 
 NAME = "tensorflow"
 EVALUATION_BATCH = 1000
@@ -66,11 +70,15 @@ def load_data(found: Dataset, cache: Path, split: SplitName) -> Split:
 # 2. Define the network ----------------------------------------------------
 
 
-def define_network(network: Network, weights: Weights | None) -> keras.Model:
+def define_network(
+    network: Network, weights: Weights | None, precision: Precision = "float32"
+) -> keras.Model:
+    # Twin: what Keras makes from here on has the global precision.
+    layers.use(precision)
     model = keras.Sequential(
         [
             keras.Input(network.input_shape, dtype="uint8"),
-            keras.layers.Rescaling(1 / 255),
+            keras.layers.Rescaling(np.float64(1 / 255)),
             *(_layer(layer) for layer in network.layers),
         ]
     )
@@ -81,13 +89,36 @@ def define_network(network: Network, weights: Weights | None) -> keras.Model:
     return model
 
 
-def _layer(layer: Layer) -> keras.Layer:
+def _layer(layer: kinds.Layer) -> keras.Layer:
+    kl = keras.layers
     match layer:
-        case Flatten():
-            return keras.layers.Flatten()
-        case Dense():
+        case kinds.Flatten():
+            # Twin: channels are last already.
+            return kl.Flatten()
+        case kinds.Dense():
             # Twin: Keras infers the inputs, and activates inside the layer.
-            return keras.layers.Dense(layer.units, layer.activation)
+            return kl.Dense(layer.units, layers.activation(layer.activation))
+        case kinds.Conv2D():
+            return kl.Conv2D(
+                layer.filters,
+                *layer.window(),
+                # Twin: `same` with strides is defined as TensorFlow has it.
+                layer.padding,
+                activation=layers.activation(layer.activation),
+            )
+        case kinds.MaxPool2D():
+            return kl.MaxPooling2D(*layer.window(), layer.padding)
+        case kinds.AveragePool2D():
+            # Twin: TensorFlow leaves padding out of the mean.
+            return kl.AveragePooling2D(*layer.window(), layer.padding)
+        case kinds.GlobalAveragePool2D():
+            return kl.GlobalAveragePooling2D()
+        case kinds.BatchNorm():
+            # Twin: Keras keeps the biased variance, so this one is ours.
+            return layers.BatchNorm(layer.momentum, layer.epsilon)
+        case kinds.Dropout():
+            # Twin: Keras' masks are drawn from a seed that each layer keeps.
+            return kl.Dropout(layer.rate)
 
 
 def _parameters(model: keras.Model) -> dict[str, keras.Variable]:
@@ -103,12 +134,20 @@ def _parameters(model: keras.Model) -> dict[str, keras.Variable]:
 
 
 def define_optimizer(
-    optimizer: Optimizer, model: keras.Model
+    optimizer: Optimizer, model: keras.Model, state: Arrays | None = None
 ) -> keras.optimizers.Optimizer:
-    sgd = keras.optimizers.SGD(optimizer.learning_rate)
+    match optimizer:
+        case Sgd():
+            # Twin: Keras' decay is decoupled from the gradient.
+            ours = optimizers.SGD(optimizer)
+        case Adam():
+            # Twin: Keras' epsilon stands elsewhere, so this one is ours.
+            ours = optimizers.Adam(optimizer)
     # Twin: Keras' optimiser meets its variables later; build() is that moment.
-    sgd.build(model.trainable_variables)
-    return sgd
+    ours.build(model.trainable_variables)
+    for name, array in (state or {}).items():
+        ours.variables[int(name)].assign(array)
+    return ours
 
 
 def define_loss() -> keras.losses.Loss:
@@ -125,37 +164,77 @@ def train(
     loss: keras.losses.Loss,
     data: Split,
     batch_size: int,
-    orders: Iterable[NDArray[np.int64] | None],
+    epochs: Iterable[Epoch],
 ) -> Iterator[tuple[float, float]]:
     images, labels = tf.constant(data.images), tf.constant(data.labels)
     count = len(data)
 
     # Twin: the whole epoch is one graph: Python runs once, while it is traced.
     @tf.function
-    def epoch(order: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def train_epoch(
+        images: tf.Tensor, order: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         total_loss = tf.constant(0.0, tf.float64)
         correct = tf.constant(0, tf.int64)
         for start in tf.range(0, count, batch_size):
             batch = order[start : start + batch_size]
             x, y = tf.gather(images, batch), tf.gather(labels, batch)
-            # Twin: gradients come from a tape that watched the forward pass.
-            with tf.GradientTape() as tape:
-                logits = model(x, training=True)
-                batch_loss = loss(y, logits)
-            parameters = model.trainable_variables
-            optimizer.apply(tape.gradient(batch_loss, parameters), parameters)
+            outputs, batch_loss, _ = _step(model, optimizer, loss, x, y)
             size = tf.cast(tf.size(y), tf.float64)
             total_loss += tf.cast(batch_loss, tf.float64) * size
-            correct += tf.math.count_nonzero(tf.argmax(logits, axis=1) == y)
+            predicted = tf.argmax(outputs[-1], axis=1)
+            correct += tf.math.count_nonzero(predicted == y)
         return total_loss, correct
 
-    for order in orders:
-        total_loss, correct = epoch(
+    for epoch in epochs:
+        layers.seed(model, epoch.seed)
+        total_loss, correct = train_epoch(
+            images if epoch.images is None else tf.constant(epoch.images),
             tf.random.shuffle(tf.range(count, dtype=tf.int64))
-            if order is None
-            else tf.constant(order)
+            if epoch.order is None
+            else tf.constant(epoch.order),
         )
         yield float(total_loss) / count, int(correct) / count
+
+
+def _step(
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    loss: keras.losses.Loss,
+    images: tf.Tensor,
+    labels: tf.Tensor,
+) -> tuple[list[tf.Tensor], tf.Tensor, list[tf.Tensor]]:
+    """One step: every layer's output, the mean loss, and the gradients."""
+    outputs = [images]
+    # Twin: gradients come from a tape that watched the forward pass.
+    with tf.GradientTape() as tape:
+        for layer in model.layers:
+            outputs.append(layer(outputs[-1], training=True))
+        batch_loss = loss(labels, outputs[-1])
+    parameters = model.trainable_variables
+    gradients = tape.gradient(batch_loss, parameters)
+    optimizer.apply(gradients, parameters)
+    return outputs[2:], batch_loss, gradients
+
+
+def trace(
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    loss: keras.losses.Loss,
+    batches: Iterable[Split],
+) -> Iterator[Step]:
+    names = {id(v): name for name, v in _parameters(model).items()}
+    step = tf.function(_step)
+    for batch in batches:
+        x, y = tf.constant(batch.images), tf.constant(batch.labels)
+        outputs, _, gradients = step(model, optimizer, loss, x, y)
+        pairs = zip(model.trainable_variables, gradients)
+        yield Step(
+            # Twin: channels are last already.
+            [output.numpy() for output in outputs],
+            {names[id(v)]: gradient.numpy() for v, gradient in pairs},
+            save(model),
+        )
 
 
 # 5. Evaluate --------------------------------------------------------------
@@ -172,11 +251,8 @@ def evaluate(
         total_loss += float(loss(y, logits)) * len(y)
         correct += int(tf.math.count_nonzero(tf.argmax(logits, axis=1) == y))
         probabilities.append(tf.nn.softmax(logits).numpy())
-    return Evaluation(
-        total_loss / len(data),
-        correct / len(data),
-        np.concatenate(probabilities),
-    )
+    every, count = np.concatenate(probabilities), len(data)
+    return Evaluation(total_loss / count, correct / count, every)
 
 
 # Twin: traced once per model; every later epoch's evaluation reuses the graph.
@@ -192,6 +268,11 @@ def save(model: keras.Model) -> Weights:
     parameters = _parameters(model)
     # Twin: already in the canonical layout; numpy() is a copy.
     return {name: variable.numpy() for name, variable in parameters.items()}
+
+
+def save_optimizer(optimizer: keras.optimizers.Optimizer) -> Arrays:
+    # Twin: Keras' optimiser is a list of variables.
+    return {str(i): v.numpy() for i, v in enumerate(optimizer.variables)}
 
 
 def serve(model: keras.Model) -> Predictor:
