@@ -1,6 +1,6 @@
 """Queues and signed jobs: long work is submitted, read and cancelled here.
 
-Long work (a training, an evaluation, a deletion) is a record and one run per
+Long work (a training, an evaluation, a certificate, ...) is a record and one run per
 backend (`shared/runs.py`). Submitting writes the record, gives out a model's
 version and enqueues a job per run in one transaction: all of it or nothing.
 The truth about a run lives in our own keys, which do not expire; RQ's job is
@@ -108,7 +108,7 @@ class Once:
         return f"tandem:once:{kind}:{hashlib.sha256(self.key.encode()).hexdigest()}"
 
     @classmethod
-    def of(cls, key: str, request: dict[str, Any]) -> "Once":
+    def of(cls, key: str, request: Any) -> "Once":
         return cls(key, hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest())
 
 
@@ -132,7 +132,7 @@ class Jobs:
         """Record work and enqueue one signed job per backend, all or nothing.
 
         Args:
-            kind: "training", "evaluation" or "deletion".
+            kind: one of `shared.trainer.KINDS`.
             record: what was asked for; JSON-able.
             runs: for each backend, the fields that its run begins with.
             published: for work that publishes `record["name"]`, the newest version on

@@ -6,7 +6,7 @@ else, it is adapted beside its backend. This module does no I/O.
 """
 
 from math import prod
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
@@ -175,10 +175,9 @@ class Dropout(_Layer):
     rate: Annotated[float, Field(ge=0, lt=1)]
 
 
-Layer = Annotated[
-    Flatten | Dense | Conv2D | MaxPool2D | AveragePool2D | GlobalAveragePool2D | BatchNorm | Dropout,
-    Field(discriminator="kind"),
-]
+_Any = Flatten | Dense | Conv2D | MaxPool2D | AveragePool2D | GlobalAveragePool2D | BatchNorm | Dropout
+Layer = Annotated[_Any, Field(discriminator="kind")]
+KINDS = tuple(layer.model_fields["kind"].default for layer in get_args(_Any))
 
 
 def _check_picture(shape: Shape) -> None:

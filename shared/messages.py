@@ -9,12 +9,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from shared.backend import Optimizer
 from shared.network import Network
+from shared.optimizer import Optimizer, Sgd
+from shared.stream import Augmentation
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 Backends = Annotated[list[str], Field(min_length=1, max_length=16)]
 Count = Annotated[int, Field(strict=True, ge=1)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 ModelName = Annotated[str, Field(min_length=1, max_length=63)]
 
 
@@ -67,7 +69,11 @@ class Comparison(Response):
     mcnemar: McNemar
     accuracy_difference: AccuracyDifference
     max_probability_difference: float
+    max_weight_difference: Annotated[
+        float | None, Field(description="of trainings with shared pairing: how far rounding has taken them apart")
+    ] = None
     disagreements: Annotated[list[dict[str, int]], Field(description="the first 100")]
+    notes: Annotated[list[str], Field(description="what keeps them apart besides rounding")] = []
 
 
 # Trainings -----------------------------------------------------------------
@@ -82,8 +88,9 @@ class TrainingRequest(Request):
     backends: Annotated[Backends | None, Field(description="by default all")] = None
     epochs: Annotated[Count, Field(le=1000)] = 10
     batch_size: Annotated[Count, Field(le=65_536, description="at most the training split")] = 64
-    optimizer: Optimizer = Optimizer()
-    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
+    optimizer: Optimizer = Sgd()
+    augmentation: Annotated[Augmentation | None, Field(description="changes each picture anew in each epoch")] = None
+    seed: Seed = 0
     pairing: Annotated[
         Literal["shared", "native"],
         Field(description="shared: same initial weights, same batches; native: as each framework does by itself"),
@@ -114,6 +121,9 @@ class TrainingRun(Response):
     threads: int | None = None
     device: str | None = None
     overlapped: Annotated[bool, Field(description="another run was at work on the machine meanwhile")] = False
+    resumed_after: Annotated[int | None, Field(description="the epoch it went on after, its process having died")] = (
+        None
+    )
     model: ModelReference | None = None
     error: str | None = None
 
@@ -132,6 +142,72 @@ class Training(Response):
 
 class Trainings(Response):
     trainings: list[Training]
+
+
+# Parity certificates -------------------------------------------------------
+
+Verdict = Literal["identical", "rounding", "different"]
+
+
+class CertificateRequest(Request):
+    """Training steps in every backend, in double and in single precision, to be held against each other."""
+
+    network: Annotated[PresetOrNetwork, Field(description="a preset's name, or a network described")] = "article"
+    optimizer: Optimizer = Sgd()
+    dataset: Annotated[str, Field(max_length=63)] = "mnist"
+    steps: Annotated[Count, Field(le=1000)] = 20
+    seed: Seed = 0
+    batch_size: Annotated[Count, Field(le=1024, description="at most the training split")] = 64
+
+
+class StepDifference(Response):
+    """The largest relative difference of any tensor, max |a - b| / max |a|."""
+
+    step: int
+    logits: float
+    gradients: Annotated[float | None, Field(description="null against NumPy, which only goes forward")]
+    weights: Annotated[float | None, Field(description="after the step")]
+
+
+class FirstDifference(Response):
+    precision: Literal["float64", "float32"]
+    step: int
+    layer: str
+    what: Literal["outputs", "gradients", "weights"]
+    difference: float
+
+
+class Parity(Response):
+    """identical: every bit in both precisions; rounding: in double precision, nothing beyond it."""
+
+    verdict: Verdict
+    first_difference: Annotated[
+        FirstDifference | None, Field(description="the first layer that shows one: beyond rounding, else any")
+    ]
+    steps: Annotated[dict[str, list[StepDifference]], Field(description="by precision")]
+
+
+class PairParity(Parity):
+    backends: list[str]
+
+
+class CertificateRun(Response):
+    status: Status
+    precision: str | None = None
+    step: Annotated[int, Field(description="the last one taken in this precision")] = 0
+    reference: Annotated[Parity | None, Field(description="its forward pass against NumPy's")] = None
+    error: str | None = None
+
+
+class Certificate(Response):
+    id: str
+    status: Status
+    verdict: Annotated[Verdict | None, Field(description="the worst of all; null until the end")]
+    request: dict[str, Any]
+    created_at: str
+    runs: dict[str, CertificateRun]
+    comparisons: list[PairParity]
+    notes: list[str]
 
 
 # Evaluations ---------------------------------------------------------------
@@ -222,6 +298,28 @@ class Deletion(Response):
     status: Status
     created_at: str
     model: ModelReference
+    error: str | None
+
+
+class TransplantRequest(Request):
+    to: Annotated[str, Field(max_length=63, description="the backend that is to have the same weights")]
+
+
+class Proof(Response):
+    """Both backends' answers to the whole test split, the source's through its predictor."""
+
+    examples: int
+    same_class: int
+    max_probability_difference: float
+
+
+class Transplant(Response):
+    id: str
+    status: Status
+    created_at: str
+    source: ModelReference
+    model: Annotated[ModelReference, Field(description="there once it has succeeded")]
+    proof: Proof | None
     error: str | None
 
 

@@ -4,7 +4,7 @@ It exists to be read and checked by hand, not to be fast, and shares no code
 with a backend. It must never import a framework.
 """
 
-from typing import Any, assert_never
+from typing import assert_never
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -55,7 +55,7 @@ def forward(network: Network, weights: Arrays, images: NDArray[np.uint8], traini
     return outputs
 
 
-def _output(layer: Layer, weights: dict[str, Any], x: Array, training: bool) -> Array:
+def _output(layer: Layer, weights: dict[str, Array], x: Array, training: bool) -> Array:
     match layer:
         case layers.Flatten():
             return x.reshape(len(x), -1)

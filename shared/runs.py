@@ -46,7 +46,7 @@ class Run:
 
     def __init__(self, redis: Redis, kind: str, identity: str, backend: str) -> None:
         self.redis = redis
-        self.backend = backend
+        self.kind, self.identity, self.backend = kind, identity, backend
         self.work = f"tandem:{kind}:{identity}"
         self.key = f"{self.work}:{backend}"
         self.execution = uuid.uuid4().hex
@@ -129,6 +129,14 @@ class Run:
         allowed = {field: [json.dumps(value) for value in values] for field, values in conditions.items()}
         flat = [part for pair in packed(fields).items() for part in pair]
         return bool(self.redis.eval(_WRITE_IF, 1, self.key, json.dumps(allowed), *flat))
+
+
+def is_open(redis: Redis, kind: str, identity: str) -> bool:
+    """Whether any run of some work has not ended."""
+    work = f"tandem:{kind}:{identity}"
+    backends = json.loads(cast(bytes | None, redis.hget(work, "backends")) or b"[]")
+    statuses = [json.loads(cast(bytes, redis.hget(f"{work}:{backend}", "status"))) for backend in backends]
+    return any(status in OPEN for status in statuses)
 
 
 def packed(fields: dict[str, Any]) -> dict[Any, Any]:

@@ -24,9 +24,11 @@ class OnceHeader(BaseModel):
         ),
     ] = None
 
-    def once(self, body: BaseModel) -> Once | None:
+    def once(self, *request: BaseModel) -> Once | None:
         """The key, with the request it came with."""
-        return Once.of(self.idempotency_key, body.model_dump(mode="json")) if self.idempotency_key else None
+        if not self.idempotency_key:
+            return None
+        return Once.of(self.idempotency_key, [part.model_dump(mode="json") for part in request])
 
 
 def file_of(media_type: str, description: str) -> dict[str | int | HTTPStatus, type[BaseModel] | dict[Any, Any] | None]:

@@ -8,20 +8,35 @@ from flask_openapi3_swagger.plugins import RegisterPlugin
 from flask_openapi3_swagger.templates import swagger_html_string
 from pydantic import ValidationError
 
-from services.gateway import datasets, evaluations, health, models, networks, predictions, status, trainings
+from services.gateway import (
+    certificates,
+    datasets,
+    evaluations,
+    health,
+    models,
+    networks,
+    predictions,
+    status,
+    trainings,
+    transplants,
+)
 from services.gateway.context import Context
 from services.gateway.version import VERSION
+from shared.layers import KINDS
 from shared.messages import Problem
 from shared.server import install_problems, problem_response
 
 MAX_BODY_BYTES = 64 * 2**20
 MAX_JSON_BYTES = 2**20
-UNION_TAGS = ("preset", "described", "flatten", "dense")  # pydantic names them beside the fields
+UNION_TAGS = ("preset", "described", *KINDS, "sgd", "adam")  # pydantic names them beside the fields
 PROBLEM = {
     "description": "A problem document (RFC 9457)",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
-RESOURCES = (trainings, evaluations, predictions, models, networks, datasets, status, health)
+RESOURCES = (
+    *(trainings, evaluations, certificates, predictions, models, transplants),
+    *(networks, datasets, status, health),
+)
 
 
 def create_app(context: Context) -> OpenAPI:

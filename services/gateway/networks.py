@@ -1,13 +1,14 @@
-"""/v1/networks: the presets a training can name."""
+"""/v1/networks: the presets that can be named, and how a network is fitted to a dataset."""
 
 from typing import Any
 
 from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
-from shared.dataset import MNIST
+from shared.dataset import MNIST, Dataset
+from shared.errors import InvalidNetworkError, InvalidRequestError
 from shared.messages import Networks
-from shared.network import PRESETS
+from shared.network import PRESETS, Network
 
 TAG = Tag(name="networks", description="Named networks")
 
@@ -32,3 +33,24 @@ def routes(context: Context) -> APIBlueprint:
         }
 
     return api
+
+
+def fitted(asked: str | Network, found: Dataset) -> Network:
+    """The network asked for, fitted to the dataset or found to fit.
+
+    Raises:
+        InvalidRequestError, InvalidNetworkError: there is none of that name, or it does not fit.
+    """
+    if isinstance(asked, str):
+        if asked not in PRESETS:
+            known = ", ".join(PRESETS)
+            raise InvalidRequestError(f"unknown network {asked[:80]!r}: choose one of {known}, or describe one")
+        return PRESETS[asked].network(found.shape, len(found.classes))
+    if asked.input_shape != found.shape:
+        raise InvalidNetworkError(f"input_shape {list(asked.input_shape)} is not {found.name}'s {list(found.shape)}")
+    if asked.output_shape != (len(found.classes),):
+        last = len(asked.layers) - 1
+        raise InvalidNetworkError(
+            f"layers.{last} gives {list(asked.output_shape)}, but {found.name} has {len(found.classes)} classes"
+        )
+    return asked

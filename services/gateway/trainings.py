@@ -7,10 +7,11 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.answers import OnceHeader, WorkPath, accepted
 from services.gateway.context import Context
+from services.gateway.networks import fitted
 from shared import dataset, store
-from shared.errors import InvalidNetworkError, InvalidRequestError
+from shared.errors import InvalidRequestError
+from shared.evaluation import notes
 from shared.messages import Training, TrainingRequest, Trainings
-from shared.network import PRESETS, Network
 
 TAG = Tag(name="trainings", description="Train one network in every backend")
 RECENT = 50
@@ -31,7 +32,7 @@ def routes(context: Context) -> APIBlueprint:
             return answer(first)
         backends = context.choose_backends(body.backends)
         found = dataset.find(body.dataset, context.settings)
-        network = _network(body, found)
+        network = fitted(body.network, found)
         if body.batch_size > found.sizes["train"]:
             raise InvalidRequestError(f"batch_size {body.batch_size} is more than the {found.sizes['train']} examples")
         name = store.check_name(
@@ -43,6 +44,7 @@ def routes(context: Context) -> APIBlueprint:
             "name": name,
             "request": {**body.model_dump(mode="json"), "name": name, "backends": list(backends)},
             "network": network.model_dump(mode="json"),
+            "warnings": notes(network) if body.pairing == "shared" and len(backends) > 1 else [],
         }
         published = max((v for backend in backends for v in context.store.versions(name, backend)), default=0)
         runs = {backend: {"epochs": body.epochs} for backend in backends}
@@ -65,25 +67,6 @@ def routes(context: Context) -> APIBlueprint:
         return answer(path.id)
 
     return api
-
-
-def _network(body: TrainingRequest, found: dataset.Dataset) -> Network:
-    """The network asked for, fitted to the dataset or found to fit."""
-    if isinstance(body.network, str):
-        if body.network not in PRESETS:
-            known = ", ".join(PRESETS)
-            raise InvalidRequestError(f"unknown network {body.network[:80]!r}: choose one of {known}, or describe one")
-        return PRESETS[body.network].network(found.shape, len(found.classes))
-    if body.network.input_shape != found.shape:
-        raise InvalidNetworkError(
-            f"input_shape {list(body.network.input_shape)} is not {found.name}'s {list(found.shape)}"
-        )
-    if body.network.output_shape != (len(found.classes),):
-        last = len(body.network.layers) - 1
-        raise InvalidNetworkError(
-            f"layers.{last} gives {list(body.network.output_shape)}, but {found.name} has {len(found.classes)} classes"
-        )
-    return body.network
 
 
 def _training(record: dict[str, Any]) -> dict[str, Any]:

@@ -272,7 +272,7 @@ def save(model: keras.Model) -> Weights:
 
 def save_optimizer(optimizer: keras.optimizers.Optimizer) -> Arrays:
     # Twin: Keras' optimiser is a list of variables.
-    return {str(i): v.numpy() for i, v in enumerate(optimizer.variables)}
+    return {str(i): np.array(v) for i, v in enumerate(optimizer.variables)}
 
 
 def serve(model: keras.Model) -> Predictor:

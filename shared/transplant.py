@@ -1,0 +1,73 @@
+"""A transplant's run: the weights of one backend's model, published as another's, with proof.
+
+It runs in a trainer of the backend that receives. What the other backend
+answers is asked of its predictor, over the same hop that serves predictions.
+"""
+
+import platform
+import urllib.error
+import urllib.request
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared import dataset
+from shared.errors import ConflictError, UnavailableError
+from shared.runs import SUCCEEDED, Run
+from shared.workbench import Workbench
+
+HOP_BYTES = 4 * 2**20  # of pictures in one request
+
+
+def transplant(bench: Workbench, run: Run, job: dict[str, Any]) -> None:
+    """Publish another backend's model as this one's, having asked both about the whole test split."""
+    backend = bench.backend
+    bench.configure(run, seed=0)
+    source = bench.store.verify(job["name"], job["source"]["backend"], job["source"]["version"])
+    found = dataset.find(source.manifest["data"]["dataset"], bench.settings)
+    test = bench.load(found, "test")
+    if dataset.fingerprint(test) != source.manifest["data"]["test"]:
+        raise ConflictError(f"{found.name} is not the data that the model was tested on: nothing to prove it with")
+    theirs = _ask(bench, job, test.images)
+    model = backend.define_network(source.network, source.weights)
+    ours = backend.evaluate(model, backend.define_loss(), test)
+
+    proof = {
+        **job["source"],
+        "digest": source.manifest["digest"],
+        "split": "test",
+        "examples": len(test),
+        "max_probability_difference": float(np.abs(ours.probabilities - theirs).max()),
+        "same_class": int(np.sum(ours.probabilities.argmax(1) == theirs.argmax(1))),
+    }
+    manifest = {
+        **{part: source.manifest[part] for part in ("request", "network", "classes", "data")},
+        "metrics": {**source.manifest["metrics"], "test_loss": ours.loss, "test_accuracy": ours.accuracy},
+        "versions": {"python": platform.python_version(), "numpy": np.__version__, **backend.versions()},
+        "transplanted_from": proof,
+    }
+    name, version = job["name"], job["version"]
+    run.claim_publication()
+    bench.store.publish(name, backend.NAME, version, manifest, backend.save(model), writer=job["id"])
+    run.finish(SUCCEEDED, model={"name": name, "backend": backend.NAME, "version": version}, proof=proof)
+
+
+def _ask(bench: Workbench, job: dict[str, Any], images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The source's probabilities, float32 [N, classes], from its predictor.
+
+    Raises:
+        UnavailableError: it does not answer.
+    """
+    backend, version = job["source"]["backend"], job["source"]["version"]
+    url = f"{bench.settings.url_of(backend)}/predict/{job['name']}/{version}"
+    size = max(1, HOP_BYTES // images[0].nbytes)
+    answers = []
+    for start in range(0, len(images), size):
+        batch = images[start : start + size]
+        try:
+            with urllib.request.urlopen(url, batch.tobytes(), timeout=60) as answer:  # noqa: S310 - our own predictor
+                answers.append(np.frombuffer(answer.read(), "<f4").reshape(len(batch), -1))
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            raise UnavailableError(f"{backend}'s predictor does not answer for {job['name']}: {error}") from None
+    return np.concatenate(answers)
