@@ -11,7 +11,8 @@ from services.gateway.context import Context
 from services.gateway.figures import samples_png
 from shared import dataset
 from shared.errors import InvalidDatasetError
-from shared.messages import Datasets, Request
+from shared.listings import Datasets
+from shared.messages import Request
 
 TAG = Tag(name="datasets", description="Labelled pictures")
 

@@ -6,7 +6,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from redis.exceptions import RedisError
 
 from services.gateway.context import Context
-from shared.messages import Health, Index
+from shared.listings import Health, Index
 
 TAG = Tag(name="health", description="Open Inference Protocol v2 health")
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from services.gateway.answers import WorkPath, accepted, file_of
 from services.gateway.context import Context
 from shared.errors import ConflictError, NotFoundError
-from shared.messages import Deletion, ModelDetail, ModelList
+from shared.listings import Deletion, ModelDetail, ModelList
 
 TAG = Tag(name="models", description="Published models: manifests, weights, deletion")
 

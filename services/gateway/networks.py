@@ -7,7 +7,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from services.gateway.context import Context
 from shared.dataset import MNIST, Dataset
 from shared.errors import InvalidNetworkError, InvalidRequestError
-from shared.messages import Networks
+from shared.listings import Networks
 from shared.network import PRESETS, Network
 
 TAG = Tag(name="networks", description="Named networks")

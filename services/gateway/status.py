@@ -10,7 +10,7 @@ from services.gateway.context import Context
 from services.gateway.version import VERSION
 from shared import dataset
 from shared.jobs import queue_of
-from shared.messages import SystemStatus
+from shared.listings import SystemStatus
 
 TAG = Tag(name="status", description="What runs, what waits, what is down")
 

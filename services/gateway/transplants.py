@@ -10,7 +10,7 @@ from services.gateway.context import Context
 from services.gateway.models import VersionPath
 from shared import dataset
 from shared.errors import ConflictError, InvalidRequestError, NotFoundError
-from shared.messages import Transplant, TransplantRequest
+from shared.listings import Transplant, TransplantRequest
 from shared.runs import OPEN
 
 TAG = Tag(name="transplants", description="Train where you like, serve where you like")

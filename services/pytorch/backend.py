@@ -97,22 +97,18 @@ def _layer(layer: kinds.Layer, shape: kinds.Shape) -> nn.Module:
             linear = nn.Linear(shape[0], layer.units)
             return layers.Activated(linear, layer.activation)
         case kinds.Conv2D():
-            conv = layers.Conv2D(
-                shape[-1],
-                layer.filters,
-                layer.kernel_size,
-                layer.strides,
-                # Twin: PyTorch refuses `same` with strides: it pads by itself.
-                layer.pads(shape),
-            )
+            # Twin: PyTorch refuses `same` with strides: padding is a layer.
+            conv = nn.Conv2d(shape[-1], layer.filters, *layer.window())
+            conv = layers.padded(conv, layer.pads(shape))
             return layers.Activated(conv, layer.activation)
         case kinds.MaxPool2D():
-            return layers.MaxPool2D(*layer.window(), layer.pads(shape))
+            pool = nn.MaxPool2d(*layer.window())
+            return layers.padded(pool, layer.pads(shape), -torch.inf)
         case kinds.AveragePool2D():
             # Twin: PyTorch's mean counts padding, so this one is ours.
             return layers.AveragePool2D(*layer.window(), layer.pads(shape))
         case kinds.GlobalAveragePool2D():
-            return layers.GlobalAveragePool2D()
+            return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         case kinds.BatchNorm():
             # Twin: PyTorch's momentum is the share of the new, 1 - ours.
             return layers.BatchNorm(

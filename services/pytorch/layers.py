@@ -89,66 +89,29 @@ class Flatten(nn.Module):
         return (x.permute(0, 2, 3, 1) if x.ndim == 4 else x).flatten(1)
 
 
-class Conv2D(nn.Conv2d):
-    """A convolution that pads as it is told, each side by itself."""
-
-    def __init__(
-        self,
-        channels: int,
-        filters: int,
-        size: Size,
-        strides: Size,
-        pads: Pads,
-    ) -> None:
-        even, uneven = _parted(pads)
-        super().__init__(channels, filters, size, strides, even)
-        self.uneven = uneven
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(
-            functional.pad(x, self.uneven) if any(self.uneven) else x
-        )
-
-
-class MaxPool2D(nn.Module):
-    """The largest of each window; padding is never the largest."""
-
-    def __init__(self, size: Size, strides: Size, pads: Pads) -> None:
-        super().__init__()
-        self.pads = (*pads[1], *pads[0])
-        self.pool = nn.MaxPool2d(size, strides)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.pool(
-            functional.pad(x, self.pads, value=-torch.inf)
-            if any(self.pads)
-            else x
-        )
+def padded(layer: nn.Module, pads: Pads, value: float = 0.0) -> nn.Module:
+    """A layer behind its padding; even zeros for a convolution are free."""
+    (top, bottom), (left, right) = pads
+    if isinstance(layer, nn.Conv2d) and (top, left) == (bottom, right):
+        layer.padding = (top, left)
+    elif any((top, bottom, left, right)):
+        padding = nn.ConstantPad2d((left, right, top, bottom), value)
+        return nn.Sequential(padding, layer)
+    return layer
 
 
 class AveragePool2D(nn.Module):
-    """The mean of each window without its padding.
-
-    PyTorch's counts it, or cannot pad one side alone.
-    """
+    """The mean of each window without its padding: PyTorch's counts it."""
 
     def __init__(self, size: Size, strides: Size, pads: Pads) -> None:
         super().__init__()
-        self.pads = (*pads[1], *pads[0])
-        self.pool = nn.AvgPool2d(size, strides)
+        self.pool = padded(nn.AvgPool2d(size, strides), pads)
+        self.is_padded = isinstance(self.pool, nn.Sequential)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not any(self.pads):
+        if not self.is_padded:
             return self.pool(x)
-        inside = functional.pad(torch.ones_like(x[:1, :1]), self.pads)
-        return self.pool(functional.pad(x, self.pads)) / self.pool(inside)
-
-
-class GlobalAveragePool2D(nn.Module):
-    """[N, C, H, W] -> [N, C]."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.mean((2, 3))
+        return self.pool(x) / self.pool(torch.ones_like(x[:1, :1]))
 
 
 class BatchNorm(nn.Module):
@@ -160,38 +123,17 @@ class BatchNorm(nn.Module):
 
     def __init__(self, channels: int, momentum: float, eps: float) -> None:
         super().__init__()
-        self.gamma, self.beta = (
-            nn.Parameter(torch.ones(channels)),
-            nn.Parameter(torch.zeros(channels)),
-        )
+        self.gamma = nn.Parameter(torch.ones(channels))
+        self.beta = nn.Parameter(torch.zeros(channels))
         self.register_buffer("moving_mean", torch.zeros(channels))
         self.register_buffer("moving_variance", torch.ones(channels))
         self.momentum, self.eps = momentum, eps
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        moving = self.moving_mean, self.moving_variance
         if self.training and x.numel() == x.shape[1]:
             self.moving_mean.lerp_(x.detach().flatten(), self.momentum)
             self.moving_variance.mul_(1 - self.momentum)
             return self.gamma.view_as(x) * (x * 0) + self.beta.view_as(x)
-        return functional.batch_norm(
-            x,
-            *moving,
-            self.gamma,
-            self.beta,
-            self.training,
-            self.momentum,
-            self.eps,
-        )
-
-
-def _parted(pads: Pads) -> tuple[Size, tuple[int, int, int, int]]:
-    """What both sides have alike, which costs nothing, or all of it.
-
-    Returns:
-        (height, width), and (left, right, top, bottom).
-    """
-    (top, bottom), (left, right) = pads
-    if top == bottom and left == right:
-        return (top, left), (0, 0, 0, 0)
-    return (0, 0), (left, right, top, bottom)
+        moving = self.moving_mean, self.moving_variance
+        ours = self.gamma, self.beta, self.training, self.momentum, self.eps
+        return functional.batch_norm(x, *moving, *ours)

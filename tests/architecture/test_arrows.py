@@ -106,7 +106,8 @@ def test_nothing_is_ever_unpickled() -> None:
 
 
 def test_the_product_stays_small() -> None:
-    assert sum(len(path.read_text().splitlines()) for path in product()) < LINES
+    lines = [line for path in product() for line in path.read_text().splitlines() if line.strip()]
+    assert len(lines) < LINES
 
 
 def test_every_module_says_what_it_is() -> None:

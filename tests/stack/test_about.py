@@ -28,7 +28,7 @@ def test_the_way_in_leads_to_documents_that_exist(client: Client) -> None:
 
 def test_networks_and_datasets_are_listed(client: Client) -> None:
     sizes = {entry["name"]: entry["parameters_on_mnist"] for entry in client.get("/v1/networks")["networks"]}
-    assert sizes == {"article": 7_960, "mlp": 101_770}
+    assert sizes == {"article": 7_960, "mlp": 101_770, "lenet5": 61_706, "cnn": 30_058}
     digits = next(entry for entry in client.get("/v1/datasets")["datasets"] if entry["name"] == "digits")
     assert digits["ready"] is True
     assert digits["shape"] == [8, 8, 1]

@@ -23,6 +23,10 @@ from shared.settings import Settings
 pytestmark = pytest.mark.stack
 
 FLAT = {"kind": "flatten"}
+CONV = {"kind": "conv2d", "filters": 3, "kernel_size": 9}
+BIG = {"kind": "conv2d", "filters": 4096, "kernel_size": 1}
+CERTIFICATES = "/v1/certificates"
+TRANSPLANT = "/v1/models/mlp-digits/pytorch/1/transplant"
 TRAININGS = "/v1/trainings"
 PREDICTIONS = "/v1/predictions?model=mlp-digits"
 
@@ -63,7 +67,7 @@ FRAMES = {"save_all": True, "append_images": [Image.new("L", (256, 256))]}
 
 # (what is wrong, method, path, body, status, words of the detail)
 CASES = [
-    ("unknown network", "POST", "/v1/trainings", {"network": "vgg"}, 422, "article, mlp"),
+    ("unknown network", "POST", "/v1/trainings", {"network": "vgg"}, 422, "article, mlp, lenet5, cnn"),
     ("unknown dataset", "POST", "/v1/trainings", {"dataset": "imagenet"}, 422, "mnist, fashion-mnist, digits"),
     ("unknown backend", "POST", "/v1/trainings", {"backends": ["jax"]}, 422, "tensorflow, pytorch"),
     ("backend named twice", "POST", "/v1/trainings", {"backends": ["pytorch", "pytorch"]}, 422, "once"),
@@ -81,6 +85,41 @@ CASES = [
     ("rate infinite", "POST", "/v1/trainings", {"optimizer": {"learning_rate": math.inf}}, 422, "learning_rate"),
     ("rate null", "POST", "/v1/trainings", {"optimizer": {"learning_rate": None}}, 422, "learning_rate"),
     ("negative rate", "POST", "/v1/trainings", {"optimizer": {"learning_rate": -1}}, 422, "optimizer.learning_rate"),
+    ("unknown optimizer", "POST", "/v1/trainings", {"optimizer": {"name": "rmsprop"}}, 422, "'sgd', 'adam'"),
+    ("adam's momentum", "POST", "/v1/trainings", {"optimizer": {"name": "adam", "momentum": 1}}, 422, "momentum"),
+    ("nesterov alone", "POST", "/v1/trainings", {"optimizer": {"nesterov": True}}, 422, "needs a momentum"),
+    ("a shift of two sides", "POST", "/v1/trainings", {"augmentation": {"shift": 2}}, 422, "augmentation.shift"),
+    ("unknown augmentation", "POST", "/v1/trainings", {"augmentation": {"blur": 1}}, 422, "augmentation.blur"),
+    ("lenet5 on 8 x 8", "POST", "/v1/trainings", {"network": "lenet5", "dataset": "digits"}, 422, "layers.2 (conv2d)"),
+    (
+        "a window too large",
+        "POST",
+        "/v1/trainings",
+        {"network": network(CONV, FLAT)},
+        422,
+        "[9, 9], which does not fit",
+    ),
+    ("pooling a vector", "POST", "/v1/trainings", {"network": network(FLAT, {"kind": "max_pool2d"})}, 422, "gets [64]"),
+    ("all dropped", "POST", "/v1/trainings", {"network": network({"kind": "dropout", "rate": 1})}, 422, "rate"),
+    ("no stride", "POST", "/v1/trainings", {"network": network({**CONV, "strides": 0})}, 422, "strides"),
+    (
+        "more values than fit",
+        "POST",
+        "/v1/trainings",
+        {"network": {**network(BIG, FLAT, {"kind": "dense", "units": 1}), "input_shape": [64, 64, 1]}},
+        422,
+        "limit of 4,194,304 values",
+    ),
+    ("a certificate of nothing", "GET", f"{CERTIFICATES}/nothing", None, 404, "no certificate"),
+    ("a picture of no certificate", "GET", f"{CERTIFICATES}/nothing/plot.png", None, 404, "no certificate"),
+    ("a certificate of no steps", "POST", CERTIFICATES, {"steps": 0}, 422, "steps"),
+    ("a certificate too large", "POST", CERTIFICATES, {"network": "mlp", "steps": 1000}, 422, "take fewer steps"),
+    ("a certificate's batch", "POST", CERTIFICATES, {"dataset": "digits", "batch_size": 1024, "x": 1}, 422, "x: Extra"),
+    ("a transplant of nothing", "GET", "/v1/transplants/nothing", None, 404, "no transplant"),
+    ("a transplant to itself", "POST", TRANSPLANT, {"to": "pytorch"}, 422, "pytorch's already"),
+    ("a transplant to jax", "POST", TRANSPLANT, {"to": "jax"}, 422, "unknown backend"),
+    ("a transplant to nowhere", "POST", TRANSPLANT, {}, 422, "to: Field required"),
+    ("a transplant of version 99", "POST", TRANSPLANT.replace("1/t", "99/t"), {"to": "tensorflow"}, 404, "99"),
     ("a name that leads away", "POST", "/v1/trainings", {"dataset": "digits", "name": "../x"}, 422, "name"),
     ("an empty name", "POST", "/v1/trainings", {"dataset": "digits", "name": ""}, 422, "name"),
     ("a name of 5,000", "POST", "/v1/trainings", {"dataset": "digits", "name": "x" * 5000}, 422, "name"),
