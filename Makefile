@@ -11,10 +11,10 @@ TEST := .venv/test/bin
 LOCKED := $(wildcard services/*/requirements.in) tests/requirements.in tests/backend/requirements.in
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test check fmt bench resolve lock clean
+.PHONY: help setup up demo test conformance check fmt bench resolve lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## check the machine and make the services' environments
 	@$(PYTHON) services/stack/check.py
@@ -30,6 +30,13 @@ test: setup ## every test there is, on a stack of its own
 	@$(PYTHON) -m services.stack.environments test
 	@$(PYTHON) tests/run.py $(BACKENDS)
 
+conformance: ## hold one backend to the one suite: make conformance BACKEND=pytorch
+	@test -d services/$(or $(BACKEND),-) || { echo "Name a folder of services/: make conformance BACKEND=pytorch"; exit 1; }
+	@$(PYTHON) services/stack/check.py
+	@$(PYTHON) -m services.stack.environments $(BACKEND)
+	@.venv/$(BACKEND)/bin/python -m pip install --disable-pip-version-check --quiet -r tests/backend/requirements.txt
+	@TANDEM_TEST_BACKEND=$(BACKEND) TF_CPP_MIN_LOG_LEVEL=3 .venv/$(BACKEND)/bin/python -m pytest -q tests/backend
+
 check: ## lint, types, and the arrows that must never be
 	@$(PYTHON) services/stack/check.py
 	@$(PYTHON) -m services.stack.environments test
@@ -42,6 +49,8 @@ fmt: ## format the code
 
 bench: setup ## measure; prints tables, asserts nothing
 	@$(PYTHON) -m services.stack.environments test
+	@$(TEST)/python -m benchmarks.epochs
+	@$(TEST)/python -m benchmarks.parity
 	@$(TEST)/python -m benchmarks.job_start
 
 resolve: ## check that every requirements.txt can be met on amd64 and arm64

@@ -41,7 +41,7 @@ def first_epochs(client: Client) -> dict[str, float]:
 
 
 def main(submissions: int) -> int:
-    with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as client:
+    with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as (client, _):
         first_epochs(client)  # warm-up: the predictors and the gateway have imported what they import late
         rounds = []
         for _ in range(submissions):

@@ -85,7 +85,7 @@ class Index(Response):
 class Health(Response):
     live: bool | None = None
     ready: bool | None = None
-    details: dict[str, str] = {}
+    details: dict[str, str] = Field(default_factory=dict)
 
 
 class TrainerStatus(Response):

@@ -89,6 +89,10 @@ class TrainingRequest(Request):
     epochs: Annotated[Count, Field(le=1000)] = 10
     batch_size: Annotated[Count, Field(le=65_536, description="at most the training split")] = 64
     optimizer: Optimizer = Sgd()
+    precision: Annotated[
+        Literal["float32", "float64"],
+        Field(description="float64 leaves next to nothing between backends, slowly; published are float32 weights"),
+    ] = "float32"
     augmentation: Annotated[Augmentation | None, Field(description="changes each picture anew in each epoch")] = None
     seed: Seed = 0
     pairing: Annotated[

@@ -43,7 +43,7 @@ def train(bench: Workbench, run: Run, job: dict[str, Any]) -> None:
         run.report(resumed_after=len(history))
         for entry in history:
             run.report_epoch(entry)
-    model = backend.define_network(network, weights)
+    model = backend.define_network(network, weights, request.precision)
     optimizer = backend.define_optimizer(request.optimizer, model, _part(checkpoint, OPTIMIZER))
     loss = backend.define_loss()
     epochs = stream(data, request.seed, len(history) + 1, request.epochs, shared, request.augmentation)
@@ -71,7 +71,8 @@ def train(bench: Workbench, run: Run, job: dict[str, Any]) -> None:
         bench.scratch.write(run, arrays, history)
 
     name, version = job["name"], job["version"]
-    weights, held = backend.save(model), held or backend.evaluate(model, loss, test)
+    weights = {name: array.astype(np.float32) for name, array in backend.save(model).items()}
+    held = held or backend.evaluate(model, loss, test)
     manifest = {
         "request": job["request"],
         "network": network.model_dump(mode="json"),

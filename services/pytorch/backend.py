@@ -251,7 +251,8 @@ def evaluate(model: nn.Sequential, loss: nn.Module, data: Split) -> Evaluation:
         total_loss += float(loss(logits, y)) * len(y)
         correct += int(torch.count_nonzero(logits.argmax(1) == y))
         probabilities.append(logits.softmax(1).cpu().numpy())
-    every, count = np.concatenate(probabilities), len(data)
+    every = np.concatenate(probabilities, dtype=np.float32)
+    count = len(data)
     return Evaluation(total_loss / count, correct / count, every)
 
 

@@ -39,7 +39,7 @@ class SGD(torch.optim.SGD):
 def state(optimizer: torch.optim.Optimizer) -> Arrays:
     """`<parameter's index>.<what>` -> array."""
     return {
-        f"{index}.{what}": tensor.cpu().numpy()
+        f"{index}.{what}": tensor.cpu().numpy().copy()
         for index, kept in optimizer.state_dict()["state"].items()
         for what, tensor in kept.items()
         if tensor is not None
@@ -47,9 +47,17 @@ def state(optimizer: torch.optim.Optimizer) -> Arrays:
 
 
 def restore(optimizer: torch.optim.Optimizer, arrays: Arrays) -> None:
-    """The inverse of `state`."""
+    """The inverse of `state`.
+
+    In the memory layout of the parameters, as a state that was never saved:
+    another one sums in another order, and rounds otherwise.
+    """
+    parameters = optimizer.param_groups[0]["params"]
     kept: dict[int, dict[str, torch.Tensor]] = {}
     for name, array in arrays.items():
         index, what = name.split(".")
-        kept.setdefault(int(index), {})[what] = placement.tensor(array)
+        tensor = placement.tensor(array)
+        if tensor.ndim:
+            tensor = torch.empty_like(parameters[int(index)]).copy_(tensor)
+        kept.setdefault(int(index), {})[what] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": kept})

@@ -251,7 +251,8 @@ def evaluate(
         total_loss += float(loss(y, logits)) * len(y)
         correct += int(tf.math.count_nonzero(tf.argmax(logits, axis=1) == y))
         probabilities.append(tf.nn.softmax(logits).numpy())
-    every, count = np.concatenate(probabilities), len(data)
+    every = np.concatenate(probabilities, dtype=np.float32)
+    count = len(data)
     return Evaluation(total_loss / count, correct / count, every)
 
 

@@ -171,6 +171,17 @@ def test_a_trainer_deletes_a_model(compose: Compose) -> None:
     assert compose.client.get("/v1/models/short-lived")["versions"] == {"tensorflow": [1]}
 
 
+def test_trainers_reach_each_others_traces_and_predictors(compose: Compose) -> None:
+    client = compose.client
+    work = client.post("/v1/certificates", {"dataset": "digits", "steps": 3})
+    assert client.follow(f"/v1/certificates/{work['id']}")["verdict"] == "rounding"
+    request = {"dataset": "digits", "epochs": 1, "name": "moved", "backends": ["pytorch"]}
+    client.follow(f"/v1/trainings/{client.post('/v1/trainings', request)['id']}")
+    work = client.post("/v1/models/moved/pytorch/1/transplant", {"to": "tensorflow"})
+    proof = client.follow(f"/v1/transplants/{work['id']}")["proof"]
+    assert proof["same_class"] == proof["examples"]
+
+
 def test_only_trainers_can_write_models(compose: Compose, training: dict) -> None:
     for service in ("gateway", "tensorflow-predictor", "pytorch-predictor"):
         assert compose("exec", "-T", service, "touch", "/state/models/x", check=False).returncode != 0

@@ -19,7 +19,7 @@ def test_the_readmes_requests_do_what_it_says(stack: Stack) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not on this machine")
     blocks = re.findall(r"```sh\n(curl.*?)```", Path("README.md").read_text(), re.DOTALL)
-    train, predict, evaluate = (block.replace("http://127.0.0.1:8080", stack.url) for block in blocks)
+    train, predict, evaluate, certify = (block.replace("http://127.0.0.1:8080", stack.url) for block in blocks)
 
     def answer(command: str) -> dict:
         ran = subprocess.run(["bash", "-ec", command], capture_output=True, text=True, check=True)
@@ -39,6 +39,7 @@ def test_the_readmes_requests_do_what_it_says(stack: Stack) -> None:
 
     evaluation = answer(evaluate)
     assert set(evaluation["results"]) == {"tensorflow", "pytorch"}
+    assert answer(certify)["request"]["network"] == "mlp"
 
 
 @pytest.mark.parametrize("language", ["sh", "python"])

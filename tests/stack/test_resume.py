@@ -25,6 +25,7 @@ REQUEST = {
         "layers": [
             {"kind": "conv2d", "filters": 6, "kernel_size": 3, "activation": "relu"},
             {"kind": "batch_norm"},
+            {"kind": "conv2d", "filters": 4, "kernel_size": 3, "activation": "relu"},
             {"kind": "flatten"},
             {"kind": "dropout", "rate": 0.3},
             {"kind": "dense", "units": 10},

@@ -21,6 +21,7 @@ def test_an_empty_training_is_the_articles_own() -> None:
             "nesterov": False,
             "weight_decay": 0.0,
         },
+        "precision": "float32",
         "augmentation": None,
         "seed": 0,
         "pairing": "shared",

@@ -1,0 +1,118 @@
+"""How far rounding takes the two frameworks apart in whole trainings on MNIST, and what moving and resuming costs.
+
+    .venv/test/bin/python -m benchmarks.parity
+
+`article`, `lenet5` and `cnn` are trained in every backend at once; `cnn` is then moved from each backend to the
+other; and `lenet5` is trained once more, with its work horses killed on the way. Everything goes through the API.
+"""
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from redis import Redis
+from rich.console import Console
+from rich.table import Table
+from rq import Queue, Worker
+
+from benchmarks.stack import running_stack
+from services.cli.client import Client
+from shared.store import Store
+
+MOMENTUM = {"name": "sgd", "learning_rate": 0.01, "momentum": 0.9}
+TRAININGS: dict[str, dict[str, Any]] = {
+    "article": {"network": "article", "epochs": 10},
+    "lenet5": {"network": "lenet5", "epochs": 2, "optimizer": MOMENTUM},
+    "cnn": {
+        "network": "cnn",
+        "epochs": 12,
+        "optimizer": {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9, "nesterov": True},
+        "augmentation": {"shift": 0.07, "rotate": 10, "zoom": 0.1},
+    },
+}
+
+
+def train(client: Client, request: dict[str, Any]) -> Any:
+    return client.follow(f"/v1/trainings/{client.post('/v1/trainings', request)['id']}")
+
+
+def compared(training: Any, seconds: float) -> dict[str, Any]:
+    (pair,) = training["comparisons"]
+    return {
+        "test_accuracy": {b: run["history"][-1]["test_accuracy"] for b, run in training["runs"].items()},
+        "seconds": seconds,
+        "same_class": round(pair["agreement"] * 10_000),
+        "max_weight_difference": pair["max_weight_difference"],
+        "max_probability_difference": pair["max_probability_difference"],
+        "mcnemar_p": pair["mcnemar"]["p_value"],
+        "notes": pair["notes"],
+    }
+
+
+def moved(client: Client, name: str) -> dict[str, Any]:
+    """Each backend's model under the other: what they answer to the test split."""
+    proofs = {}
+    for source, to in (("tensorflow", "pytorch"), ("pytorch", "tensorflow")):
+        work = client.post(f"/v1/models/{name}/{source}/1/transplant", {"to": to})
+        proofs[f"{source} to {to}"] = client.follow(f"/v1/transplants/{work['id']}")["proof"]
+    return proofs
+
+
+def killed(client: Client, redis: Redis, store: Store, undisturbed: Any) -> dict[str, Any]:
+    """Train again, kill each backend's work horse after the first epoch, and compare the weights that come of it."""
+    again = client.post("/v1/trainings", {**TRAININGS["lenet5"], "name": undisturbed["name"]})
+    path, waiting = f"/v1/trainings/{again['id']}", set(again["runs"])
+    while waiting:
+        runs = client.get(path)["runs"]
+        for backend in [backend for backend in waiting if runs[backend]["epoch"] == 1]:
+            time.sleep(0.5)  # somewhere within the second epoch
+            (worker,) = Worker.all(queue=Queue(backend, connection=redis, serializer="json"))
+            (horse,) = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+            os.kill(int(horse), signal.SIGKILL)
+            waiting.remove(backend)
+        time.sleep(0.05)
+    again = client.follow(path)
+    found = {}
+    for backend, run in again["runs"].items():
+        one, other = (store.verify(work["name"], backend, work["version"]).weights for work in (undisturbed, again))
+        apart = max(float(np.abs(one[name] - other[name]).max()) for name in one)
+        found[backend] = {"resumed_after": run["resumed_after"], "max_weight_difference": apart}
+    return found
+
+
+def main() -> int:
+    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as (client, settings):
+        works = {}
+        for name, request in TRAININGS.items():
+            begun = time.perf_counter()
+            works[name] = train(client, request)
+            results[name] = compared(works[name], time.perf_counter() - begun)
+        results["transplants of cnn"] = moved(client, works["cnn"]["name"])
+        with Redis.from_url(settings.redis_url) as redis:
+            results["lenet5, killed and resumed"] = killed(client, redis, Store(settings.model_dir), works["lenet5"])
+    table = Table(title="Whole trainings on MNIST, every backend given the same")
+    for column in ("network", "test accuracy", "same class", "weights differ by", "probabilities", "McNemar's p"):
+        table.add_column(column)
+    for name in TRAININGS:
+        r = results[name]
+        accuracies = ", ".join(f"{value:.4f}" for value in r["test_accuracy"].values())
+        differences = (f"{r[f'max_{what}_difference']:.1e}" for what in ("weight", "probability"))
+        table.add_row(name, accuracies, f"{r['same_class']:,} of 10,000", *differences, f"{r['mcnemar_p']:.2f}")
+    console = Console()
+    console.print(table)
+    console.print({name: result for name, result in results.items() if name not in TRAININGS})
+    place = Path(".tandem/bench")
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "parity.json").write_text(json.dumps(results, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""The article's network in NumPy alone: what its arithmetic costs where no framework stands around it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.ways import given
+from benchmarks.ways.given import BATCH, EVALUATION_BATCH, LEARNING_RATE, SEED, WITHOUT_END, Clock
+from shared import dataset
+from shared.network import PRESETS
+from shared.weights import initial_weights
+
+Array = NDArray[np.float32]
+
+
+def versions() -> dict[str, str]:
+    return {"numpy": np.__version__}
+
+
+def floor(network: str, clock: Clock) -> None:
+    """Forward, backward and SGD by hand; loss and accuracy are gathered as the frameworks gather them."""
+    data, test = given.mnist()
+    described = PRESETS[network].network((28, 28, 1), 10)
+    weights = w1, b1, w2, b2 = list(initial_weights(described, SEED).values())
+    rate, pixels, labels = np.float32(LEARNING_RATE), data.images.reshape(len(data), -1), data.labels
+
+    def forward(pixels: NDArray[np.uint8]) -> tuple[Array, Array, Array]:
+        x = pixels.astype(np.float32)
+        x *= np.float32(1 / 255)
+        hidden = 1 / (1 + np.exp(-(x @ w1 + b1)))
+        return x, hidden, hidden @ w2 + b2
+
+    def softmax(logits: Array) -> Array:
+        powers = np.exp(logits - logits.max(1, keepdims=True))
+        powers /= powers.sum(1, keepdims=True)
+        return powers
+
+    def figures(logits: Array, labels: NDArray[np.int64]) -> tuple[float, float]:
+        """Summed loss, and how many are right."""
+        of_labels = softmax(logits)[np.arange(len(labels)), labels]
+        return -float(np.log(of_labels).sum()), np.count_nonzero(logits.argmax(1) == labels)
+
+    for epoch in range(1, WITHOUT_END):
+        clock.begin()
+        order = dataset.order(SEED, epoch, len(data))
+        every = []
+        for start in range(0, len(data), BATCH):
+            batch = order[start : start + BATCH]
+            x, hidden, logits = forward(pixels[batch])
+            every.append(logits)
+            error = softmax(logits)
+            error[np.arange(len(batch)), labels[batch]] -= 1
+            error /= len(batch)
+            inner = error @ w2.T * hidden * (1 - hidden)
+            gradients = x.T @ inner, inner.sum(0), hidden.T @ error, error.sum(0)
+            for weight, gradient in zip(weights, gradients, strict=True):
+                np.subtract(weight, rate * gradient, out=weight)
+        loss, correct = figures(np.concatenate(every), labels[order])
+        test_loss, test_correct = 0.0, 0
+        for start in range(0, len(test), EVALUATION_BATCH):
+            *_, logits = forward(test.images[start : start + EVALUATION_BATCH].reshape(-1, 784))
+            found = figures(logits, test.labels[start : start + EVALUATION_BATCH])
+            test_loss, test_correct = test_loss + found[0], test_correct + found[1]
+        print(f"loss {loss / len(data):.4f}, accuracy {correct / len(data):.4f}, test {test_loss / len(test):.4f}")
+        clock.end(test_correct / len(test))
+
+
+WAYS = {"floor": floor}

@@ -1,0 +1,25 @@
+"""Tandem's own: a backend and the data stream, put together as shared/training.py does."""
+
+from benchmarks.ways.given import BATCH, LEARNING_RATE, MOMENTUM, SEED, WITHOUT_END, Clock, settings
+from shared import dataset
+from shared.backend import Backend
+from shared.network import PRESETS
+from shared.optimizer import Sgd
+from shared.stream import stream
+from shared.weights import initial_weights
+
+
+def train(backend: Backend, network: str, clock: Clock) -> None:
+    found = dataset.find("mnist", settings)
+    data, test = (backend.load_data(found, settings.cache_dir, split) for split in ("train", "test"))
+    described = PRESETS[network].network(found.shape, len(found.classes))
+    model = backend.define_network(described, initial_weights(described, SEED))
+    optimizer = backend.define_optimizer(Sgd(learning_rate=LEARNING_RATE, momentum=MOMENTUM[network]), model)
+    loss = backend.define_loss()
+    epochs = backend.train(model, optimizer, loss, data, BATCH, stream(data, SEED, 1, WITHOUT_END, shuffle=True))
+    while True:
+        clock.begin()
+        epoch_loss, accuracy = next(epochs)
+        held = backend.evaluate(model, loss, test)
+        print(f"loss {epoch_loss:.4f}, accuracy {accuracy:.4f}, test {held.loss:.4f}, {held.accuracy:.4f}")
+        clock.end(held.accuracy)

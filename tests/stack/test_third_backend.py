@@ -1,0 +1,120 @@
+"""A third backend is one folder and one word in TANDEM_BACKENDS: NumPy's, from tests/toy, in a copy of the project."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from services.cli.client import Client
+from services.stack.stack import private_environ
+
+pytestmark = pytest.mark.stack
+
+BACKENDS = ["tensorflow", "pytorch", "toy"]
+PAIRS = [["tensorflow", "pytorch"], ["tensorflow", "toy"], ["pytorch", "toy"]]
+REQUEST = {
+    "network": {
+        "input_shape": [8, 8, 1],
+        "layers": [
+            {"kind": "conv2d", "filters": 4, "kernel_size": 3, "activation": "relu"},
+            {"kind": "max_pool2d"},
+            {"kind": "flatten"},
+            {"kind": "dense", "units": 10},
+        ],
+    },
+    "dataset": "digits",
+    "name": "three",
+    "epochs": 3,
+    "optimizer": {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9},
+}
+
+
+def copy_with_toy(place: Path) -> None:
+    """The project as git sees it, its environments, and one folder more."""
+    listing = ["git", "ls-files", "-co", "--exclude-standard"]
+    for name in subprocess.run(listing, capture_output=True, text=True, check=True).stdout.splitlines():
+        if Path(name).is_file():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(name, place / name)
+    shutil.copytree("tests/toy", place / "services/toy")
+    (place / ".venv").mkdir()
+    for environment in ("gateway", "stack", "tensorflow", "pytorch"):
+        (place / ".venv" / environment).symlink_to(Path(".venv", environment).absolute())
+    command = [sys.executable, "-m", "services.stack.environments", "toy"]
+    subprocess.run(command, cwd=place, check=True)
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    place = tmp_path_factory.mktemp("three")
+    copy_with_toy(place)
+    environ = private_environ({**os.environ, "TANDEM_BACKENDS": ",".join(BACKENDS)}, place / "state")
+    url = f"http://127.0.0.1:{environ['TANDEM_GATEWAY_PORT']}"
+    python = place / ".venv/stack/bin/python"
+    with (place / "log").open("wb") as log:
+        up = subprocess.Popen([python, "-m", "services.stack", "up"], cwd=place, env=environ, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 120
+        while not is_ready(url):
+            assert up.poll() is None and time.monotonic() < deadline, (place / "log").read_text()[-3000:]
+            time.sleep(0.5)
+        yield Client(url)
+    finally:
+        up.send_signal(signal.SIGTERM)
+        up.wait(30)
+
+
+def is_ready(url: str) -> bool:
+    try:
+        details = requests.get(f"{url}/v2/health/ready", timeout=5).json()["details"]
+    except (requests.RequestException, ValueError, KeyError):
+        return False
+    return all(state == "up" for state in details.values())
+
+
+@pytest.fixture(scope="module")
+def training(three: Client) -> dict:
+    return three.follow(f"/v1/trainings/{three.post('/v1/trainings', REQUEST)['id']}")
+
+
+def test_it_trains_beside_the_others_and_ends_where_they_end(training: dict) -> None:
+    assert list(training["runs"]) == BACKENDS
+    losses = [run["history"][-1]["loss"] for run in training["runs"].values()]
+    assert losses == pytest.approx([losses[0]] * 3, rel=1e-4)
+    assert sorted(pair["backends"] for pair in training["comparisons"]) == sorted(PAIRS)
+    assert all(pair["max_weight_difference"] < 1e-3 for pair in training["comparisons"])
+
+
+def test_it_is_evaluated_and_compared_with_each(three: Client, training: dict) -> None:
+    evaluation = three.post("/v1/evaluations", {"model": "three"})
+    evaluation = three.follow(f"/v1/evaluations/{evaluation['id']}")
+    assert sorted(pair["backends"] for pair in evaluation["comparisons"]) == sorted(PAIRS)
+    accuracies = {result["accuracy"] for result in evaluation["results"].values()}
+    assert max(accuracies) - min(accuracies) < 0.02
+    assert min(accuracies) > 0.8
+
+
+def test_it_predicts_with_the_others(three: Client, training: dict) -> None:
+    (image,) = three.predict("three", Path("samples/seven-8x8.png"))["images"]
+    assert list(image["results"]) == BACKENDS
+
+
+def test_it_is_certified_against_both(three: Client) -> None:
+    body = {"network": REQUEST["network"], "dataset": "digits", "steps": 5}
+    certificate = three.follow(f"/v1/certificates/{three.post('/v1/certificates', body)['id']}")
+    assert certificate["verdict"] == "rounding"
+    assert sorted(pair["backends"] for pair in certificate["comparisons"]) == sorted(PAIRS)
+
+
+def test_it_takes_a_model_of_another_backend(three: Client, training: dict) -> None:
+    moved = three.post("/v1/models/three/tensorflow/1/transplant", {"to": "toy"})
+    moved = three.follow(f"/v1/transplants/{moved['id']}")
+    assert moved["model"] == {"name": "three", "backend": "toy", "version": 2}
+    assert moved["proof"]["same_class"] == moved["proof"]["examples"]
