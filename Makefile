@@ -8,7 +8,7 @@ BACKENDS := $(subst $(comma), ,$(or $(TANDEM_BACKENDS),tensorflow pytorch))
 comma := ,
 SERVICES := stack cli gateway $(BACKENDS)
 TEST := .venv/test/bin
-LOCKED := $(wildcard services/*/requirements.in) tests/requirements.in tests/backend/requirements.in
+LOCKED := $(wildcard services/*/requirements.in) tests/requirements.in tests/backend/requirements.in tests/toy/requirements.in
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up demo test conformance check fmt bench resolve lock clean

@@ -31,6 +31,7 @@ PLACE = Path(".tandem/bench")
 BACKENDS = ("tensorflow", "pytorch")
 WAYS = ("article", "usual", "tight", "ours")
 ROUNDS = {"article": 5, "lenet5": 2, "cnn": 1}
+FLOOR = "ours / numpy floor"
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -98,27 +99,23 @@ def ratios(ways: list[Way]) -> dict[str, dict[str, float]]:
     for backend in BACKENDS:
         ours = seconds[backend, "ours"]
         found[backend] = {f"{name} / ours": seconds[backend, name] / ours for name in WAYS if name != "ours"}
-        found[backend] |= {"ours / numpy floor": ours / floor} if floor else {}
+        found[backend] |= {FLOOR: ours / floor} if floor else {}
     return found
 
 
 def table_of(network: str, rounds: int, ways: list[Way], found: dict[str, dict[str, float]]) -> Table:
-    table = Table(title=f"{network}: an epoch of MNIST with its evaluation, {rounds} counted")
-    table.add_column("backend")
-    table.add_column("way")
-    columns = ("median, s", "first epoch, s", "/ ours", "ours / floor", "test accuracy", "peak, MB")
-    for column in columns:
-        if column != "ours / floor" or network == "article":
-            table.add_column(column, justify="right")
+    floors = [f"{backend} {of[FLOOR]:.2f}" for backend, of in found.items() if FLOOR in of]
+    table = Table(
+        title=f"{network}: an epoch of MNIST with its evaluation, {rounds} counted",
+        caption=f"{FLOOR}: {', '.join(floors)}" if floors else None,
+    )
+    for column in ("backend", "way", "median, s", "first, s", "/ ours", "accuracy", "peak, MB"):
+        table.add_column(column, justify="left" if column in ("backend", "way") else "right")
     for way in ways:
-        of = found.get(way.backend, {})
-        cells = [f"{way.seconds:.2f}", f"{way.epochs[0]['seconds']:.2f}"]
-        cells.append(f"{of[f'{way.name} / ours']:.2f}" if f"{way.name} / ours" in of else "")
-        if network == "article":
-            cells.append(f"{of['ours / numpy floor']:.2f}" if way.name == "ours" else "")
-        last = way.epochs[-1]
+        ratio, last = found.get(way.backend, {}).get(f"{way.name} / ours"), way.epochs[-1]
+        cells = [f"{way.seconds:.2f}", f"{way.epochs[0]['seconds']:.2f}", f"{ratio:.2f}" if ratio else ""]
         cells += [f"{last['test_accuracy']:.4f}", f"{last['peak_memory_mb']:.0f}"]
-        table.add_row(way.backend, way.name, *cells, end_section=way.name in ("ours", "floor"))
+        table.add_row(way.backend, way.name, *cells, end_section=way.name == "ours")
     return table
 
 
@@ -141,6 +138,9 @@ def main() -> int:
     )
     parser.add_argument("--networks", default=",".join(ROUNDS), help="of " + ",".join(ROUNDS))
     asked = parser.parse_args()
+    networks = asked.networks.split(",")
+    if unknown := set(networks) - set(ROUNDS):
+        parser.error(f"no network {', '.join(sorted(unknown))}: choose of {', '.join(ROUNDS)}")
     console, settings = Console(), Settings.from_env()
     try:
         dataset.prepare(dataset.find("mnist", settings), settings)
@@ -149,7 +149,7 @@ def main() -> int:
         return 0
     threads = settings.threads_per_backend
     results: dict[str, Any] = {"machine": machine(threads), "networks": {}}
-    for network in asked.networks.split(","):
+    for network in networks:
         rounds = asked.rounds or ROUNDS[network]
         ways = measured(network, rounds, threads, results["machine"]["versions"])
         found = ratios(ways)

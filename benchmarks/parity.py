@@ -32,8 +32,8 @@ TRAININGS: dict[str, dict[str, Any]] = {
     "cnn": {
         "network": "cnn",
         "epochs": 12,
-        "optimizer": {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9, "nesterov": True},
-        "augmentation": {"shift": 0.07, "rotate": 10, "zoom": 0.1},
+        "optimizer": {"name": "sgd", "learning_rate": 0.02, "momentum": 0.9, "nesterov": True},
+        "augmentation": {"shift": 0.04, "rotate": 5, "zoom": 0.05},
     },
 }
 

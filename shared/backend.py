@@ -85,7 +85,7 @@ class Backend(Protocol):
         """The framework's optimiser over the model's parameters, which goes on from a state that was saved."""
 
     def define_loss(self) -> Any:
-        """Mean cross-entropy of int64 labels [N] and logits [N, classes]."""
+        """Mean cross-entropy of int64 labels [N] and logits [N, classes]; made after the model, in its precision."""
 
     def train(
         self, model: Any, optimizer: Any, loss: Any, data: Split, batch_size: int, epochs: Iterable[Epoch]

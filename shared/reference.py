@@ -27,7 +27,7 @@ def activate(z: Array, activation: Activation | None) -> Array:
         case "leaky_relu":
             return np.where(z > 0, z, LEAKY_RELU_SLOPE * z)
         case "sigmoid":
-            return 1 / (1 + np.exp(-z))
+            return np.exp(-np.logaddexp(0, -z))  # 1 / (1 + e^-z), where e^-z would overflow too
         case "tanh":
             return np.tanh(z)
     assert_never(activation)
@@ -50,12 +50,14 @@ def forward(network: Network, weights: Arrays, images: NDArray[np.uint8], traini
     """
     outputs: list[Array] = [images / 255]
     for index, layer in enumerate(network.layers):
-        own = {name.split(".")[2]: array for name, array in weights.items() if name.startswith(f"layers.{index}.")}
-        outputs.append(_output(layer, own, outputs[-1], training))
+        here = f"layers.{index}."
+        own = {name.removeprefix(here): a.astype(np.float64) for name, a in weights.items() if name.startswith(here)}
+        outputs.append(output(layer, own, outputs[-1], training))
     return outputs
 
 
-def _output(layer: Layer, weights: dict[str, Array], x: Array, training: bool) -> Array:
+def output(layer: Layer, weights: dict[str, Array], x: Array, training: bool) -> Array:
+    """What one layer makes of [N, ...]."""
     match layer:
         case layers.Flatten():
             return x.reshape(len(x), -1)

@@ -34,6 +34,8 @@ def main(backends: list[str]) -> int:
         title = f"backend: {backend}"
         quiet = {"TANDEM_TEST_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
         passed[title] = suite(title, backend, ["tests/backend"], **quiet)
+    # Each backend in its own environment, asked from the tests' own; it skips, and says so, where one is missing.
+    passed["parity"] = suite("parity", "test", ["tests/parity"], TANDEM_BACKENDS=",".join(backends))
     passed["stack"] = suite("stack", "test", ["tests/stack"])
     passed["compose"] = suite("compose", "test", ["tests/compose"])
     print()

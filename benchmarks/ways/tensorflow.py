@@ -89,7 +89,7 @@ class FusedBatchNorm(layers.BatchNormalization):
 def tight(network: str, clock: Clock) -> None:
     """A graph for the epoch that gathers its pictures once, and one operation to move each variable.
 
-    Tried, and no faster: resident floats, operations instead of Keras' layers, XLA (ten times slower on `cnn`).
+    Tried, and no faster: resident floats, operations instead of Keras' layers, XLA (several times slower on `cnn`).
     """
     data, test = given.mnist()
     model = network_of(network, FusedBatchNorm)

@@ -280,7 +280,7 @@ def serve(model: nn.Sequential) -> Predictor:
     # Twin: `inference_mode` records nothing for gradients; the call is eager.
     @torch.inference_mode()
     def probabilities(images: torch.Tensor) -> torch.Tensor:
-        return model(images).softmax(1)
+        return model(images).softmax(1).float()
 
     model.eval()
 

@@ -273,7 +273,10 @@ def save(model: keras.Model) -> Weights:
 
 def save_optimizer(optimizer: keras.optimizers.Optimizer) -> Arrays:
     # Twin: Keras' optimiser is a list of variables.
-    return {str(i): np.array(v) for i, v in enumerate(optimizer.variables)}
+    return {
+        str(index): np.array(variable.numpy())
+        for index, variable in enumerate(optimizer.variables)
+    }
 
 
 def serve(model: keras.Model) -> Predictor:
@@ -285,7 +288,8 @@ def serve(model: keras.Model) -> Predictor:
         ]
     )
     def probabilities(images: tf.Tensor) -> tf.Tensor:
-        return tf.nn.softmax(model(images, training=False))
+        logits = model(images, training=False)
+        return tf.cast(tf.nn.softmax(logits), tf.float32)
 
     concrete = probabilities.get_concrete_function()
 

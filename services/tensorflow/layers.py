@@ -30,8 +30,9 @@ def seed(model: keras.Model, value: int) -> None:
     """Seed what the framework draws by itself: shuffles, dropout's masks."""
     tf.random.set_seed(value)
     for index, layer in enumerate(model.layers):
-        if isinstance(layer, keras.layers.Dropout):
-            layer.seed_generator.state.assign([value, index])
+        if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
+            # Each step counts the second number up: layers must not meet.
+            layer.seed_generator.state.assign([value, index << 24])
 
 
 class BatchNorm(keras.layers.BatchNormalization):

@@ -1,42 +1,196 @@
-"""What the tests draw: small networks, weights without a zero in them, random pictures."""
+"""What the tests draw: small networks of every kind, optimisers, weights without a zero in them, random pictures."""
+
+from collections.abc import Iterator
+from random import Random
+from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from shared.dataset import Split
-from shared.network import Dense, Flatten, Network
+from shared.layers import (
+    AveragePool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    Layer,
+    MaxPool2D,
+    Shape,
+)
+from shared.network import Network
+from shared.optimizer import Adam, Optimizer, Sgd
 from shared.weights import Weights
 
 # Few examples and no deadline, because a framework may need a second to build a graph;
 # always the same ones, so that a failure is there again when one looks for it.
 few = settings(
-    max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
-seeds = st.integers(0, 2**32 - 1)
+
+ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh")
 
 
-@st.composite
-def networks(draw: st.DrawFn) -> Network:
-    """A flatten, up to three hidden layers, logits; pictures need not be square and may have colours."""
-    side = st.integers(1, 6)
-    hidden = st.one_of(
-        st.just(Flatten()),
-        st.builds(Dense, units=st.integers(1, 8), activation=st.sampled_from([None, "relu", "sigmoid"])),
-    )
-    return Network(
-        input_shape=draw(st.tuples(side, side, st.sampled_from([1, 3]))),
-        layers=(Flatten(), *draw(st.lists(hidden, max_size=3)), Dense(units=draw(st.integers(1, 10)))),
-    )
+def _layer(shape: Shape, chance: Random) -> Layer:
+    """One that its input's shape allows; more often one that has weights."""
+    pictures = [_convolution, _convolution, _max_pool, _average_pool, _norm, _idle]
+    return chance.choice(pictures if len(shape) == 3 else [_dense, _dense, _norm, _idle])(shape, chance)
+
+
+def _window(shape: Shape, chance: Random) -> dict[str, Any]:
+    """One that fits; with `same` it may reach beyond the picture on all sides."""
+    padding = chance.choice(["valid", "same"])
+    size = [chance.randint(1, 4 if padding == "same" else min(side, 4)) for side in shape[:2]]
+    return {"padding": padding, "size": tuple(size), "strides": tuple(chance.choices([1, 1, 2, 3], k=2))}
+
+
+def _convolution(shape: Shape, chance: Random) -> Layer:
+    window = _window(shape, chance)
+    size, activation = window.pop("size"), chance.choice(ACTIVATIONS)
+    return Conv2D(filters=chance.randint(1, 4), kernel_size=size, activation=activation, **window)
+
+
+def _max_pool(shape: Shape, chance: Random) -> Layer:
+    window = _window(shape, chance)
+    return MaxPool2D(pool_size=window.pop("size"), **window)
+
+
+def _average_pool(shape: Shape, chance: Random) -> Layer:
+    window = _window(shape, chance)
+    return AveragePool2D(pool_size=window.pop("size"), **window)
+
+
+def _norm(shape: Shape, chance: Random) -> Layer:
+    # A channel of a small batch may hardly differ: the smaller epsilon, the more it magnifies their rounding.
+    return BatchNorm(momentum=chance.choice([0.9, 0.5, 0.0]), epsilon=chance.choice([1e-3, 1e-2]))
+
+
+def _idle(shape: Shape, chance: Random) -> Layer:
+    # Masks are no two frameworks' the same.
+    return chance.choice([Dropout(rate=0), Flatten()]) if len(shape) == 1 else Dropout(rate=0)
+
+
+def _vector(shape: Shape, chance: Random) -> Layer:
+    return chance.choice([Flatten(), GlobalAveragePool2D()])
+
+
+def _dense(shape: Shape, chance: Random) -> Layer:
+    return Dense(units=chance.randint(1, 8), activation=chance.choice(ACTIVATIONS))
+
+
+def random_network(chance: Random) -> Network:
+    """Up to four layers that take pictures, a way to a vector, up to three that take vectors, logits."""
+    shape: Shape = (chance.randint(1, 9), chance.randint(1, 9), chance.choice([1, 3]))
+    network: dict[str, Any] = {"input_shape": shape, "layers": []}
+    for draws in ([_layer] * chance.randint(1, 4), [_vector], [_layer] * chance.randint(0, 3)):
+        for draw in draws:
+            layer = draw(shape, chance)
+            network["layers"].append(layer)
+            shape = layer.output_shape(shape)
+    network["layers"].append(Dense(units=chance.randint(2, 8)))
+    return Network.model_validate(network)
+
+
+def random_optimizer(chance: Random, network: Network) -> Optimizer:
+    """Rates small enough that no training runs away: one that does is chaos, and magnifies any rounding.
+
+    Adam divides a gradient by its own size. That of a bias before batch norm is zero on paper and rounding in a
+    computer: divided by rounding it moves the bias anywhere, unless epsilon is far larger.
+    """
+    normed = any(isinstance(layer, BatchNorm) for layer in network.layers)
+    decay = chance.choice([0.0, 0.1])
+    if chance.random() < 0.5:
+        return Adam(
+            learning_rate=chance.choice([0.001, 0.003]),
+            beta_1=chance.choice([0.9, 0.5]),
+            beta_2=chance.choice([0.999, 0.9]),
+            epsilon=chance.choice([1e-5 if normed else 1e-8, 1e-3]),
+            weight_decay=decay,
+        )
+    momentum = chance.choice([0.0, 0.9, 0.7])
+    nesterov = momentum > 0 and chance.random() < 0.5
+    return Sgd(learning_rate=chance.choice([0.01, 0.03]), momentum=momentum, nesterov=nesterov, weight_decay=decay)
+
+
+class Example(NamedTuple):
+    """A network, how to train it, and a seed for its weights and its data."""
+
+    network: Network
+    optimizer: Optimizer
+    seed: int
+
+
+def examples() -> st.SearchStrategy[Example]:
+    """Each from one number: of several draws Hypothesis copies one to another, and half the networks come twice."""
+
+    def example(seed: int) -> Example:
+        chance = Random(seed)
+        network = random_network(chance)
+        return Example(network, random_optimizer(chance, network), seed)
+
+    return st.integers(0, 2**32 - 1).map(example)
+
+
+def options(network: Network, optimizer: Optimizer) -> Iterator[str]:
+    """What there is to be tested in an example, in words."""
+    for layer, before in zip(network.layers, network.shapes, strict=False):
+        yield layer.kind
+        match layer:
+            case Conv2D() | MaxPool2D() | AveragePool2D():
+                (height, width), strides = layer.window()
+                yield f"{layer.kind} padded as {layer.padding}"
+                if strides != (1, 1):
+                    yield f"{layer.kind} with strides"
+                if height != width:
+                    yield f"{layer.kind} not square"
+            case BatchNorm():
+                yield "batch_norm of pictures" if len(before) == 3 else "batch_norm of vectors"
+        if isinstance(layer, Conv2D | Dense):
+            yield f"{layer.kind} with {layer.activation}"
+    yield optimizer.name
+    match optimizer:
+        case Sgd(nesterov=True):
+            yield "nesterov"
+        case Sgd(momentum=momentum):
+            yield "momentum" if momentum else "no momentum"
+    if optimizer.weight_decay:
+        yield f"{optimizer.name} with weight decay"
+
+
+OPTIONS = {
+    *("flatten", "dense", "global_average_pool2d", "batch_norm", "dropout"),
+    *("batch_norm of pictures", "batch_norm of vectors"),
+    *(
+        f"{kind}{what}"
+        for kind in ("conv2d", "max_pool2d", "average_pool2d")
+        for what in ("", " padded as valid", " padded as same", " with strides", " not square")
+    ),
+    *(f"{kind} with {activation}" for kind in ("conv2d", "dense") for activation in ACTIVATIONS),
+    *("sgd", "no momentum", "momentum", "nesterov", "sgd with weight decay", "adam", "adam with weight decay"),
+}
 
 
 def random_weights(network: Network, seed: int) -> Weights:
-    """Normal kernels of variance 1 / inputs and normal biases, so that no bias goes unnoticed for being zero."""
+    """Normal kernels of variance 1 / inputs and normal biases, so that no bias goes unnoticed for being zero.
+
+    Batch norm's scales are about 1, and its variances positive.
+    """
     generator = np.random.default_rng(seed)
-    return {
-        name: (generator.normal(size=shape) / np.sqrt(shape[0] if len(shape) > 1 else 1)).astype(np.float32)
-        for name, shape in network.parameter_shapes.items()
-    }
+    weights = {}
+    for name, shape in network.parameter_shapes.items():
+        normal = generator.normal(size=shape)
+        match name.rsplit(".", maxsplit=1)[-1]:
+            case "kernel":
+                normal /= np.sqrt(np.prod(shape[:-1]))
+            case "gamma":
+                normal = 1 + 0.3 * normal
+            case "moving_variance":
+                normal = np.exp(normal)
+        weights[name] = normal.astype(np.float32)
+    return weights
 
 
 def random_split(network: Network, count: int, seed: int) -> Split:

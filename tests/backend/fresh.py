@@ -12,9 +12,11 @@ import json
 import multiprocessing
 import sys
 
-from shared.backend import Backend, Optimizer
+from shared.backend import Backend
 from shared.errors import UnavailableError
 from shared.network import PRESETS
+from shared.optimizer import Sgd
+from shared.stream import stream
 from shared.weights import Weights, to_bytes
 from tests.backend.drawn import random_split
 
@@ -33,9 +35,9 @@ def start(name: str, device: str, seed: str) -> dict[str, str]:
     network = PRESETS["article"].network((4, 4, 1), 3)
     model = backend.define_network(network, None)
     begun = digest(backend.save(model))
-    optimizer = backend.define_optimizer(Optimizer(learning_rate=0.1), model)
+    optimizer = backend.define_optimizer(Sgd(learning_rate=0.1), model)
     data = random_split(network, 20, seed=0)
-    list(backend.train(model, optimizer, backend.define_loss(), data, 8, [None, None]))
+    list(backend.train(model, optimizer, backend.define_loss(), data, 8, stream(data, int(seed), 1, 2, shuffle=False)))
     return {"device": used, "begun": begun, "trained": digest(backend.save(model))}
 
 

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from shared.dataset import Split
-from shared.network import PRESETS
+from shared.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten
+from shared.network import PRESETS, Network
+from shared.optimizer import Sgd
+from shared.stream import Epoch
 from tests.backend import reference
 from tests.backend.drawn import random_split, random_weights
 
@@ -13,6 +16,16 @@ COUNT = 2345  # more than two batches of a thousand, and a smaller one
 TOLERANCE = 2e-6
 
 NETWORK = PRESETS["article"].network((6, 5, 3), 10)
+
+
+# What does otherwise in training than outside it.
+NORMED = Network(
+    input_shape=(6, 5, 3),
+    layers=(
+        *(Conv2D(filters=4, kernel_size=3, activation="relu"), BatchNorm(), Flatten(), BatchNorm(momentum=0.5)),
+        *(Dropout(rate=0.5), Dense(units=10)),
+    ),
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +43,7 @@ def data(weights):
 
 def test_loss_and_accuracy_are_means_over_the_examples_not_over_the_batches(backend, weights, data):
     result = backend.evaluate(backend.define_network(NETWORK, weights), backend.define_loss(), data)
-    loss, _, probabilities = reference.evaluate(NETWORK, weights, data)
+    loss, _, probabilities = reference.evaluate(NETWORK, reference.double(weights), data)
     assert result.loss == pytest.approx(loss, rel=TOLERANCE)
     assert result.accuracy == 2000 / 2345
     assert result.probabilities.shape == (COUNT, 10)
@@ -66,7 +79,7 @@ def test_models_side_by_side_keep_to_their_own_weights(backend, data):
     models = [backend.define_network(NETWORK, weights) for weights in both]
     for _ in range(2):
         for model, weights in zip(models, both, strict=True):
-            _, _, expected = reference.evaluate(NETWORK, weights, data)
+            _, _, expected = reference.evaluate(NETWORK, reference.double(weights), data)
             found = backend.evaluate(model, backend.define_loss(), data).probabilities
             np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
 
@@ -78,3 +91,29 @@ def test_read_only_arrays_are_taken_without_a_warning(backend, weights, data):
     )
     result = backend.evaluate(backend.define_network(NETWORK, weights), backend.define_loss(), frozen)
     assert result.accuracy == 2000 / 2345
+
+
+def test_batch_norm_takes_its_moving_statistics_whatever_else_is_in_the_batch(backend):
+    weights, some = random_weights(NORMED, seed=3), random_split(NORMED, 50, seed=3)
+    model, loss = backend.define_network(NORMED, weights), backend.define_loss()
+    expected = reference.evaluate(NORMED, reference.double(weights), some)[2]
+    for count in (1, 2, 50):
+        found = backend.evaluate(model, loss, Split(some.images[:count], some.labels[:count])).probabilities
+        np.testing.assert_allclose(found, expected[:count], rtol=0, atol=TOLERANCE)
+    # Of the reference in training, with the batch's own statistics, nothing like it comes out.
+    logits = reference.forward(NORMED, reference.double(weights), some.images, training=True)[-1]
+    assert np.abs(np.exp(reference.log_softmax(logits)) - expected).max() > 0.1
+
+
+def test_after_training_it_takes_those_that_training_has_moved(backend):
+    some = random_split(NORMED, 50, seed=3)
+    model, loss = backend.define_network(NORMED, random_weights(NORMED, seed=3)), backend.define_loss()
+    optimizer = backend.define_optimizer(Sgd(learning_rate=0.1), model)
+    before = backend.save(model)
+    for _ in backend.train(model, optimizer, loss, some, 16, [Epoch(np.arange(50)), Epoch(np.arange(50), seed=1)]):
+        after = backend.save(model)
+        assert all((before[name] != after[name]).all() for name in before if ".moving_" in name)
+        expected = reference.evaluate(NORMED, reference.double(after), some)[2]
+        np.testing.assert_allclose(backend.evaluate(model, loss, some).probabilities, expected, rtol=0, atol=TOLERANCE)
+        assert all((array == after[name]).all() for name, array in backend.save(model).items())
+        before = after

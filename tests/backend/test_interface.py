@@ -9,8 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from shared.backend import Backend, Evaluation, Optimizer
+from shared.backend import Backend, Evaluation
 from shared.network import PRESETS
+from shared.optimizer import Adam
+from shared.stream import Epoch
 from tests.backend.drawn import random_split
 
 FUNCTIONS = {name: each for name, each in vars(Backend).items() if inspect.isfunction(each) and name[0] != "_"}
@@ -36,17 +38,22 @@ def test_versions_names_the_packages_that_were_used(backend):
     assert all(isinstance(text, str) and text for pair in backend.versions().items() for text in pair)
 
 
-def test_what_comes_out_is_numpy_and_plain_python(backend):
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_what_comes_out_is_numpy_and_plain_python(backend, precision):
     network = PRESETS["article"].network((4, 4, 1), 3)
     data = random_split(network, 8, seed=0)
-    model, loss = backend.define_network(network, None), backend.define_loss()
-    optimizer = backend.define_optimizer(Optimizer(), model)
-    [(epoch_loss, accuracy)] = backend.train(model, optimizer, loss, data, 4, [np.arange(8)])
+    model, loss = backend.define_network(network, None, precision), backend.define_loss()
+    optimizer = backend.define_optimizer(Adam(), model)
+    [(epoch_loss, accuracy)] = backend.train(model, optimizer, loss, data, 4, [Epoch(np.arange(8))])
     result = backend.evaluate(model, loss, data)
     assert type(result) is Evaluation
     assert [type(number) for number in (epoch_loss, accuracy, result.loss, result.accuracy)] == [float] * 4
-    arrays = [result.probabilities, backend.serve(model)(data.images), *backend.save(model).values()]
-    assert {(type(array), array.dtype.name) for array in arrays} == {(np.ndarray, "float32")}
+    weights = backend.save(model).values()
+    assert {(type(array), array.dtype.name) for array in weights} == {(np.ndarray, precision)}
+    # Probabilities are for people and for comparing, in whichever precision they were computed.
+    probabilities = [result.probabilities, backend.serve(model)(data.images)]
+    assert {(type(array), array.dtype.name) for array in probabilities} == {(np.ndarray, "float32")}
+    assert {type(array) for array in backend.save_optimizer(optimizer).values()} == {np.ndarray}
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, note
 
-from shared.backend import Optimizer
 from shared.network import PRESETS
+from shared.optimizer import Sgd
+from shared.stream import Epoch
 from shared.weights import initial_weights
-from tests.backend.drawn import few, networks, random_split, random_weights, seeds
+from tests.backend.drawn import examples, few, random_split, random_weights
 
 
 def assert_same_bits(weights, expected):
@@ -27,9 +28,32 @@ def test_a_preset_gives_back_the_weights_it_was_given(backend, preset, draw):
 
 
 @few
-@given(network=networks(), seed=seeds)
-def test_any_network_gives_back_the_weights_it_was_given(backend, network, seed):
-    weights = random_weights(network, seed)
+@given(example=examples())
+def test_any_network_gives_back_the_weights_it_was_given(backend, example):
+    note(repr(example))
+    weights = random_weights(example.network, example.seed)
+    assert_same_bits(backend.save(backend.define_network(example.network, weights)), weights)
+
+
+def test_in_double_precision_the_weights_are_the_same_numbers_and_keep_all_their_digits(backend):
+    network = PRESETS["cnn"].network((8, 8, 1), 10)
+    weights = random_weights(network, seed=1)
+    saved = backend.save(backend.define_network(network, weights, "float64"))
+    assert {array.dtype.name for array in saved.values()} == {"float64"}
+    assert all((array == weights[name]).all() for name, array in saved.items())
+    third = {name: array.astype(np.float64) / 3 for name, array in weights.items()}
+    saved = backend.save(backend.define_network(network, third, "float64"))
+    assert all((array == third[name]).all() for name, array in saved.items())
+
+
+def test_a_model_in_one_precision_leaves_those_in_the_other_as_they_are(backend):
+    network = PRESETS["cnn"].network((8, 8, 1), 10)
+    weights, data = random_weights(network, seed=1), random_split(network, 5, seed=1)
+    single, loss = backend.define_network(network, weights), backend.define_loss()
+    before = backend.evaluate(single, loss, data)
+    backend.define_network(network, weights, "float64")
+    assert_same_bits(backend.save(single), weights)
+    assert backend.evaluate(single, loss, data).loss == before.loss
     assert_same_bits(backend.save(backend.define_network(network, weights)), weights)
 
 
@@ -51,6 +75,18 @@ def test_without_weights_the_framework_starts_by_itself(backend):
         assert len(np.unique(weights[name])) > 0.99 * weights[name].size
 
 
+def test_without_weights_convolutions_start_by_themselves_and_batch_norm_as_the_identity(backend):
+    network = PRESETS["cnn"].network((8, 8, 1), 10)
+    weights = backend.save(backend.define_network(network, None))
+    assert {name: array.shape for name, array in weights.items()} == network.parameter_shapes
+    for name, array in weights.items():
+        what = name.rsplit(".", maxsplit=1)[-1]
+        if what == "kernel":
+            assert len(np.unique(array)) > 0.99 * array.size
+        elif what != "bias":
+            assert (array == (what in ("gamma", "moving_variance"))).all(), name
+
+
 def test_two_networks_without_weights_start_apart(backend):
     network = PRESETS["mlp"].network((5, 3, 3), 7)
     one, two = (backend.save(backend.define_network(network, None)) for _ in range(2))
@@ -62,8 +98,9 @@ def test_what_was_saved_is_a_copy_that_later_training_does_not_touch(backend):
     weights = random_weights(network, seed=0)
     model = backend.define_network(network, weights)
     saved = backend.save(model)
-    optimizer = backend.define_optimizer(Optimizer(learning_rate=1), model)
-    list(backend.train(model, optimizer, backend.define_loss(), random_split(network, 9, 0), 4, [np.arange(9)]))
+    optimizer = backend.define_optimizer(Sgd(learning_rate=1), model)
+    epoch, loss = Epoch(np.arange(9)), backend.define_loss()
+    list(backend.train(model, optimizer, loss, random_split(network, 9, 0), 4, [epoch]))
     assert_same_bits(saved, weights)
     assert all((backend.save(model)[name] != weights[name]).any() for name in weights)
 

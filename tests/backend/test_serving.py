@@ -20,6 +20,16 @@ def model(backend):
     return backend.define_network(NETWORK, random_weights(NETWORK, seed=1))
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_any_preset_is_served_as_it_is_evaluated_alone_and_in_company(backend, preset):
+    network = PRESETS[preset].network((13, 12, 3), 10)
+    model, data = backend.define_network(network, random_weights(network, seed=1)), random_split(network, 9, seed=2)
+    predict, expected = backend.serve(model), backend.evaluate(model, backend.define_loss(), data).probabilities
+    for size in (1, 9):
+        found = [predict(data.images[start : start + size]) for start in range(0, 9, size)]
+        np.testing.assert_allclose(np.concatenate(found), expected, rtol=0, atol=TOLERANCE)
+
+
 @pytest.fixture(scope="module")
 def predict(backend, model):
     return backend.serve(model)

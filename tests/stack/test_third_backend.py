@@ -63,7 +63,9 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     try:
         deadline = time.monotonic() + 120
         while not is_ready(url):
-            assert up.poll() is None and time.monotonic() < deadline, (place / "log").read_text()[-3000:]
+            said = (place / "log").read_text()[-3000:]
+            assert up.poll() is None, said
+            assert time.monotonic() < deadline, said
             time.sleep(0.5)
         yield Client(url)
     finally:

@@ -1,0 +1,99 @@
+"""Dropout drops in training and nowhere else, and the epoch's seed decides what."""
+
+import numpy as np
+import pytest
+
+from shared.layers import Dense, Dropout, Flatten
+from shared.network import Network
+from shared.optimizer import Sgd
+from shared.stream import Epoch
+from tests.backend import reference
+from tests.backend.drawn import random_split, random_weights
+
+NETWORK = Network(
+    input_shape=(4, 3, 1),
+    layers=(
+        *(Flatten(), Dense(units=40, activation="tanh"), Dropout(rate=0.5)),
+        *(Dense(units=40, activation="tanh"), Dropout(rate=0.5), Dense(units=3)),
+    ),
+)
+WITHOUT = Network(
+    input_shape=(4, 3, 1),
+    layers=[Dropout(rate=0) if isinstance(layer, Dropout) else layer for layer in NETWORK.layers],
+)
+DATA = random_split(NETWORK, 20, seed=2)
+ORDER = np.arange(20)
+
+
+def end(backend, network, *seeds):
+    """The weights after an epoch of each seed."""
+    model = backend.define_network(network, random_weights(network, seed=1))
+    optimizer = backend.define_optimizer(Sgd(learning_rate=0.1), model)
+    epochs = [Epoch(ORDER, seed=seed) for seed in seeds]
+    list(backend.train(model, optimizer, backend.define_loss(), DATA, 8, epochs))
+    return b"".join(array.tobytes() for array in backend.save(model).values())
+
+
+def test_the_epochs_seed_decides_what_is_dropped(backend):
+    assert end(backend, NETWORK, 3) == end(backend, NETWORK, 3)
+    assert len({end(backend, NETWORK, seed) for seed in (3, 4, 2**31 + 5)} | {end(backend, WITHOUT, 3)}) == 4
+
+
+def test_a_later_epoch_drops_what_it_drops_as_the_first(backend):
+    # A step too small to move a weight: then an epoch's loss depends on what it drops alone.
+    model = backend.define_network(NETWORK, random_weights(NETWORK, seed=1))
+    optimizer = backend.define_optimizer(Sgd(learning_rate=1e-30), model)
+    epochs = [Epoch(ORDER, seed=seed) for seed in (5, 6, 5)]
+    losses = [loss for loss, _ in backend.train(model, optimizer, backend.define_loss(), DATA, 8, epochs)]
+    assert losses[0] == losses[2] != losses[1]
+
+
+def test_each_value_is_nothing_or_divided_by_what_is_kept_and_no_two_layers_or_steps_drop_the_same(backend):
+    model, loss = backend.define_network(NETWORK, random_weights(NETWORK, seed=1), "float64"), backend.define_loss()
+    optimizer = backend.define_optimizer(Sgd(learning_rate=1e-30), model)
+    list(backend.train(model, optimizer, loss, DATA, 20, [Epoch(ORDER, seed=3)]))
+    masks = []
+    for step in backend.trace(model, optimizer, loss, [random_split(NETWORK, 50, seed=2)] * 8):
+        for index in (2, 4):
+            kept = step.outputs[index] != 0
+            # 2,000 coins: their share of heads has a deviation of 0.011, of which this is nine.
+            assert 0.4 < kept.mean() < 0.6
+            np.testing.assert_allclose(step.outputs[index][kept], 2 * step.outputs[index - 1][kept], rtol=1e-12)
+            masks.append(kept)
+    assert len({mask.tobytes() for mask in masks}) == len(masks)
+
+
+def test_gradients_go_only_where_values_went(backend):
+    weights = random_weights(NETWORK, seed=1)
+    model = backend.define_network(NETWORK, weights, "float64")
+    optimizer = backend.define_optimizer(Sgd(learning_rate=0.1), model)
+    batch = random_split(NETWORK, 7, seed=2)
+    [step] = backend.trace(model, optimizer, backend.define_loss(), [batch])
+    outputs = [batch.images / 255, *step.outputs]
+    masks = {f"layers.{index}": 2.0 * (outputs[index + 1] != 0) for index in (2, 4)}
+    expected = reference.gradients(NETWORK, reference.double(weights), outputs, batch.labels, masks)
+    for name, slope in expected.items():
+        np.testing.assert_allclose(step.gradients[name], slope, rtol=0, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("network", [NETWORK, WITHOUT], ids=["half", "nothing"])
+def test_nothing_is_dropped_where_a_model_is_evaluated_or_served_also_between_epochs(backend, network):
+    model, loss = backend.define_network(network, random_weights(network, seed=1)), backend.define_loss()
+    optimizer = backend.define_optimizer(Sgd(learning_rate=0.1), model)
+    for _ in backend.train(model, optimizer, loss, DATA, 8, [Epoch(ORDER, seed=3), Epoch(ORDER, seed=4)]):
+        _, accuracy, expected = reference.evaluate(network, reference.double(backend.save(model)), DATA)
+        result = backend.evaluate(model, loss, DATA)
+        assert result.accuracy == accuracy
+        # Some roundings of float32, see test_forward.py.
+        for found in (result.probabilities, backend.serve(model)(DATA.images)):
+            np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
+
+
+def test_at_a_rate_of_nothing_training_is_that_of_the_reference(backend):
+    weights = random_weights(WITHOUT, seed=1)
+    model = backend.define_network(WITHOUT, weights)
+    optimizer = backend.define_optimizer(Sgd(learning_rate=0.1), model)
+    list(backend.train(model, optimizer, backend.define_loss(), DATA, 8, [Epoch(ORDER, seed=3)]))
+    expected, *_ = reference.epoch(WITHOUT, reference.double(weights), DATA, ORDER, 8, Sgd(learning_rate=0.1), {})
+    for name, array in backend.save(model).items():
+        np.testing.assert_allclose(array, expected[name], rtol=0, atol=2e-6, err_msg=name)

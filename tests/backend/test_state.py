@@ -1,0 +1,89 @@
+"""A training that was interrupted goes on as if nothing had happened: weights and the optimiser's state suffice."""
+
+import numpy as np
+import pytest
+
+from shared.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten
+from shared.network import Network
+from shared.optimizer import Adam, Sgd
+from shared.stream import Augmentation, stream
+from tests.backend.drawn import random_split, random_weights
+
+NETWORK = Network(
+    input_shape=(5, 4, 3),
+    layers=(
+        *(Conv2D(filters=3, kernel_size=2, activation="relu"), BatchNorm(), Flatten()),
+        *(Dropout(rate=0.3), Dense(units=4)),
+    ),
+)
+DATA = random_split(NETWORK, 22, seed=2)
+OPTIMIZERS = {
+    "sgd": Sgd(learning_rate=0.1),
+    "momentum": Sgd(learning_rate=0.05, momentum=0.9),
+    "nesterov": Sgd(learning_rate=0.05, momentum=0.9, nesterov=True, weight_decay=0.1),
+    "adam": Adam(learning_rate=0.01, weight_decay=0.1),
+}
+
+
+def epochs(first, last):
+    return stream(DATA, 7, first, last, shuffle=True, augmentation=Augmentation(shift=0.1))
+
+
+def train(backend, optimizer, weights, state, first, last, precision="float32"):
+    """Returns: the weights, the optimiser's state, and the history."""
+    model = backend.define_network(NETWORK, weights, precision)
+    ours = backend.define_optimizer(optimizer, model, state)
+    history = list(backend.train(model, ours, backend.define_loss(), DATA, 8, epochs(first, last)))
+    return backend.save(model), backend.save_optimizer(ours), history
+
+
+def assert_same(found, expected):
+    assert list(found) == list(expected)
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype
+        assert (found[name] == array).all(), name
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_going_on_from_what_was_saved_equals_going_through_bit_for_bit(backend, name, precision):
+    optimizer, weights = OPTIMIZERS[name], random_weights(NETWORK, seed=1)
+    through, through_state, history = train(backend, optimizer, weights, None, 1, 4, precision)
+    half, state, before = train(backend, optimizer, weights, None, 1, 2, precision)
+    on, on_state, after = train(backend, optimizer, half, state, 3, 4, precision)
+    assert before + after == history
+    assert_same(on, through)
+    assert_same(on_state, through_state)
+
+
+@pytest.mark.parametrize("name", ["momentum", "nesterov", "adam"])
+def test_without_the_state_it_would_end_elsewhere(backend, name):
+    optimizer, weights = OPTIMIZERS[name], random_weights(NETWORK, seed=1)
+    half, state, _ = train(backend, optimizer, weights, None, 1, 2)
+    with_it, without = (train(backend, optimizer, half, each, 3, 4)[0] for each in (state, None))
+    assert max(np.abs(with_it[parameter] - without[parameter]).max() for parameter in half) > 1e-3
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_state_is_plain_arrays_that_a_file_can_hold(backend, name, tmp_path):
+    _, state, _ = train(backend, OPTIMIZERS[name], random_weights(NETWORK, seed=1), None, 1, 1)
+    np.savez(tmp_path / "state.npz", allow_pickle=False, **state)
+    with np.load(tmp_path / "state.npz", allow_pickle=False) as loaded:
+        assert_same(dict(loaded), state)
+
+
+def test_a_state_is_a_copy_that_later_training_does_not_touch(backend):
+    model = backend.define_network(NETWORK, random_weights(NETWORK, seed=1))
+    optimizer, loss = backend.define_optimizer(OPTIMIZERS["adam"], model), backend.define_loss()
+    list(backend.train(model, optimizer, loss, DATA, 8, epochs(1, 1)))
+    state = backend.save_optimizer(optimizer)
+    kept = {name: array.copy() for name, array in state.items()}
+    list(backend.train(model, optimizer, loss, DATA, 8, epochs(2, 2)))
+    assert_same(state, kept)
+
+
+def test_a_state_that_was_given_is_copied_and_stays_as_it_was(backend):
+    half, state, _ = train(backend, OPTIMIZERS["adam"], random_weights(NETWORK, seed=1), None, 1, 2)
+    kept = {name: array.copy() for name, array in state.items()}
+    train(backend, OPTIMIZERS["adam"], half, state, 3, 3)
+    assert_same(state, kept)

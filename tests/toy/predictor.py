@@ -1,0 +1,9 @@
+"""NumPy's predictor: hands its backend to the server that all share."""
+
+import sys
+
+from services.toy import backend
+from shared import predictor
+
+if __name__ == "__main__":
+    sys.exit(predictor.main(backend))
