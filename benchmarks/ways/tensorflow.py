@@ -1,4 +1,4 @@
-"""TensorFlow, four ways. All have the threads that Tandem gives it, and train on the CPU."""
+"""TensorFlow, four ways. All have the threads that Tandem gives an operation, and train on the CPU."""
 
 from collections.abc import Callable
 from functools import partial
@@ -60,6 +60,9 @@ def usual(network: str, clock: Clock) -> None:
 
 
 def _fit(network: str, clock: Clock, data: tuple, test: tuple, **how: int) -> None:
+    # With one thread between operations, which is enough for the other ways, tf.data, which `fit` reads with, stalled
+    # for 17 to 30 seconds after a pause; with TensorFlow's own choice it did not.
+    tf.config.threading.set_inter_op_parallelism_threads(0)
     model = network_of(network)
     model.compile(
         optimizer=keras.optimizers.SGD(LEARNING_RATE, MOMENTUM[network]),

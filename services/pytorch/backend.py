@@ -137,7 +137,7 @@ def define_optimizer(
     match optimizer:
         case Sgd():
             # Twin: PyTorch's decay goes through the gradient, so this is ours.
-            ours = optimizers.SGD(model.parameters(), optimizer)
+            ours = optimizers.sgd(model.parameters(), optimizer)
         case Adam():
             # Twin: PyTorch's epsilon stands where the paper has it.
             ours = torch.optim.AdamW(
@@ -171,8 +171,8 @@ def train(
     images = placement.tensor(data.images)
     labels, count = placement.tensor(data.labels), len(data)
 
-    # Twin: an epoch is a Python loop, and every line of it runs every time:
-    # what is reported is computed at its end, for all batches at once.
+    # Twin: an epoch is a Python loop, and every line of it runs every time.
+    # What is reported is computed at its end, for all batches at once.
     def train_epoch(
         images: torch.Tensor, order: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -183,19 +183,25 @@ def train(
             y = labels.index_select(0, batch)
             outputs, _, _ = _step(model, optimizer, loss, x, y)
             logits.append(outputs[-1].detach())
-        seen, y = torch.cat(logits), labels[order]
-        total_loss = loss(seen.double(), y) * count
-        return total_loss, torch.count_nonzero(seen.argmax(1) == y)
+        return _figures(loss, torch.cat(logits), labels[order])
 
     for epoch in epochs:
         torch.manual_seed(epoch.seed)
-        total_loss, correct = train_epoch(
+        mean_loss, correct = train_epoch(
             images if epoch.images is None else placement.tensor(epoch.images),
             torch.randperm(count, device=labels.device)
             if epoch.order is None
             else placement.tensor(epoch.order),
         )
-        yield float(total_loss) / count, int(correct) / count
+        yield float(mean_loss), int(correct) / count
+
+
+def _figures(
+    loss: nn.Module, logits: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The mean loss of all examples, and how many are classed rightly."""
+    right = logits.argmax(1) == labels
+    return loss(logits, labels), torch.count_nonzero(right)
 
 
 def _step(
@@ -211,7 +217,7 @@ def _step(
     for layer in model:
         outputs.append(layer(outputs[-1]))
     batch_loss = loss(outputs[-1], labels)
-    parameters = list(model.parameters())
+    parameters = optimizer.param_groups[0]["params"]
     gradients = torch.autograd.grad(batch_loss, parameters)
     for parameter, gradient in zip(parameters, gradients):
         parameter.grad = gradient
@@ -243,17 +249,14 @@ def trace(
 
 
 def evaluate(model: nn.Sequential, loss: nn.Module, data: Split) -> Evaluation:
-    total_loss, correct, probabilities = 0.0, 0, []
-    for start in range(0, len(data), EVALUATION_BATCH):
-        x = placement.tensor(data.images[start : start + EVALUATION_BATCH])
-        y = placement.tensor(data.labels[start : start + EVALUATION_BATCH])
-        logits = _logits(model, x)
-        total_loss += float(loss(logits, y)) * len(y)
-        correct += int(torch.count_nonzero(logits.argmax(1) == y))
-        probabilities.append(logits.softmax(1).cpu().numpy())
-    every = np.concatenate(probabilities, dtype=np.float32)
-    count = len(data)
-    return Evaluation(total_loss / count, correct / count, every)
+    starts = range(0, len(data), EVALUATION_BATCH)
+    batches = [data.images[s : s + EVALUATION_BATCH] for s in starts]
+    logits = torch.cat([_logits(model, placement.tensor(x)) for x in batches])
+    labels = placement.tensor(data.labels)
+    mean_loss, correct = _figures(loss, logits, labels)
+    probabilities = logits.softmax(1).float().cpu().numpy()
+    accuracy = int(correct) / len(data)
+    return Evaluation(float(mean_loss), accuracy, probabilities)
 
 
 # Twin: nothing is traced; training or not is a state of the model itself.

@@ -1,39 +1,41 @@
 """Optimisers that PyTorch has otherwise, and their state as arrays."""
 
 from collections.abc import Iterable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
 
 from services.pytorch import placement
-from shared import optimizer as described
+from shared.optimizer import Sgd
 from shared.weights import Arrays
 
 
-class SGD(torch.optim.SGD):
+def sgd(
+    parameters: Iterable[nn.Parameter], described: Sgd
+) -> torch.optim.Optimizer:
     """PyTorch's, with decoupled weight decay, as Keras and AdamW have it.
 
     PyTorch's own adds decay * w to the gradient, from where it also enters
     the momentum.
     """
+    ours = torch.optim.SGD(
+        parameters,
+        described.learning_rate,
+        momentum=described.momentum,
+        nesterov=described.nesterov,
+    )
+    if described.weight_decay:
+        factor = 1 - described.learning_rate * described.weight_decay
+        ours.register_step_pre_hook(partial(_shrink, factor))
+    return ours
 
-    def __init__(
-        self, parameters: Iterable[nn.Parameter], sgd: described.Sgd
-    ) -> None:
-        super().__init__(
-            parameters,
-            sgd.learning_rate,
-            momentum=sgd.momentum,
-            nesterov=sgd.nesterov,
-        )
-        self.shrink = 1 - sgd.learning_rate * sgd.weight_decay
 
-    @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
-        if self.shrink != 1:
-            for parameter in self.param_groups[0]["params"]:
-                parameter.mul_(self.shrink)
-        super().step()
+@torch.no_grad()
+def _shrink(factor: float, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    for parameter in optimizer.param_groups[0]["params"]:
+        parameter.mul_(factor)
 
 
 def state(optimizer: torch.optim.Optimizer) -> Arrays:

@@ -170,31 +170,36 @@ def train(
     count = len(data)
 
     # Twin: the whole epoch is one graph: Python runs once, while it is traced.
+    # What is reported is computed at its end, for all batches at once.
     @tf.function
     def train_epoch(
         images: tf.Tensor, order: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        total_loss = tf.constant(0.0, tf.float64)
-        correct = tf.constant(0, tf.int64)
+        logits = layers.room_for_outputs(model)
         for start in tf.range(0, count, batch_size):
             batch = order[start : start + batch_size]
             x, y = tf.gather(images, batch), tf.gather(labels, batch)
-            outputs, batch_loss, _ = _step(model, optimizer, loss, x, y)
-            size = tf.cast(tf.size(y), tf.float64)
-            total_loss += tf.cast(batch_loss, tf.float64) * size
-            predicted = tf.argmax(outputs[-1], axis=1)
-            correct += tf.math.count_nonzero(predicted == y)
-        return total_loss, correct
+            outputs, _, _ = _step(model, optimizer, loss, x, y)
+            logits = logits.write(logits.size(), outputs[-1])
+        return _figures(loss, logits.concat(), tf.gather(labels, order))
 
     for epoch in epochs:
         layers.seed(model, epoch.seed)
-        total_loss, correct = train_epoch(
+        mean_loss, correct = train_epoch(
             images if epoch.images is None else tf.constant(epoch.images),
-            tf.random.shuffle(tf.range(count, dtype=tf.int64))
+            layers.shuffled(count, epoch.seed)
             if epoch.order is None
             else tf.constant(epoch.order),
         )
-        yield float(total_loss) / count, int(correct) / count
+        yield float(mean_loss), int(correct) / count
+
+
+def _figures(
+    loss: keras.losses.Loss, logits: tf.Tensor, labels: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The mean loss of all examples, and how many are classed rightly."""
+    right = tf.argmax(logits, axis=1) == labels
+    return loss(labels, logits), tf.math.count_nonzero(right)
 
 
 def _step(
@@ -243,17 +248,13 @@ def trace(
 def evaluate(
     model: keras.Model, loss: keras.losses.Loss, data: Split
 ) -> Evaluation:
-    total_loss, correct, probabilities = 0.0, 0, []
-    for start in range(0, len(data), EVALUATION_BATCH):
-        x = tf.constant(data.images[start : start + EVALUATION_BATCH])
-        y = tf.constant(data.labels[start : start + EVALUATION_BATCH])
-        logits = _logits(model, x)
-        total_loss += float(loss(y, logits)) * len(y)
-        correct += int(tf.math.count_nonzero(tf.argmax(logits, axis=1) == y))
-        probabilities.append(tf.nn.softmax(logits).numpy())
-    every = np.concatenate(probabilities, dtype=np.float32)
-    count = len(data)
-    return Evaluation(total_loss / count, correct / count, every)
+    starts = range(0, len(data), EVALUATION_BATCH)
+    batches = [data.images[s : s + EVALUATION_BATCH] for s in starts]
+    logits = tf.concat([_logits(model, tf.constant(x)) for x in batches], 0)
+    mean_loss, correct = _figures(loss, logits, tf.constant(data.labels))
+    probabilities = tf.cast(tf.nn.softmax(logits), tf.float32).numpy()
+    accuracy = int(correct) / len(data)
+    return Evaluation(float(mean_loss), accuracy, probabilities)
 
 
 # Twin: traced once per model; every later epoch's evaluation reuses the graph.
@@ -273,10 +274,8 @@ def save(model: keras.Model) -> Weights:
 
 def save_optimizer(optimizer: keras.optimizers.Optimizer) -> Arrays:
     # Twin: Keras' optimiser is a list of variables.
-    return {
-        str(index): np.array(variable.numpy())
-        for index, variable in enumerate(optimizer.variables)
-    }
+    variables = enumerate(optimizer.variables)
+    return {str(i): np.array(variable.numpy()) for i, variable in variables}
 
 
 def serve(model: keras.Model) -> Predictor:

@@ -27,12 +27,32 @@ def _leaky_relu(x: tf.Tensor) -> tf.Tensor:
 
 
 def seed(model: keras.Model, value: int) -> None:
-    """Seed what the framework draws by itself: shuffles, dropout's masks."""
-    tf.random.set_seed(value)
+    """Seed the masks of each dropout.
+
+    `tf.random.set_seed` would not reach them, and makes TensorFlow forget
+    the graphs that it has made ready: 50 ms an epoch.
+    """
     for index, layer in enumerate(model.layers):
         if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
             # Each step counts the second number up: layers must not meet.
             layer.seed_generator.state.assign([value, index << 24])
+
+
+def room_for_outputs(model: keras.Model) -> tf.TensorArray:
+    """To gather what the model gives, batch by batch, the last one smaller."""
+    return tf.TensorArray(
+        model.compute_dtype,
+        size=0,
+        dynamic_size=True,
+        infer_shape=False,
+        element_shape=model.output_shape,
+    )
+
+
+def shuffled(count: int, value: int) -> tf.Tensor:
+    """An order of `count` examples, int64 [N], that TensorFlow draws."""
+    order = tf.range(count, dtype=tf.int64)
+    return tf.random.experimental.stateless_shuffle(order, [value, 0])
 
 
 class BatchNorm(keras.layers.BatchNormalization):
