@@ -2,8 +2,9 @@
 
     .venv/test/bin/python -m benchmarks.parity
 
-`article`, `lenet5` and `cnn` are trained in every backend at once; `cnn` is then moved from each backend to the
-other; and `lenet5` is trained once more, with its work horses killed on the way. Everything goes through the API.
+`article`, `lenet5` (also at a tenth of the learning rate, and in double precision) and `cnn` are trained in every
+backend at once; `cnn` is then moved from each backend to the other; and `lenet5` is trained once more, with its work
+horses killed on the way. Everything goes through the API.
 """
 
 import json
@@ -29,6 +30,8 @@ MOMENTUM = {"name": "sgd", "learning_rate": 0.01, "momentum": 0.9}
 TRAININGS: dict[str, dict[str, Any]] = {
     "article": {"network": "article", "epochs": 10},
     "lenet5": {"network": "lenet5", "epochs": 2, "optimizer": MOMENTUM},
+    "lenet5, slowly": {"network": "lenet5", "epochs": 2, "optimizer": {**MOMENTUM, "learning_rate": 0.001}},
+    "lenet5, double": {"network": "lenet5", "epochs": 2, "optimizer": MOMENTUM, "precision": "float64"},
     "cnn": {
         "network": "cnn",
         "epochs": 12,
