@@ -47,11 +47,8 @@ class Client:
                 break
             time.sleep(POLL_S)
         if work["status"] != "succeeded":
-            reasons = [
-                f"{backend}: {run['error']}"
-                for backend, run in (work.get("runs") or work["results"]).items()
-                if run["error"]
-            ]
+            runs = work.get("runs") or work.get("results") or {work["model"]["backend"]: work}
+            reasons = [f"{backend}: {run['error']}" for backend, run in runs.items() if run["error"]]
             raise ClientError(f"{path} {work['status']}: {'; '.join(reasons)}")
         return work
 

@@ -48,7 +48,8 @@ def make(name: str, extra: list[str]) -> None:
         subprocess.CalledProcessError: pip failed; its output has been printed.
     """
     begun = time.monotonic()
-    venv.create(ROOT / name, with_pip=True, clear=True)
+    # A copy of the interpreter, still open for writing in another thread's fork, could not be run: "text file busy".
+    venv.create(ROOT / name, with_pip=True, clear=True, symlinks=True)
     install(name, requirements_of(name), extra)
     (ROOT / name / STAMP).write_text(stamp_of(name))
     print(f"  {name}: ready in {time.monotonic() - begun:.0f} s", flush=True)
