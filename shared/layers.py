@@ -161,8 +161,8 @@ class BatchNorm(_Layer):
     """
 
     kind: Literal["batch_norm"] = "batch_norm"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    epsilon: Annotated[float, Field(ge=1e-6, le=1)] = 1e-3
+    momentum: Annotated[float, Field(strict=True, ge=0, lt=1)] = 0.9
+    epsilon: Annotated[float, Field(strict=True, ge=1e-6, le=1)] = 1e-3
 
     def parameter_shapes(self, shape: Shape) -> dict[str, Shape]:
         return dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance"), shape[-1:])
@@ -172,7 +172,7 @@ class Dropout(_Layer):
     """In training, each value is 0 with probability `rate`, else divided by 1 - rate."""
 
     kind: Literal["dropout"] = "dropout"
-    rate: Annotated[float, Field(ge=0, lt=1)]
+    rate: Annotated[float, Field(strict=True, ge=0, lt=1)]
 
 
 _Any = Flatten | Dense | Conv2D | MaxPool2D | AveragePool2D | GlobalAveragePool2D | BatchNorm | Dropout

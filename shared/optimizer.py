@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from shared.errors import InvalidRequestError
 
-LearningRate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
+LearningRate = Annotated[float, Field(strict=True, gt=0, le=100, allow_inf_nan=False)]
+Decay = Annotated[float, Field(strict=True, ge=0, lt=1)]
 
 
 class Sgd(BaseModel):
@@ -29,7 +29,7 @@ class Sgd(BaseModel):
     name: Literal["sgd"] = "sgd"
     learning_rate: LearningRate = 0.01
     momentum: Decay = 0.0
-    nesterov: bool = False
+    nesterov: Annotated[bool, Field(strict=True)] = False
     weight_decay: Decay = 0.0
 
     @model_validator(mode="after")
@@ -52,7 +52,7 @@ class Adam(BaseModel):
     learning_rate: LearningRate = 0.001
     beta_1: Decay = 0.9
     beta_2: Decay = 0.999
-    epsilon: Annotated[float, Field(ge=1e-12, le=1)] = 1e-8
+    epsilon: Annotated[float, Field(strict=True, ge=1e-12, le=1)] = 1e-8
     weight_decay: Decay = 0.0
 
 

@@ -23,9 +23,9 @@ class Augmentation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    shift: Annotated[float, Field(ge=0, le=0.5, description="at most, as a fraction of each side")] = 0.0
-    rotate: Annotated[float, Field(ge=0, le=180, description="at most, in degrees, either way")] = 0.0
-    zoom: Annotated[float, Field(ge=0, le=0.5, description="at most, as a fraction, in or out")] = 0.0
+    shift: Annotated[float, Field(strict=True, ge=0, le=0.5, description="at most, as a fraction of each side")] = 0.0
+    rotate: Annotated[float, Field(strict=True, ge=0, le=180, description="at most, in degrees, either way")] = 0.0
+    zoom: Annotated[float, Field(strict=True, ge=0, le=0.5, description="at most, as a fraction, in or out")] = 0.0
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,9 @@ CASES = [
     ("adam's momentum", "POST", "/v1/trainings", {"optimizer": {"name": "adam", "momentum": 1}}, 422, "momentum"),
     ("nesterov alone", "POST", "/v1/trainings", {"optimizer": {"nesterov": True}}, 422, "needs a momentum"),
     ("a shift of two sides", "POST", "/v1/trainings", {"augmentation": {"shift": 2}}, 422, "augmentation.shift"),
+    ("a zoom of false", "POST", "/v1/trainings", {"augmentation": {"zoom": False}}, 422, "augmentation.zoom"),
+    ("a rate in words", "POST", "/v1/trainings", {"optimizer": {"learning_rate": "0.1"}}, 422, "learning_rate"),
+    ("nesterov by number", "POST", "/v1/trainings", {"optimizer": {"nesterov": 1}}, 422, "nesterov"),
     ("unknown augmentation", "POST", "/v1/trainings", {"augmentation": {"blur": 1}}, 422, "augmentation.blur"),
     ("lenet5 on 8 x 8", "POST", "/v1/trainings", {"network": "lenet5", "dataset": "digits"}, 422, "layers.2 (conv2d)"),
     (
