@@ -8,6 +8,8 @@ precision shows what rounding makes of it in training.
 """
 
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -102,17 +104,15 @@ def compared(network: Network, one: Trace, other: Trace) -> dict[str, Any]:
     found = [difference for precision in PRECISIONS for difference in _differences(network, one, other, precision)]
     beyond = [d for d in found if d["precision"] == "float64" and d["difference"] > LIMITS[d["what"]]]
     unequal = [d for d in found if d["difference"] > 0]
-    steps: dict[str, list[dict[str, Any]]] = {}
-    for precision in PRECISIONS:
-        steps[precision] = []
-        for step in range(1, len(one[precision]) + 1):
-            here = [d for d in found if (d["precision"], d["step"]) == (precision, step)]
-            logits = [d["difference"] for d in here if d["what"] == "outputs"][-1]
-            largest = {
-                what: max((d["difference"] for d in here if d["what"] == what), default=None)
-                for what in ("gradients", "weights")
-            }
-            steps[precision].append({"step": step, "logits": logits, **largest})
+    steps: dict[str, list[dict[str, Any]]] = {precision: [] for precision in PRECISIONS}
+    for (precision, step), here in groupby(found, itemgetter("precision", "step")):
+        largest: dict[str, Any] = {"step": step, "logits": None, "gradients": None, "weights": None}
+        for d in here:
+            if d["what"] == "outputs":
+                largest["logits"] = d["difference"]  # the last layer's comes last
+            else:
+                largest[d["what"]] = max(largest[d["what"]] or 0.0, d["difference"])
+        steps[precision].append(largest)
     return {
         "verdict": DIFFERENT if beyond else ROUNDING if unequal else IDENTICAL,
         "first_difference": next(iter(beyond or unequal), None),
