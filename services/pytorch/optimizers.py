@@ -49,17 +49,9 @@ def state(optimizer: torch.optim.Optimizer) -> Arrays:
 
 
 def restore(optimizer: torch.optim.Optimizer, arrays: Arrays) -> None:
-    """The inverse of `state`.
-
-    In the memory layout of the parameters, as a state that was never saved:
-    another one sums in another order, and rounds otherwise.
-    """
-    parameters = optimizer.param_groups[0]["params"]
+    """The inverse of `state`."""
     kept: dict[int, dict[str, torch.Tensor]] = {}
     for name, array in arrays.items():
         index, what = name.split(".")
-        tensor = placement.tensor(array)
-        if tensor.ndim:
-            tensor = torch.empty_like(parameters[int(index)]).copy_(tensor)
-        kept.setdefault(int(index), {})[what] = tensor
+        kept.setdefault(int(index), {})[what] = placement.tensor(array)
     optimizer.load_state_dict({**optimizer.state_dict(), "state": kept})
