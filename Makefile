@@ -6,7 +6,7 @@ export TORCH_INDEX
 
 BACKENDS := $(subst $(comma), ,$(or $(TANDEM_BACKENDS),tensorflow pytorch))
 comma := ,
-SERVICES := stack cli gateway $(BACKENDS)
+SERVICES := stack cli gateway loadtest $(BACKENDS)
 TEST := .venv/test/bin
 LOCKED := $(wildcard services/*/requirements.in) tests/requirements.in tests/backend/requirements.in tests/toy/requirements.in
 

@@ -41,7 +41,8 @@ from rq.serializers import JSONSerializer
 from shared.errors import ConflictError, InvalidRequestError, NotFoundError, UnavailableError, UntrustedJobError
 from shared.runs import CANCELLED, FAILED, OPEN, QUEUED, RUNNING, SUCCEEDED, Run, packed, unpacked
 
-FUNCTION = "shared.trainer.perform"
+FUNCTION = "shared.worker.perform"
+LOADTEST = "loadtest"  # the queue of load tests, and the one share that such a test has
 RETRIES = 2  # a job whose trainer dies is started again this many times
 ONCE_S = 86_400  # how long an Idempotency-Key is remembered
 MAX_RACES = 100  # how often a submission gives way to others before it gives up
@@ -132,7 +133,7 @@ class Jobs:
         """Record work and enqueue one signed job per backend, all or nothing.
 
         Args:
-            kind: one of `shared.trainer.KINDS`.
+            kind: what its workers know how to do: `shared.trainer.KINDS`, or a load test.
             record: what was asked for; JSON-able.
             runs: for each backend, the fields that its run begins with.
             published: for work that publishes `record["name"]`, the newest version on

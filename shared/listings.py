@@ -93,16 +93,32 @@ class TrainerStatus(Response):
     job: Annotated[str | None, Field(description="the job at hand: <kind>-<id>-<backend>")]
 
 
-class BackendStatus(Response):
-    predictor: Literal["up", "down"]
-    trainers: list[TrainerStatus]
+class ProcessUse(Response):
+    """What a predictor says of its process; used since it began."""
+
+    versions: dict[str, str]
+    threads: Annotated[int, Field(description="for one prediction")]
+    pid: int
+    machine: Annotated[str, Field(description="the same text, the same machine, and the same since it started")]
+    cpu_seconds: float
+    peak_memory_bytes: Annotated[int, Field(description="resident, the largest ever")]
+
+
+class QueueStatus(Response):
+    trainers: Annotated[list[TrainerStatus], Field(description="processes that take jobs from the queue")]
     queued: Annotated[int | None, Field(description="jobs that wait; null when Redis is down")]
+
+
+class BackendStatus(QueueStatus):
+    predictor: Literal["up", "down"]
+    process: ProcessUse | None
 
 
 class SystemStatus(Response):
     version: str
     redis: Literal["up", "down"]
     backends: dict[str, BackendStatus]
+    loadtest: QueueStatus
     threads_per_trainer: int
     models: list[str]
     datasets: list[str]

@@ -20,6 +20,7 @@ from flask import Flask, Response, request
 from shared.backend import Backend, Predictor
 from shared.errors import InvalidRequestError
 from shared.layers import Shape
+from shared.process import usage
 from shared.server import install_problems, serve
 from shared.settings import Settings
 from shared.store import Store
@@ -27,6 +28,7 @@ from shared.store import Store
 MAX_MODELS = 16
 MAX_BODY_BYTES = 64 * 2**20
 THREADS = 2  # one computes while another receives
+COMPUTE_THREADS = 1
 
 log = structlog.get_logger()
 
@@ -66,7 +68,7 @@ def create_app(backend: Backend, store: Store) -> Flask:
 
     @app.get("/health")
     def health() -> dict[str, Any]:
-        return {"backend": backend.NAME, "versions": backend.versions()}
+        return {"versions": backend.versions(), "threads": COMPUTE_THREADS, **usage()}
 
     @app.post("/predict/<name>/<int:version>")
     def predict(name: str, version: int) -> Response:
@@ -87,7 +89,7 @@ def create_app(backend: Backend, store: Store) -> Flask:
 
 def load_app(backend: Backend, settings: Settings) -> Flask:
     """Called in the server's worker process: the framework runs nothing before."""
-    backend.configure(threads=1, device=settings.device, seed=0)
+    backend.configure(threads=COMPUTE_THREADS, device=settings.device, seed=0)
     return create_app(backend, Store(settings.model_dir))
 
 

@@ -35,12 +35,16 @@ class Settings:
     predictor_port: int = _setting(
         "TANDEM_PREDICTOR_PORT", "8101", "{port} for the first backend; the next backends' ports follow"
     )
+    gateway_url: str = _setting(
+        "TANDEM_GATEWAY_URL", "http://127.0.0.1:{port}", "where load tests find the gateway; {port} is filled in"
+    )
     prediction_timeout_s: float = _setting(
         "TANDEM_PREDICTION_TIMEOUT_S", "10", "seconds a backend has for one prediction"
     )
     job_timeout_s: int = _setting("TANDEM_JOB_TIMEOUT_S", "3600", "seconds a training or an evaluation may run")
     threads: int = _setting("TANDEM_THREADS", "0", "threads per trainer; 0 is max(1, cores // backends)")
     device: str = _setting("TANDEM_DEVICE", "cpu", "cpu, cuda or auto")
+    commit: str = _setting("TANDEM_COMMIT", "unknown", "what reports name as the source they were measured with")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -66,6 +70,10 @@ class Settings:
     def threads_per_backend(self) -> int:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return self.threads or max(1, cores // len(self.backends))
+
+    @property
+    def url_of_gateway(self) -> str:
+        return self.gateway_url.format(port=self.gateway_port)
 
     def url_of(self, backend: str) -> str:
         """Where a backend's predictor is found."""
@@ -117,6 +125,7 @@ def _device(text: str) -> str:
 _PARSERS_BY_TYPE: dict[Any, Any] = {Path: lambda text: Path(text).absolute()}
 _PARSERS: dict[str, Any] = {
     "predictor_url": _url_template,
+    "gateway_url": _url_template,
     "backends": _backends,
     "gateway_port": _port,
     "predictor_port": _port,

@@ -1,62 +1,111 @@
-"""An RQ worker that loses no run: the parent process of every trainer.
+"""An RQ worker that loses no run: the parent process of every trainer, and of the load tester.
 
-It has imported its framework before it forks, so that a job starts in
-milliseconds, and it runs nothing of the framework itself, since a framework
-that has run must not be forked. It runs no code that a job names: only
-`shared.trainer.perform`, and no callbacks.
+`consume` is the parent. It has imported its framework before it forks, so
+that a job starts in milliseconds, and it runs nothing of the framework
+itself, since a framework that has run must not be forked. `perform` is what
+each fork, a work horse, runs. No code that a job names is run: only
+`perform`, and no callbacks.
 """
 
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import structlog
 from redis import Redis
 from redis.client import Pipeline
 from rq import Queue, Worker
 from rq.exceptions import AbandonedJobError
 from rq.job import Job
+from rq.timeouts import JobTimeoutException
 
-from shared.errors import UntrustedJobError
-from shared.jobs import FUNCTION, RETRIES
+from shared.errors import SupersededError, TandemError, UntrustedJobError
+from shared.jobs import FUNCTION, RETRIES, signing_key, trusted
 from shared.process import end_with_parent
 from shared.runs import CANCELLED, FAILED, QUEUED, Run
+from shared.settings import Settings
+
+Work = Callable[[Run, dict[str, Any]], None]  # what a kind of job does; it reports its success itself
 
 MONITOR_S = 2  # how often the parent looks after its work horse
-HEARTBEAT_TTL_S = 10  # a trainer silent for so long is dead, and its job another's
-MAINTENANCE_S = 5  # how often trainers look for such jobs
+HEARTBEAT_TTL_S = 10  # a worker silent for so long is dead, and its job another's
+MAINTENANCE_S = 5  # how often workers look for such jobs
 
 
-class TrainerJob(Job):
+log = structlog.get_logger()
+
+_consumer: tuple[str, Settings, Redis, dict[str, Work]] | None = None
+
+
+def consume(queue: str, settings: Settings, redis: Redis, works: dict[str, Work]) -> int:
+    """Do the jobs of a queue until told to stop, each kind by its function."""
+    global _consumer  # noqa: PLW0603 - a fork inherits it, and RQ finds `perform` by its name alone
+    _consumer = queue, settings, redis, works
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    TandemWorker(queue, redis, settings.state_dir / f"{queue}-worker.alive").work(logging_level="WARNING")
+    return 0
+
+
+def perform(payload: str, signature: str) -> None:
+    """Run one signed job in a work horse, and report however it ends."""
+    assert _consumer is not None, "perform runs in a work horse of consume"
+    queue, settings, redis, works = _consumer
+    job = trusted(payload, signature, signing_key(settings.key_file))
+    if job["backend"] != queue:
+        raise UntrustedJobError(f"the job was signed for {job['backend']}")
+    run = Run(redis, job["kind"], job["id"], queue)
+    where = {"kind": job["kind"], "id": job["id"], "backend": queue}
+    try:
+        if not run.start():
+            return
+        log.info("started", **where)
+        works[job["kind"]](run, job)
+        log.info("succeeded", **where)
+    except SupersededError as error:
+        log.warning("superseded", reason=str(error), **where)
+    except JobTimeoutException:
+        run.fail(f"it took longer than {settings.job_timeout_s} s (TANDEM_JOB_TIMEOUT_S)")
+        log.warning("timed out", **where)
+    except TandemError as error:
+        run.fail(str(error))
+        log.warning("failed", reason=str(error), **where)
+    except Exception as error:
+        run.fail(f"{type(error).__name__}: {error}")
+        log.exception("failed", **where)
+
+
+class TandemJob(Job):
     """A job that can name one function and no callbacks or webhooks: they are data too."""
 
     success_callback = failure_callback = stopped_callback = None
 
     def perform(self) -> Any:
         if self.func_name != FUNCTION:
-            raise UntrustedJobError(f"the job names {self.func_name!r}, which no trainer runs")
+            raise UntrustedJobError(f"the job names {self.func_name!r}, which no worker runs")
         return super().perform()
 
     def send_webhooks(self, *args: Any, **kwargs: Any) -> None:
         """Send nothing."""
 
 
-class TrainerWorker(Worker):
+class TandemWorker(Worker):
     """One queue, one job at a time, each in a process of its own.
 
     Args:
         alive: a file touched at each heartbeat, for a health check that costs nothing.
     """
 
-    def __init__(self, backend: str, redis: Redis, alive: Path) -> None:
+    def __init__(self, queue: str, redis: Redis, alive: Path) -> None:
         self._alive = alive
         super().__init__(
-            [Queue(backend, connection=redis, serializer="json", job_class=TrainerJob)],
+            [Queue(queue, connection=redis, serializer="json", job_class=TandemJob)],
             connection=redis,
             serializer="json",
-            job_class=TrainerJob,
+            job_class=TandemJob,
             job_monitoring_interval=MONITOR_S,
             maintenance_interval=MAINTENANCE_S,
             worker_ttl=60,
@@ -98,7 +147,7 @@ class TrainerWorker(Worker):
         super().handle_job_failure(job, queue, *args, **kwargs)
 
     def _abandoned(self, job: Job, error_type: type[BaseException], *_: Any) -> bool:
-        """A whole trainer died, and this one found its job."""
+        """A whole worker died, and this one found its job."""
         if error_type is AbandonedJobError:
             _settle(job, QUEUED if job.retries_left else FAILED, self.connection)
         return True
@@ -108,5 +157,5 @@ def _settle(job: Job, status: str, redis: Redis) -> None:
     """Say of the job's run what its work horse no longer can; a run that has ended stays as it is."""
     if len(identity := job.id.split("-", 2)) != 3:
         return  # not one of ours
-    died = f"the trainer died {RETRIES + 1} times at this job: it may need more memory than there is"
+    died = f"the worker died {RETRIES + 1} times at this job: it may need more memory than there is"
     Run(redis, *identity).settle(status, error=died if status == FAILED else None)

@@ -13,6 +13,7 @@ from services.gateway import (
     datasets,
     evaluations,
     health,
+    loadtests,
     models,
     networks,
     predictions,
@@ -34,7 +35,7 @@ PROBLEM = {
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 RESOURCES = (
-    *(trainings, evaluations, certificates, predictions, models, transplants),
+    *(trainings, evaluations, certificates, loadtests, predictions, models, transplants),
     *(networks, datasets, status, health),
 )
 

@@ -41,6 +41,64 @@ def certificate_png(certificate: dict[str, Any]) -> bytes:
     return _png(figure)
 
 
+def colour_of(side: str, backends: list[str]) -> str:
+    """A backend's colour, the same in every picture; the second side of an A/A test has the next free one."""
+    return COLOURS[(backends.index(side) if side in backends else len(backends)) % len(COLOURS)]
+
+
+def load_test_png(test: dict[str, Any]) -> bytes:
+    """Latency over rate, its distribution, over time, and where the time went; a PNG file.
+
+    Drawn of a load test's JSON alone. The distribution and the time split are those at the rate of the
+    claim, or of the highest that was measured.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 9), layout="constrained")
+    (over_rate, distribution), (over_time, split) = figure.subplots(2, 2)
+    rate = next((pair["target_qps"] for pair in test["comparisons"]), None)
+    width = 0.8 / len(test["results"])
+    for number, (side, entries) in enumerate(test["results"].items()):
+        colour = colour_of(side, test["conditions"]["backends"])
+        answered = [entry for entry in entries if entry["p50_ms"] is not None]
+        for name, style in (("p50_ms", "o-"), ("p99_ms", "s--")):
+            rates = [entry["target_qps"] or entry["achieved_qps"] for entry in answered]
+            values = [entry[name] for entry in answered]
+            ends = [entry["intervals"].get(name, [entry[name]] * 2) for entry in answered]
+            # A bootstrap's interval need not hold its own estimate.
+            errors = [
+                [max(v - low, 0) for v, (low, _) in zip(values, ends, strict=True)],
+                [max(high - v, 0) for v, (_, high) in zip(values, ends, strict=True)],
+            ]
+            over_rate.errorbar(rates, values, errors, fmt=style, color=colour, capsize=3, label=f"{side}, {name[:3]}")
+        for entry in answered:
+            points = entry["over_time"]
+            times = [point["at_s"] for point in points]
+            over_time.plot(times, [point["p50_ms"] for point in points], "o", ms=3, color=colour)
+            over_time.plot(times, [point["max_ms"] for point in points], "x", ms=4, alpha=0.5, color=colour)
+        if chosen := next((e for e in reversed(answered) if rate in (None, e["target_qps"])), None):
+            drawn = chosen["distribution"]
+            distribution.step(drawn["latency_ms"], drawn["levels"], where="post", color=colour, label=_at(side, chosen))
+            places = [place + number * width for place in range(len(chosen["time_split_ms"]))]
+            split.bar(places, chosen["time_split_ms"].values(), width, color=colour, label=_at(side, chosen))
+            split.set_xticks([place + 0.4 - width / 2 for place in range(len(places))], chosen["time_split_ms"])
+    over_rate.axhline(test["request"]["latency_bound_ms"], color="grey", lw=1, ls=":", label="bound for the p99")
+    over_rate.set(title="latency over rate, 95 % intervals", xlabel="requests/s", ylabel="ms", yscale="log")
+    distribution.set(title="distribution of latency", xlabel="ms", ylabel="fraction answered", xscale="log")
+    over_time.set(title="latency over time: o median, x largest of a second", xlabel="s", ylabel="ms", yscale="log")
+    split.set(title="where the time went, means", ylabel="ms")
+    for panel in (over_rate, distribution, split):
+        panel.legend(fontsize=8)
+    for panel in (over_rate, distribution, over_time, split):
+        panel.grid(alpha=0.3)
+    figure.suptitle(f"{test['model']} version {test['version']}, {test['request']['scenario']}. {test['note']}")
+    return _png(figure)
+
+
+def _at(side: str, entry: dict[str, Any]) -> str:
+    return f"{side}, {entry['target_qps']:,.0f}/s" if entry["target_qps"] else side
+
+
 def samples_png(split: Split, classes: tuple[str, ...]) -> bytes:
     """Pictures uint8 [N, H, W, C] in a grid, each under its class, as a PNG file."""
     from matplotlib.figure import Figure  # half a second to import, paid by the first figure

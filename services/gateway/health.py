@@ -33,7 +33,7 @@ def routes(context: Context) -> APIBlueprint:
     @api.get("/v2/health/ready", responses={200: Health, 503: Health})
     def ready() -> tuple[dict[str, Any], int]:
         """Redis and at least one predictor answer, with or without a model."""
-        predictors = context.predictors.health()
+        predictors = {backend: said is not None for backend, said in context.predictors.health().items()}
         redis = _redis_answers(context)
         details = {"redis": redis, **predictors}
         is_ready = redis and any(predictors.values())

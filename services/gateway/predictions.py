@@ -51,16 +51,17 @@ def routes(context: Context) -> APIBlueprint:
     @api.post("/v1/predictions", responses={200: Predictions}, openapi_extensions=PICTURES)
     def predict(query: PredictionQuery) -> Response:
         """Predict 1 to 64 PNG or JPEG pictures: multipart `image`, or one as the body."""
+        begun = perf_counter()
         asked = query.backends.split(",") if query.backends is not None else None
         backends = context.choose_backends(asked)
         version = context.store.resolve(query.model, backends, query.version)
         manifest = context.store.manifest(query.model, backends[0], version)
 
-        begun = perf_counter()
+        received = perf_counter()
         files = _posted_files()
         shape = tuple(manifest["network"]["input_shape"])
         pictures = [image.prepare(data, shape, name) for name, data in files]
-        timing = {"decode": (perf_counter() - begun) * 1000}
+        decode_ms = (perf_counter() - received) * 1000
 
         tensor = np.stack([picture.pixels for picture in pictures])
         outcomes = context.predictors.predict(backends, query.model, version, tensor)
@@ -85,8 +86,13 @@ def routes(context: Context) -> APIBlueprint:
                 }
             )
         response = make_response({"model": query.model, "images": images, "errors": failures})
-        timing |= {backend: answer.hop_ms for backend, answer in answers.items()}
-        response.headers["Server-Timing"] = ", ".join(f"{part};dur={ms:.3f}" for part, ms in timing.items())
+        parts = [("decode", "", decode_ms)]
+        for backend, answer in answers.items():
+            parts += [("hop", backend, answer.hop_ms), ("compute", backend, answer.compute_ms)]
+        parts.append(("total", "", (perf_counter() - begun) * 1000))
+        response.headers["Server-Timing"] = ", ".join(
+            f"{part};dur={ms:.3f}" + (f';desc="{backend}"' if backend else "") for part, backend, ms in parts
+        )
         return response
 
     return api

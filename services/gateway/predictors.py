@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import urllib3
@@ -24,10 +24,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Answer:
-    """probabilities float32 [N, classes], and the milliseconds the hop took."""
+    """probabilities float32 [N, classes]; milliseconds of the whole hop, and of computing within it."""
 
     probabilities: NDArray[np.float32]
     hop_ms: float
+    compute_ms: float
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ class Predictors:
         body = images.tobytes()
         return self._all(backends, lambda backend: self._predict(backend, name, version, len(images), body))
 
-    def health(self) -> dict[str, bool]:
-        """Which predictors answer."""
-        return self._all(tuple(self._urls), self._is_alive)
+    def health(self) -> dict[str, dict[str, Any] | None]:
+        """What each predictor says of itself; None of one that does not answer."""
+        return self._all(tuple(self._urls), self._health)
 
     def _all(self, backends: tuple[str, ...], ask: Callable[[str], T]) -> dict[str, T]:
         """Ask all but the last in other threads, and the last in this one."""
@@ -75,7 +76,8 @@ class Predictors:
         if response.status != 200:
             return Failure(_reason(backend, response))
         probabilities = np.frombuffer(response.data, "<f4").reshape(count, -1)
-        return Answer(probabilities, (perf_counter() - begun) * 1000)
+        compute_ms = float(response.headers["Server-Timing"].removeprefix("compute;dur="))
+        return Answer(probabilities, (perf_counter() - begun) * 1000, compute_ms)
 
     def _post(self, url: str, body: bytes) -> urllib3.BaseHTTPResponse:
         timeout = urllib3.Timeout(connect=min(1.0, self._timeout_s), read=self._timeout_s)
@@ -85,12 +87,12 @@ class Predictors:
             # A kept connection whose server was restarted: a prediction changes nothing, so ask again.
             return self._http.request("POST", url, body=body, timeout=timeout)
 
-    def _is_alive(self, backend: str) -> bool:
+    def _health(self, backend: str) -> dict[str, Any] | None:
         try:
             response = self._http.request("GET", f"{self._urls[backend]}/health", timeout=HEALTH_TIMEOUT_S)
-        except urllib3.exceptions.HTTPError:
-            return False
-        return response.status == 200
+            return cast(dict[str, Any], response.json()) if response.status == 200 else None
+        except (urllib3.exceptions.HTTPError, ValueError):
+            return None
 
 
 def _reason(backend: str, response: urllib3.BaseHTTPResponse) -> str:

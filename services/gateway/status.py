@@ -9,10 +9,11 @@ from rq import Worker
 from services.gateway.context import Context
 from services.gateway.version import VERSION
 from shared import dataset
-from shared.jobs import queue_of
+from shared.jobs import LOADTEST, queue_of
 from shared.listings import SystemStatus
 
 TAG = Tag(name="status", description="What runs, what waits, what is down")
+NOTHING: dict[str, Any] = {"trainers": [], "queued": None}
 
 
 def routes(context: Context) -> APIBlueprint:
@@ -23,7 +24,7 @@ def routes(context: Context) -> APIBlueprint:
         """Every backend's predictor, trainers and queue; answered even when nothing else answers."""
         predictors = context.predictors.health()
         try:
-            queues = {backend: _queue(context, backend) for backend in predictors}
+            queues = {queue: _queue(context, queue) for queue in (*predictors, LOADTEST)}
         except RedisError:
             queues = {}
         return {
@@ -31,11 +32,13 @@ def routes(context: Context) -> APIBlueprint:
             "redis": "up" if queues else "down",
             "backends": {
                 backend: {
-                    "predictor": "up" if up else "down",
-                    **queues.get(backend, {"trainers": [], "queued": None}),
+                    "predictor": "up" if process else "down",
+                    "process": process,
+                    **queues.get(backend, NOTHING),
                 }
-                for backend, up in predictors.items()
+                for backend, process in predictors.items()
             },
+            "loadtest": queues.get(LOADTEST, NOTHING),
             "threads_per_trainer": context.settings.threads_per_backend,
             "models": context.store.names(),
             "datasets": dataset.names(context.settings),
@@ -44,8 +47,8 @@ def routes(context: Context) -> APIBlueprint:
     return api
 
 
-def _queue(context: Context, backend: str) -> dict[str, Any]:
-    queue = queue_of(backend, context.redis)
+def _queue(context: Context, name: str) -> dict[str, Any]:
+    queue = queue_of(name, context.redis)
     workers = Worker.all(queue=queue, serializer="json")
     return {
         "trainers": [{"state": worker.get_state(), "job": worker.get_current_job_id()} for worker in workers],

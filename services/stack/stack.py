@@ -135,6 +135,7 @@ class Stack:
             yield from _program("redis", self._redis(), priority=1)
         yield from _program("datasets", [*python_of("gateway"), "-m", "shared.dataset"], once=True)
         yield from _program("gateway", [*python_of("gateway"), "-m", "services.gateway"])
+        yield from _program("loadtest", [*python_of("loadtest"), "-m", "services.loadtest"])
         for backend in self.settings.backends:
             for process in ("trainer", "predictor"):
                 command = [*python_of(backend), "-m", f"services.{backend}.{process}"]
@@ -198,6 +199,7 @@ def private_environ(environ: Mapping[str, str], state_dir: Path) -> dict[str, st
         "TANDEM_KEY_FILE": str(state_dir / "job.key"),
         "TANDEM_BIND_HOST": "127.0.0.1",
         "TANDEM_PREDICTOR_URL": "http://127.0.0.1:{port}",
+        "TANDEM_GATEWAY_URL": "http://127.0.0.1:{port}",
         "TANDEM_GATEWAY_PORT": str(gateway),
         "TANDEM_REDIS_URL": f"redis://127.0.0.1:{redis}/0",
         "TANDEM_PREDICTOR_PORT": str(predictors[0]),

@@ -184,7 +184,7 @@ def test_a_model_with_a_flipped_byte_is_never_served(client: Client, settings: S
     assert requests.post(alone, data=picture, headers=headers, timeout=30).status_code == 503
 
 
-@pytest.mark.parametrize("function", ["os.system", "shared.trainer.perform"], ids=["a function of its own", "unsigned"])
+@pytest.mark.parametrize("function", ["os.system", "shared.worker.perform"], ids=["a function of its own", "unsigned"])
 def test_a_planted_job_is_not_run(client: Client, redis: Redis, tmp_path: Path, function: str) -> None:
     mark = tmp_path / "planted"
     queue = Queue("pytorch", connection=redis, serializer="json")

@@ -9,23 +9,23 @@ from rq.webhook import Webhook
 
 from shared.errors import UntrustedJobError
 from shared.jobs import FUNCTION
-from shared.worker import TrainerJob
+from shared.worker import TandemJob
 
 NOWHERE = Redis(host="127.0.0.1", port=1)  # connects only when it is asked, and then fails
 
 
-def job(function: str, *args: object, **options: object) -> TrainerJob:
-    return TrainerJob.create(function, args=args, connection=NOWHERE, serializer="json", **options)
+def job(function: str, *args: object, **options: object) -> TandemJob:
+    return TandemJob.create(function, args=args, connection=NOWHERE, serializer="json", **options)
 
 
 def test_a_job_that_names_another_function_is_refused_and_not_run(tmp_path: Path) -> None:
-    with pytest.raises(UntrustedJobError, match=r"'os\.mkdir', which no trainer runs"):
+    with pytest.raises(UntrustedJobError, match=r"'os\.mkdir', which no worker runs"):
         job("os.mkdir", str(tmp_path / "made")).perform()
     assert not list(tmp_path.iterdir())
 
 
 def test_a_job_that_names_our_function_reaches_it() -> None:
-    with pytest.raises(AssertionError, match="in a work horse of main"):  # which this process is not
+    with pytest.raises(AssertionError, match="in a work horse of consume"):  # which this process is not
         job(FUNCTION, "{}", "").perform()
 
 

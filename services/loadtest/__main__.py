@@ -1,0 +1,63 @@
+"""The load tester's process: `python -m services.loadtest` takes load tests from their own queue."""
+
+import os
+import platform
+import sys
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from services.loadtest import rates, results
+from services.loadtest.bench import Bench
+from shared.jobs import LOADTEST, connect
+from shared.process import usage
+from shared.runs import SUCCEEDED, Run
+from shared.settings import Settings
+from shared.worker import consume
+
+
+def main() -> int:
+    settings = Settings.from_env()
+    structlog.get_logger().info("load tester ready", gateway=settings.url_of_gateway)
+    redis = connect(settings.redis_url, patient=True)
+    return consume(LOADTEST, settings, redis, {LOADTEST: partial(test, settings)})
+
+
+def test(settings: Settings, run: Run, job: dict[str, Any]) -> None:
+    """Carry out a load test, and report what it found."""
+    bench, request = Bench(settings, run, job), job["request"]
+    alone_qps = min(bench.warm_up(side) for side in bench.sides)
+    processes = {side: bench.process_of(side) or {} for side in bench.sides}
+    searching = request["target_qps"] == "search"
+    found = rates.search(bench, request) if searching else rates.fixed(bench, request, alone_qps)
+    run.finish(SUCCEEDED, **found, conditions=_conditions(settings, processes, job))
+
+
+def _conditions(settings: Settings, processes: dict[str, dict[str, Any]], job: dict[str, Any]) -> dict[str, Any]:
+    """What the figures were measured with and on, and what they share it with."""
+    here = usage()["machine"]
+    return {
+        "backends": settings.backends,
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "threads": {side: process.get("threads") for side, process in processes.items()},
+        "versions": {side: process.get("versions", {}) for side, process in processes.items()},
+        "python": platform.python_version(),
+        "commit": settings.commit,
+        "models": job["models"],
+        "generator": f"MLPerf LoadGen {version('mlcommons-loadgen')}",
+        **results.GENERATOR,
+        "shared_machine": all(process.get("machine") == here for process in processes.values()),
+    }
+
+
+def _cpu() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
