@@ -20,6 +20,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 from urllib.parse import urlsplit
 
 import mlperf_loadgen as loadgen
@@ -74,7 +75,8 @@ class Block:
     @property
     def latency_ms(self) -> NDArray[np.float64]:
         """From the scheduled time, of every query that was answered well."""
-        return ((self.done - self.scheduled) * 1000)[self.status == OK]
+        latencies: NDArray[np.float64] = (self.done - self.scheduled) * 1000
+        return latencies[self.status == OK]
 
 
 def arrivals(seed: int, qps: float, count: int) -> NDArray[np.float64]:
@@ -83,10 +85,11 @@ def arrivals(seed: int, qps: float, count: int) -> NDArray[np.float64]:
     Its gaps are libstdc++'s exponential distribution of a Mersenne twister
     (mt19937): -ln(1 - u) / qps, where u is two 32-bit draws over 2^64, cut to nanoseconds.
     """
-    draws = np.random.RandomState(seed)._bit_generator.random_raw(2 * (count - 1)).reshape(-1, 2)  # type: ignore[attr-defined]
+    draws: Any = np.random.RandomState(seed)._bit_generator.random_raw(2 * (count - 1)).reshape(-1, 2)  # type: ignore[attr-defined]
     uniform = (draws[:, 0] + draws[:, 1] * 2.0**32) / 2.0**64
-    gaps: NDArray[np.float64] = np.floor(-np.log1p(-uniform) / qps * 1e9) / 1e9
-    return np.concatenate([[0.0], np.cumsum(gaps)])
+    times = np.zeros(count)
+    np.cumsum(np.floor(-np.log1p(-uniform) / qps * 1e9) / 1e9, out=times[1:])
+    return times
 
 
 def run(plan: Plan, pictures: list[bytes]) -> Block:

@@ -22,6 +22,7 @@ PROJECT = "tandem-test"
 SERVICES = {
     "datasets",
     "gateway",
+    "loadtest",
     "pytorch-predictor",
     "pytorch-trainer",
     "redis",

@@ -45,7 +45,7 @@ def copy_with_toy(place: Path) -> None:
             shutil.copyfile(name, place / name)
     shutil.copytree("tests/toy", place / "services/toy")
     (place / ".venv").mkdir()
-    for environment in ("gateway", "stack", "tensorflow", "pytorch"):
+    for environment in ("gateway", "loadtest", "stack", "tensorflow", "pytorch"):
         (place / ".venv" / environment).symlink_to(Path(".venv", environment).absolute())
     command = [sys.executable, "-m", "services.stack.environments", "toy"]
     subprocess.run(command, cwd=place, check=True)

@@ -1,0 +1,146 @@
+"""Whether a load test can be believed: it claims nothing of equals, and finds a slowness that was planted.
+
+    .venv/test/bin/python -m benchmarks.loadtest [seeds]
+
+In a copy of the project a backend `slow` is added: PyTorch's, with 5 ms of sleep in each prediction. An A/A
+test holds PyTorch against itself; the other holds `slow` against PyTorch. Then `hey` at the same rate,
+interleaved with load tests, and three pairs of searches.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+
+from services.cli.client import Client, ClientError
+from services.stack.stack import private_environ
+
+DELAY_S = 0.005
+TRAINING = {"network": "article", "epochs": 1, "name": "measured"}
+HEY_QPS = 50
+
+
+def copy_with_slow(place: Path) -> None:
+    """The project as git sees it, its environments, and a slow twin of PyTorch's backend."""
+    listing = ["git", "ls-files", "-co", "--exclude-standard"]
+    for name in subprocess.run(listing, capture_output=True, text=True, check=True).stdout.splitlines():
+        if Path(name).is_file():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(name, place / name)
+    slow = place / "services/slow"
+    shutil.copytree(place / "services/pytorch", slow)
+    for file in slow.glob("*.py"):
+        text = (
+            file.read_text().replace("services.pytorch", "services.slow").replace('NAME = "pytorch"', 'NAME = "slow"')
+        )
+        text = text.replace(
+            "        return probabilities(",
+            f"        __import__('time').sleep({DELAY_S})\n        return probabilities(",
+        )
+        file.write_text(text)
+    assert "sleep" in (slow / "backend.py").read_text(), "the slowness was not planted"
+    (place / ".venv").mkdir()
+    for environment in ("gateway", "loadtest", "stack", "pytorch", "slow"):
+        target = "pytorch" if environment == "slow" else environment
+        (place / ".venv" / environment).symlink_to(Path(".venv", target).absolute())
+
+
+@contextmanager
+def running(place: Path) -> Iterator[Client]:
+    """The copy's stack in the foreground, and a client of it."""
+    environ = {"TANDEM_CACHE_DIR": str(Path(".tandem/data").absolute()), **os.environ}
+    environ = private_environ({**environ, "TANDEM_BACKENDS": "pytorch,slow"}, place / "state")
+    with (place / "log").open("wb") as log:
+        python = place / ".venv/stack/bin/python"
+        up = subprocess.Popen([python, "-m", "services.stack", "up"], cwd=place, env=environ, stdout=log, stderr=log)
+    client = Client(f"http://127.0.0.1:{environ['TANDEM_GATEWAY_PORT']}")
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                if all(state == "up" for state in client.get("/v2/health/ready")["details"].values()):
+                    break
+            except ClientError:
+                pass
+            assert up.poll() is None, (place / "log").read_text()[-3000:]
+            assert time.monotonic() < deadline, (place / "log").read_text()[-3000:]
+            time.sleep(0.5)
+        yield client
+    finally:
+        up.send_signal(signal.SIGTERM)
+        up.wait(30)
+
+
+def test(client: Client, **request: Any) -> Any:
+    work = client.post("/v1/loadtests", {"model": "measured", **request})
+    return client.follow(f"/v1/loadtests/{work['id']}")
+
+
+def claims(client: Client, seeds: int, **request: Any) -> list[dict[str, Any]]:
+    found = []
+    for seed in range(seeds):
+        (pair,) = test(client, seed=seed, **request)["comparisons"]
+        found.append({"claim": pair["claim"], **pair["difference"]})
+        print(json.dumps(found[-1]), flush=True)
+    return found
+
+
+def hey_p50_ms(client: Client, seconds: int) -> float:
+    """The p50 that `hey` reports of one connection at HEY_QPS."""
+    url = f"{client.url}/v1/predictions?model=measured&backends=pytorch"
+    command = ["hey", "-c", "1", "-q", str(HEY_QPS), "-n", str(HEY_QPS * seconds), "-m", "POST", "-T", "image/png"]
+    answer = subprocess.run([*command, "-D", "samples/seven.png", url], capture_output=True, text=True, check=True)
+    found = re.search(r"50% in ([\d.]+) secs", answer.stdout)
+    assert found, answer.stdout
+    return float(found[1]) * 1000
+
+
+def main(seeds: int) -> int:
+    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        copy_with_slow(Path(folder))
+        with running(Path(folder)) as client:
+            client.follow(f"/v1/trainings/{client.post('/v1/trainings', TRAINING)['id']}")
+            equals = {"backends": ["pytorch", "pytorch"], "target_qps": [100], "duration_s": 5}
+            results["A/A"] = claims(client, seeds, **equals)
+            results["planted"] = claims(client, seeds, scenario="single_stream", duration_s=8)
+            results["hey"] = []
+            for seed in range(5):
+                ours = test(client, backends=["pytorch"], target_qps=[HEY_QPS], duration_s=10, seed=seed)
+                results["hey"].append((hey_p50_ms(client, 10), ours["results"]["pytorch"][0]["p50_ms"]))
+                print(results["hey"][-1], flush=True)
+            results["search"] = []
+            for seed in range(6):
+                begun = time.perf_counter()
+                largest = test(client, backends=["pytorch"], target_qps="search", duration_s=60, seed=seed)[
+                    "largest_qps"
+                ]
+                results["search"].append((largest["pytorch"]["value"], time.perf_counter() - begun))
+                print(results["search"][-1], flush=True)
+    summary = {
+        "A/A: claimed": sum(found["claim"] != "no difference shown" for found in results["A/A"]),
+        "planted: found": sum(found["claim"].startswith("slow's p99 is") for found in results["planted"]),
+        "planted: farthest from 5 ms": max(abs(abs(f["value"]) - DELAY_S * 1000) for f in results["planted"]),
+        "hey p50 / ours": [median(values) for values in zip(*results["hey"], strict=True)],
+    }
+    Console().print(summary)
+    place = Path(".tandem/bench")
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "loadtest.json").write_text(json.dumps({**summary, **results}, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20))
