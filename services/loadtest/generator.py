@@ -75,8 +75,8 @@ class Block:
     @property
     def latency_ms(self) -> NDArray[np.float64]:
         """From the scheduled time, of every query that was answered well."""
-        latencies: NDArray[np.float64] = (self.done - self.scheduled) * 1000
-        return latencies[self.status == OK]
+        latencies: NDArray[np.float64] = ((self.done - self.scheduled) * 1000)[self.status == OK]
+        return latencies
 
 
 def arrivals(seed: int, qps: float, count: int) -> NDArray[np.float64]:

@@ -1,0 +1,154 @@
+"""Load tests through the whole of Tandem, and their reports."""
+
+import base64
+import csv
+import io
+import re
+
+import pytest
+import requests
+from PIL import Image
+
+from services.cli.client import FINAL, Client
+from services.gateway import reports
+
+pytestmark = pytest.mark.stack
+
+
+def submit(client: Client, model: dict, **request: object) -> dict:
+    return client.post("/v1/loadtests", {"model": model["name"], **request})
+
+
+@pytest.fixture(scope="module")
+def load_test(client: Client, digits_model: dict) -> dict:
+    work = submit(client, digits_model, target_qps=[20, 60], duration_s=3, seed=1)
+    seen = []
+    found = client.follow(f"/v1/loadtests/{work['id']}", lambda work: seen.append(work["progress"]))
+    moments = [progress for progress in seen if progress]
+    assert moments[-1]["of"] == 40
+    assert len({progress["done"] for progress in moments}) > 5, "progress is live"
+    return found
+
+
+def fetch(client: Client, work: dict, kind: str) -> requests.Response:
+    answer = requests.get(f"{client.url}/v1/loadtests/{work['id']}/report.{kind}", timeout=60)
+    answer.raise_for_status()
+    return answer
+
+
+def test_every_backend_has_its_figures_at_every_rate(load_test: dict) -> None:
+    assert list(load_test["results"]) == ["tensorflow", "pytorch"]
+    for entries in load_test["results"].values():
+        assert [entry["target_qps"] for entry in entries] == [20, 60]
+        for entry in entries:
+            assert entry["errors"] == {}
+            assert entry["blocks"] == 10
+            assert 0 < entry["p50_ms"] <= entry["p90_ms"] <= entry["p99_ms"]
+            assert entry["intervals"].keys() == {"p50_ms", "p90_ms", "p99_ms", "achieved_qps"}
+            assert entry["p999_ms"] is None, "180 requests support no p99.9"
+            assert entry["cpu_seconds_per_1000"] > 0
+            assert entry["peak_memory_bytes"] > 1e7
+            assert entry["time_split_ms"].keys() == {"waiting", "network", "gateway", "decode", "hop", "compute"}
+            assert min(entry["time_split_ms"].values()) > 0
+
+
+def test_the_same_arrivals_went_to_each(load_test: dict) -> None:
+    one, other = ([entry["queries"] for entry in found] for found in load_test["results"].values())
+    assert one == other == [60, 180]
+
+
+def test_there_is_one_claim(load_test: dict) -> None:
+    (claim,) = load_test["comparisons"]
+    assert claim["backends"] == ["tensorflow", "pytorch"]
+    assert claim["metric"] == "p99_ms"
+    assert claim["confidence"] == pytest.approx(0.99)
+    spans_zero = claim["difference"]["low"] <= 0 <= claim["difference"]["high"]
+    assert (claim["claim"] == "no difference shown") == spans_zero
+
+
+def test_conditions_name_what_it_was_measured_with(load_test: dict) -> None:
+    conditions = load_test["conditions"]
+    assert conditions["shared_machine"]
+    assert conditions["cores"] >= 1
+    assert conditions["threads"] == {"tensorflow": 1, "pytorch": 1}
+    assert "torch" in conditions["versions"]["pytorch"]
+    assert "LoadGen" in conditions["generator"]
+    assert len(conditions["models"]["tensorflow"]["weights.safetensors"]["sha256"]) == 64
+    assert {"cpu", "commit", "overlapped"} <= conditions.keys()
+
+
+def test_a_report_is_rebuilt_from_its_json_alone(client: Client, load_test: dict) -> None:
+    page = fetch(client, load_test, "html").text
+    assert page == reports.html(load_test)
+    assert fetch(client, load_test, "png").content == reports.png(load_test)
+    assert fetch(client, load_test, "csv").text.splitlines() == reports.csv(load_test).splitlines()
+
+
+def test_the_page_needs_nothing_else_and_says_what_it_is(client: Client, load_test: dict) -> None:
+    page = fetch(client, load_test, "html").text
+    assert "Driven by LoadGen; not an MLPerf result" in page
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    assert load_test["comparisons"][0]["claim"] in page.replace("&#39;", "'")
+    (picture,) = re.findall(r"base64,([^\"]+)", page)
+    assert Image.open(io.BytesIO(base64.b64decode(picture))).format == "PNG"
+
+
+def test_the_table_has_a_row_for_each_backend_and_rate(client: Client, load_test: dict) -> None:
+    rows = list(csv.DictReader(io.StringIO(fetch(client, load_test, "csv").text)))
+    assert [(row["backend"], float(row["target_qps"])) for row in rows] == [
+        (backend, rate) for backend in ("tensorflow", "pytorch") for rate in (20, 60)
+    ]
+
+
+@pytest.mark.parametrize("scenario", ["single_stream", "offline"])
+def test_a_scenario_that_sets_its_own_pace(client: Client, digits_model: dict, scenario: str) -> None:
+    work = submit(client, digits_model, scenario=scenario, duration_s=2, backends=["pytorch", "pytorch"])
+    found = client.follow(f"/v1/loadtests/{work['id']}")
+    assert list(found["results"]) == ["pytorch", "pytorch again"]
+    (claim,) = found["comparisons"]
+    assert claim["metric"] == ("p99_ms" if scenario == "single_stream" else "achieved_qps")
+    assert fetch(client, found, "html").text.count("pytorch again") > 1
+
+
+def test_a_search_finds_the_largest_rate(client: Client, digits_model: dict) -> None:
+    work = submit(client, digits_model, target_qps="search", latency_bound_ms=100, duration_s=8, backends=["pytorch"])
+    found = client.follow(f"/v1/loadtests/{work['id']}")
+    largest = found["largest_qps"]["pytorch"]
+    assert 10 < largest["low"] <= largest["value"] <= largest["high"]
+    assert found["comparisons"] == []
+    assert "meets a p99" in fetch(client, found, "html").text
+
+
+def test_a_load_test_is_cancelled(client: Client, digits_model: dict) -> None:
+    work = submit(client, digits_model, target_qps=[10], duration_s=600)
+    answer = requests.post(f"{client.url}/v1/loadtests/{work['id']}/cancel", timeout=10)
+    assert answer.status_code == 202
+    assert client.get(f"/v1/loadtests/{work['id']}")["status"] == FINAL[2]
+    report = requests.get(f"{client.url}/v1/loadtests/{work['id']}/report.html", timeout=10)
+    assert report.status_code == 409
+    assert "cancelled" in report.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "says"),
+    [
+        ({"model": "nobody", "target_qps": [10]}, 404, "ready:"),
+        ({}, 422, "name rates"),
+        ({"scenario": "offline", "target_qps": [10]}, 422, "leave target_qps out"),
+        ({"target_qps": []}, 422, "target_qps"),
+        ({"target_qps": [0]}, 422, "target_qps"),
+        ({"target_qps": [10_001]}, 422, "target_qps"),
+        ({"target_qps": [10], "duration_s": 3000}, 422, "shorten duration_s"),
+        ({"target_qps": [10], "backends": ["jax"]}, 422, "choose from"),
+        ({"target_qps": [10], "backends": ["pytorch", "pytorch", "pytorch"]}, 422, "once"),
+        ({"target_qps": [10], "latency_bound_ms": True}, 422, "latency_bound_ms"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(
+    client: Client, digits_model: dict, request_: dict, status: int, says: str
+) -> None:
+    body = {"model": digits_model["name"], **request_}
+    answer = requests.post(f"{client.url}/v1/loadtests", json=body, timeout=10)
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert says in answer.json()["detail"]
