@@ -52,6 +52,7 @@ bench: setup ## measure; prints tables, asserts nothing
 	@$(TEST)/python -m benchmarks.epochs
 	@$(TEST)/python -m benchmarks.parity
 	@$(TEST)/python -m benchmarks.job_start
+	@$(TEST)/python -m benchmarks.loadtest
 
 resolve: ## check that every requirements.txt can be met on amd64 and arm64
 	@$(PYTHON) -m services.stack.environments test

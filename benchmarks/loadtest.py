@@ -1,6 +1,6 @@
 """Whether a load test can be believed: it claims nothing of equals, and finds a slowness that was planted.
 
-    .venv/test/bin/python -m benchmarks.loadtest [seeds]
+    .venv/test/bin/python -m benchmarks.loadtest [seeds [planted equals hey search]]
 
 In a copy of the project a backend `slow` is added: PyTorch's, with 5 ms of sleep in each prediction. An A/A
 test holds PyTorch against itself; the other holds `slow` against PyTorch. Then `hey` at the same rate,
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -92,7 +92,7 @@ def claims(client: Client, seeds: int, **request: Any) -> list[dict[str, Any]]:
     found = []
     for seed in range(seeds):
         (pair,) = test(client, seed=seed, **request)["comparisons"]
-        found.append({"claim": pair["claim"], **pair["difference"]})
+        found.append({"claim": pair["claim"], **(pair["difference"] or {})})
         print(json.dumps(found[-1]), flush=True)
     return found
 
@@ -107,40 +107,69 @@ def hey_p50_ms(client: Client, seconds: int) -> float:
     return float(found[1]) * 1000
 
 
-def main(seeds: int) -> int:
+def hey(client: Client) -> list[tuple[float, float]]:
+    """hey's p50 and ours, five times, interleaved."""
+    pairs = []
+    for seed in range(5):
+        ours = test(client, backends=["pytorch"], target_qps=[HEY_QPS], duration_s=10, seed=seed)
+        pairs.append((hey_p50_ms(client, 10), ours["results"]["pytorch"][0]["p50_ms"]))
+        print(pairs[-1], flush=True)
+    return pairs
+
+
+def search(client: Client) -> list[tuple[float, float]]:
+    """The largest rate, six times, and the seconds it took."""
+    found = []
+    for seed in range(6):
+        begun = time.perf_counter()
+        largest = test(client, backends=["pytorch"], target_qps="search", duration_s=60, seed=seed)["largest_qps"]
+        found.append((largest["pytorch"]["value"], time.perf_counter() - begun))
+        print(found[-1], flush=True)
+    return found
+
+
+EQUALS = {"backends": ["pytorch", "pytorch"], "target_qps": [100], "duration_s": 5}
+PARTS: dict[str, Callable[[Client, int], Any]] = {
+    "planted": lambda client, seeds: claims(client, seeds, scenario="single_stream", duration_s=6),
+    "equals": lambda client, seeds: claims(client, seeds, **EQUALS),
+    "hey": lambda client, _: hey(client),
+    "search": lambda client, _: search(client),
+}
+
+
+def summary(results: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    if found := results.get("equals"):
+        yield "equals: a difference was claimed", f"{sum(is_claimed(pair) for pair in found)} of {len(found)}"
+    if found := results.get("planted"):
+        yield "planted: found", f"{sum(is_claimed(pair) and pair['value'] > 0 for pair in found)} of {len(found)}"
+        yield "planted: farthest from 5 ms, in ms", max(abs(pair["value"] - DELAY_S * 1000) for pair in found)
+    if found := results.get("hey"):
+        yield "p50 in ms, of hey and ours, median", [median(values) for values in zip(*found, strict=True)]
+    if found := results.get("search"):
+        rates = [rate for rate, _ in found]
+        ratios = [max(pair) / min(pair) for pair in zip(rates[::2], rates[1::2], strict=True)]
+        yield "search: ratios of three pairs, median", (ratios, median(ratios))
+        yield "search: seconds, at most", max(seconds for _, seconds in found)
+
+
+def is_claimed(pair: dict[str, Any]) -> bool:
+    return bool(pair.get("low", 0) > 0 or pair.get("high", 0) < 0)
+
+
+def main(seeds: int, parts: list[str]) -> int:
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         copy_with_slow(Path(folder))
         with running(Path(folder)) as client:
             client.follow(f"/v1/trainings/{client.post('/v1/trainings', TRAINING)['id']}")
-            equals = {"backends": ["pytorch", "pytorch"], "target_qps": [100], "duration_s": 5}
-            results["A/A"] = claims(client, seeds, **equals)
-            results["planted"] = claims(client, seeds, scenario="single_stream", duration_s=8)
-            results["hey"] = []
-            for seed in range(5):
-                ours = test(client, backends=["pytorch"], target_qps=[HEY_QPS], duration_s=10, seed=seed)
-                results["hey"].append((hey_p50_ms(client, 10), ours["results"]["pytorch"][0]["p50_ms"]))
-                print(results["hey"][-1], flush=True)
-            results["search"] = []
-            for seed in range(6):
-                begun = time.perf_counter()
-                largest = test(client, backends=["pytorch"], target_qps="search", duration_s=60, seed=seed)[
-                    "largest_qps"
-                ]
-                results["search"].append((largest["pytorch"]["value"], time.perf_counter() - begun))
-                print(results["search"][-1], flush=True)
-    summary = {
-        "A/A: claimed": sum(found["claim"] != "no difference shown" for found in results["A/A"]),
-        "planted: found": sum(found["claim"].startswith("slow's p99 is") for found in results["planted"]),
-        "planted: farthest from 5 ms": max(abs(abs(f["value"]) - DELAY_S * 1000) for f in results["planted"]),
-        "hey p50 / ours": [median(values) for values in zip(*results["hey"], strict=True)],
-    }
-    Console().print(summary)
+            for part in parts:
+                results[part] = PARTS[part](client, seeds)
+    Console().print(dict(summary(results)))
     place = Path(".tandem/bench")
     place.mkdir(parents=True, exist_ok=True)
-    (place / "loadtest.json").write_text(json.dumps({**summary, **results}, indent=1))
+    (place / "loadtest.json").write_text(json.dumps(results, indent=1))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20))
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20, sys.argv[2:] or list(PARTS)))

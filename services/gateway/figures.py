@@ -91,6 +91,10 @@ def load_test_png(test: dict[str, Any]) -> bytes:
         panel.legend(fontsize=8)
     for panel in (over_rate, distribution, over_time, split):
         panel.grid(alpha=0.3)
+    for axis in (over_rate.yaxis, over_time.yaxis, distribution.xaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("{x:g}")
+        axis.set_tick_params(which="both", labelsize=8)
     figure.suptitle(f"{test['model']} version {test['version']}, {test['request']['scenario']}. {test['note']}")
     return _png(figure)
 

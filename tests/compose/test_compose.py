@@ -183,6 +183,15 @@ def test_trainers_reach_each_others_traces_and_predictors(compose: Compose) -> N
     assert proof["same_class"] == proof["examples"]
 
 
+def test_the_load_tester_measures_through_the_gateway(compose: Compose, training: dict) -> None:
+    work = compose.client.post("/v1/loadtests", {"model": "in-containers", "target_qps": [20], "duration_s": 2})
+    found = compose.client.follow(f"/v1/loadtests/{work['id']}")
+    assert found["conditions"]["shared_machine"]
+    assert all(entry["errors"] == {} for entries in found["results"].values() for entry in entries)
+    report = requests.get(f"{compose.client.url}/v1/loadtests/{work['id']}/report.html", timeout=60)
+    assert "not an MLPerf result" in report.text
+
+
 def test_only_trainers_can_write_models(compose: Compose, training: dict) -> None:
     for service in ("gateway", "tensorflow-predictor", "pytorch-predictor"):
         assert compose("exec", "-T", service, "touch", "/state/models/x", check=False).returncode != 0

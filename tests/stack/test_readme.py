@@ -19,7 +19,7 @@ def test_the_readmes_requests_do_what_it_says(stack: Stack) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not on this machine")
     blocks = re.findall(r"```sh\n(curl.*?)```", Path("README.md").read_text(), re.DOTALL)
-    train, predict, evaluate, certify = (block.replace("http://127.0.0.1:8080", stack.url) for block in blocks)
+    train, predict, evaluate, load, certify = (block.replace("http://127.0.0.1:8080", stack.url) for block in blocks)
 
     def answer(command: str) -> dict:
         ran = subprocess.run(["bash", "-ec", command], capture_output=True, text=True, check=True)
@@ -39,6 +39,9 @@ def test_the_readmes_requests_do_what_it_says(stack: Stack) -> None:
 
     evaluation = answer(evaluate)
     assert set(evaluation["results"]) == {"tensorflow", "pytorch"}
+    load_test = answer(load)
+    assert load_test["request"]["target_qps"] == [20, 50]
+    answer(f"curl -s -X POST {stack.url}/v1/loadtests/{load_test['id']}/cancel")
     assert answer(certify)["request"]["network"] == "mlp"
 
 

@@ -28,7 +28,8 @@ def test_every_answer_is_one_that_the_document_describes(client: Client, redis: 
         command = [schemathesis, "run", f"{client.url}/openapi.json", *options, *quiet]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
     finally:
-        for training in redis.zrange("tandem:trainings", 0, -1):
-            requests.post(f"{client.url}/v1/trainings/{training.decode()}/cancel", timeout=10)
+        for kind in ("trainings", "loadtests"):
+            for work in redis.zrange(f"tandem:{kind}", 0, -1):
+                requests.post(f"{client.url}/v1/{kind}/{work.decode()}/cancel", timeout=10)
     assert answer.returncode == 0, answer.stdout
     assert re.search(r"(\d\d) selected / \1 total", answer.stdout), answer.stdout
