@@ -22,7 +22,7 @@ from shared.runs import Run
 from shared.settings import Settings
 
 PICTURES = 1024
-WARM_UP_S = 1.0
+WARM_UP = 200  # requests, one after the other
 TIMEOUT_S = 10
 
 
@@ -60,7 +60,7 @@ class Bench:
         Raises:
             UnavailableError: it answers none.
         """
-        block = self._send(side, "single_stream", 1, 1, WARM_UP_S, 0)
+        block = self._send(side, "single_stream", 1, WARM_UP, 60, 0)
         if not np.any(block.status == OK):
             raise UnavailableError(f"{side} answered no request of the warm-up: is its predictor up?")
         return len(block.done) / float(block.done.max())

@@ -44,7 +44,7 @@ SCENARIOS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """queries: how many; in `single_stream` as many as fit into duration_s."""
+    """queries: how many; duration_s: about how long they take; target_qps: of `server`, requests a second."""
 
     scenario: str
     url: str
@@ -150,15 +150,11 @@ class _Test:
         plan, settings = self._plan, loadgen.TestSettings()
         settings.scenario, settings.mode = SCENARIOS[plan.scenario], loadgen.TestMode.PerformanceOnly
         settings.schedule_rng_seed = settings.sample_index_rng_seed = settings.qsl_rng_seed = plan.seed
-        settings.min_duration_ms = 1
-        if plan.scenario == "single_stream":
-            settings.min_duration_ms = round(plan.duration_s * 1000)
-            settings.single_stream_expected_latency_ns = 100_000  # it draws so many queries in advance, and no more
-        else:
-            settings.server_target_qps = plan.target_qps
-            settings.min_query_count = plan.queries
-        if plan.scenario == "server":
+        settings.min_duration_ms, settings.min_query_count = 1, plan.queries
+        if plan.scenario != "offline":  # whose one query holds all samples
             settings.max_query_count = plan.queries
+        if plan.scenario == "server":
+            settings.server_target_qps = plan.target_qps
         return settings
 
     def _issue(self, samples: list[loadgen.QuerySample]) -> None:

@@ -23,7 +23,7 @@ def fixed(bench: Bench, request: Finding, alone_qps: float) -> Finding:
     """Every rate in ten blocks; one claim a pair: the p99 at the highest rate that all kept.
 
     Args:
-        alone_qps: requests a second that every side answers one by one; an offline block is sized by it.
+        alone_qps: requests a second that every side answers one by one: how many there are where no rate is asked.
     """
     rates, duration_s = request["target_qps"] or [None], request["duration_s"] / BLOCKS
     bench.steps = len(rates) * BLOCKS * len(bench.sides)

@@ -77,8 +77,8 @@ def test_an_open_loop_shows_a_stall_that_a_closed_loop_hides(service: Service) -
     """Both meet the same half second: the one that waits for answers asks once in it, users keep coming."""
     service.stall_at = time.perf_counter() + 1
     open_loop = run(service, "server", qps=100, queries=300, seconds=3)
-    service.stall_at = time.perf_counter() + 1
-    closed_loop = run(service, "single_stream", seconds=3)
+    service.stall_at = time.perf_counter() + 0.3
+    closed_loop = run(service, "single_stream", queries=3000, seconds=3)
     assert open_loop.latency_ms.max() > 400
     assert closed_loop.latency_ms.max() > 400  # it was there for both
     assert np.quantile(open_loop.latency_ms, 0.99) > 400
