@@ -48,7 +48,7 @@ class Way:
         """Start it, to end with the stack; the versions that it found."""
         python = f".venv/{'test' if self.backend == 'numpy' else self.backend}/bin/python"
         self.process = stack.enter_context(
-            subprocess.Popen(  # noqa: S603 - the project's own process
+            subprocess.Popen(
                 [python, "-m", "benchmarks.ways", self.backend, self.name, self.network],
                 env={**os.environ, **dict.fromkeys(POOLS, str(threads))},
                 stdin=subprocess.PIPE,

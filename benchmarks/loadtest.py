@@ -24,6 +24,7 @@ from typing import Any
 
 from rich.console import Console
 
+from benchmarks.stack import copy_project
 from services.cli.client import Client, ClientError
 from services.stack.stack import private_environ
 
@@ -40,12 +41,8 @@ HEY_QPS = 50
 
 
 def copy_with_slow(place: Path) -> None:
-    """The project as git sees it, its environments, and a slow twin of PyTorch's backend."""
-    listing = ["git", "ls-files", "-co", "--exclude-standard"]
-    for name in subprocess.run(listing, capture_output=True, text=True, check=True).stdout.splitlines():
-        if Path(name).is_file():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(name, place / name)
+    """A copy of the project, with a slow twin of PyTorch's backend."""
+    copy_project(place, ("gateway", "loadtest", "stack", "pytorch"))
     slow = place / "services/slow"
     shutil.copytree(place / "services/pytorch", slow)
     for file in slow.glob("*.py"):
@@ -55,10 +52,7 @@ def copy_with_slow(place: Path) -> None:
         text = text.replace("        return probabilities(", f"{PLANTED}        return probabilities(")
         file.write_text(text)
     assert "until" in (slow / "backend.py").read_text(), "the slowness was not planted"
-    (place / ".venv").mkdir()
-    for environment in ("gateway", "loadtest", "stack", "pytorch", "slow"):
-        target = "pytorch" if environment == "slow" else environment
-        (place / ".venv" / environment).symlink_to(Path(".venv", target).absolute())
+    (place / ".venv/slow").symlink_to(Path(".venv/pytorch").absolute())
 
 
 @contextmanager

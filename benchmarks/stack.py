@@ -1,13 +1,27 @@
 """A Tandem of the benchmark's own, on free ports, that ends with the benchmark."""
 
 import os
-from collections.abc import Iterator
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from services.cli.client import Client
 from services.stack.stack import Stack, private_environ
 from shared.settings import Settings
+
+
+def copy_project(place: Path, environments: Iterable[str]) -> None:
+    """The project as git sees it, and environments of it, for one that is to be changed."""
+    listing = ["git", "ls-files", "-co", "--exclude-standard"]
+    for name in subprocess.run(listing, capture_output=True, text=True, check=True).stdout.splitlines():
+        if Path(name).is_file():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(name, place / name)
+    (place / ".venv").mkdir()
+    for environment in environments:
+        (place / ".venv" / environment).symlink_to(Path(".venv", environment).absolute())
 
 
 @contextmanager

@@ -125,7 +125,9 @@ def _comparison(
         where = f" at {target_qps:g}/s" if target_qps else ""
         size = f"{abs(value):.2f} {UNITS[metric]} {'higher' if value > 0 else 'lower'}".replace(" /s", "/s")
         claim = f"{pair[1]}'s {what}{where} is {size} than {pair[0]}'s"
-    difference = {"value": value, "low": low, "high": high}
+    # Three pairs or more leave a search too few passes for its confidence: then there are no ends.
+    ends = {"low": low, "high": high} if np.isfinite(low) else {"low": None, "high": None}
+    difference = {"value": value, **ends}
     return {**found, "blocks": len(differences), "difference": difference, "claim": claim}
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from benchmarks.stack import copy_project
 from services.cli.client import Client
 from services.stack.stack import private_environ
 
@@ -37,16 +38,9 @@ REQUEST = {
 
 
 def copy_with_toy(place: Path) -> None:
-    """The project as git sees it, its environments, and one folder more."""
-    listing = ["git", "ls-files", "-co", "--exclude-standard"]
-    for name in subprocess.run(listing, capture_output=True, text=True, check=True).stdout.splitlines():
-        if Path(name).is_file():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(name, place / name)
+    """A copy of the project, and one folder more."""
+    copy_project(place, ("gateway", "loadtest", "stack", "tensorflow", "pytorch"))
     shutil.copytree("tests/toy", place / "services/toy")
-    (place / ".venv").mkdir()
-    for environment in ("gateway", "loadtest", "stack", "tensorflow", "pytorch"):
-        (place / ".venv" / environment).symlink_to(Path(".venv", environment).absolute())
     command = [sys.executable, "-m", "services.stack.environments", "toy"]
     subprocess.run(command, cwd=place, check=True)
 

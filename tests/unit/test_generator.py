@@ -122,3 +122,10 @@ def test_the_time_split_adds_up_to_the_latency(service: Service) -> None:
     assert split["hop"] == pytest.approx(1.75)
     assert split["decode"] == pytest.approx(0.5)
     assert split["gateway"] == pytest.approx(0.5)
+
+
+def test_three_pairs_leave_eight_passes_no_ends_and_no_claim() -> None:
+    sides = {"a": np.full(8, 100.0), "b": np.full(8, 110.0), "c": np.full(8, 90.0)}
+    pairs = results.comparisons(list(sides), sides, metric="largest_qps")
+    assert [pair["difference"]["value"] for pair in pairs] == [10, -10, -20]
+    assert all(pair["difference"]["low"] is None and pair["claim"] == "no difference shown" for pair in pairs)
