@@ -3,6 +3,7 @@
 PYTHON ?= python3
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 export TORCH_INDEX
+export TANDEM_COMMIT ?= $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
 BACKENDS := $(subst $(comma), ,$(or $(TANDEM_BACKENDS),tensorflow pytorch))
 comma := ,
@@ -48,6 +49,7 @@ fmt: ## format the code
 	@$(TEST)/ruff format . && $(TEST)/ruff check --fix .
 
 bench: setup ## measure; prints tables, asserts nothing
+	@command -v hey > /dev/null || { echo "hey is missing: sudo apt-get install -y hey"; exit 1; }
 	@$(PYTHON) -m services.stack.environments test
 	@$(TEST)/python -m benchmarks.epochs
 	@$(TEST)/python -m benchmarks.parity

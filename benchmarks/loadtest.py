@@ -126,9 +126,9 @@ def search(client: Client) -> list[tuple[float, float]]:
     return found
 
 
-EQUALS = {"backends": ["pytorch", "pytorch"], "target_qps": [100], "duration_s": 4}
+EQUALS = {"backends": ["pytorch", "pytorch"], "target_qps": [100], "duration_s": 8}
 PARTS: dict[str, Callable[[Client, int], Any]] = {
-    "planted": lambda client, seeds: claims(client, seeds, scenario="single_stream", duration_s=6),
+    "planted": lambda client, seeds: claims(client, seeds, scenario="single_stream", duration_s=16),
     "equals": lambda client, seeds: claims(client, seeds, **EQUALS),
     "hey": lambda client, _: hey(client),
     "search": lambda client, _: search(client),

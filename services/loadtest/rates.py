@@ -8,7 +8,7 @@ from services.loadtest import results
 from services.loadtest.bench import Bench
 from services.loadtest.estimates import shift
 
-BLOCKS = 10  # for each side at each rate
+BLOCKS = 20  # for each side at each rate
 PASSES = 8  # of a search, each in a bracket around what its first climb found
 CLIMB = 8  # probes that the first climb takes, about
 STEPS = 8  # in an octave of rates: each is 9 % above the one before
@@ -20,7 +20,7 @@ Finding = dict[str, Any]
 
 
 def fixed(bench: Bench, request: Finding, alone_qps: float) -> Finding:
-    """Every rate in ten blocks; one claim a pair: the p99 at the highest rate that all kept.
+    """Every rate in twenty blocks; one claim a pair: the p99 at the highest rate that all kept.
 
     Args:
         alone_qps: requests a second that every side answers one by one: how many there are where no rate is asked.

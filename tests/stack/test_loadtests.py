@@ -25,7 +25,7 @@ def load_test(client: Client, digits_model: dict) -> dict:
     seen = []
     found = client.follow(f"/v1/loadtests/{work['id']}", lambda work: seen.append(work["progress"]))
     moments = [progress for progress in seen if progress]
-    assert moments[-1]["of"] == 40
+    assert moments[-1]["of"] == 80
     assert len({progress["done"] for progress in moments}) > 5, "progress is live"
     return found
 
@@ -42,7 +42,7 @@ def test_every_backend_has_its_figures_at_every_rate(load_test: dict) -> None:
         assert [entry["target_qps"] for entry in entries] == [20, 60]
         for entry in entries:
             assert entry["errors"] == {}
-            assert entry["blocks"] == 10
+            assert entry["blocks"] == 20
             assert 0 < entry["p50_ms"] <= entry["p90_ms"] <= entry["p99_ms"]
             assert entry["intervals"].keys() == {"p50_ms", "p90_ms", "p99_ms", "achieved_qps"}
             assert entry["p999_ms"] is None, "180 requests support no p99.9"
