@@ -62,6 +62,10 @@ def test_there_is_one_claim(load_test: dict) -> None:
     assert claim["backends"] == ["tensorflow", "pytorch"]
     assert claim["metric"] == "p99_ms"
     assert claim["confidence"] == pytest.approx(0.99)
+    if claim["difference"] is None:  # the machine was too busy for the generator to keep its schedule
+        assert claim["claim"].startswith("nothing is claimed")
+        assert not load_test["valid"]
+        return
     spans_zero = claim["difference"]["low"] <= 0 <= claim["difference"]["high"]
     assert (claim["claim"] == "no difference shown") == spans_zero
 
