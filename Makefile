@@ -12,7 +12,7 @@ TEST := .venv/test/bin
 LOCKED := $(wildcard services/*/requirements.in) tests/requirements.in tests/backend/requirements.in tests/toy/requirements.in
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test conformance check fmt bench resolve lock clean
+.PHONY: help setup up demo welcome test conformance check fmt bench resolve lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ up: setup ## run everything in the foreground, without containers
 
 demo: setup ## train, evaluate and predict with both backends, and show one table
 	@.venv/stack/bin/python -m services.stack demo
+
+welcome: setup ## train the model anew that an empty volume begins with
+	@.venv/stack/bin/python -m services.stack welcome
 
 test: setup ## every test there is, on a stack of its own
 	@$(PYTHON) -m services.stack.environments test

@@ -9,6 +9,7 @@ are loaded from the volume when first asked for, verified, and kept.
 import threading
 import time
 from collections import OrderedDict
+from concurrent.futures import Future
 from functools import partial
 from math import prod
 from typing import Any
@@ -27,18 +28,18 @@ from shared.store import Store
 
 MAX_MODELS = 16
 MAX_BODY_BYTES = 64 * 2**20
-THREADS = 2  # one computes while another receives
+THREADS = 4  # one computes while others receive, or load
 COMPUTE_THREADS = 1
 
 log = structlog.get_logger()
 
 
 class Models:
-    """The loaded models, the least recently used forgotten first."""
+    """The loaded models, the least recently used forgotten first; one that is being loaded holds up no other."""
 
     def __init__(self, backend: Backend, store: Store) -> None:
         self._backend, self._store = backend, store
-        self._loaded: OrderedDict[tuple[str, int], tuple[Predictor, Shape]] = OrderedDict()
+        self._loaded: OrderedDict[tuple[str, int], Future[tuple[Predictor, Shape]]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, name: str, version: int) -> tuple[Predictor, Shape]:
@@ -47,17 +48,28 @@ class Models:
         Raises:
             NotFoundError, CorruptModelError: see `Store.verify`.
         """
+        key = (name, version)
         with self._lock:
-            if (name, version) not in self._loaded:
-                begun = time.perf_counter()
-                model = self._store.verify(name, self._backend.NAME, version)
-                predict = self._backend.serve(self._backend.define_network(model.network, model.weights))
-                self._loaded[name, version] = predict, model.network.input_shape
-                if len(self._loaded) > MAX_MODELS:
-                    self._loaded.popitem(last=False)
-                log.info("model loaded", name=name, version=version, seconds=round(time.perf_counter() - begun, 3))
-            self._loaded.move_to_end((name, version))
-            return self._loaded[name, version]
+            is_new = key not in self._loaded
+            loaded = self._loaded.setdefault(key, Future())
+            self._loaded.move_to_end(key)
+            if len(self._loaded) > MAX_MODELS:
+                self._loaded.popitem(last=False)
+        if is_new:
+            try:
+                loaded.set_result(self._load(name, version))
+            except BaseException as error:
+                loaded.set_exception(error)
+                with self._lock:
+                    self._loaded.pop(key, None)
+        return loaded.result()
+
+    def _load(self, name: str, version: int) -> tuple[Predictor, Shape]:
+        begun = time.perf_counter()
+        model = self._store.verify(name, self._backend.NAME, version)
+        predict = self._backend.serve(self._backend.define_network(model.network, model.weights))
+        log.info("model loaded", name=name, version=version, seconds=round(time.perf_counter() - begun, 3))
+        return predict, model.network.input_shape
 
 
 def create_app(backend: Backend, store: Store) -> Flask:

@@ -15,6 +15,7 @@ import shutil
 import time
 import uuid
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -129,21 +130,28 @@ class Store:
         return [backend for backend in _folders(self.root / name) if self.versions(name, backend)]
 
     def resolve(self, name: str, backends: tuple[str, ...], version: int | None = None) -> int:
-        """The version asked for, else the newest that all the backends have.
+        """The version asked for, else the newest that all the backends have, with manifests as they were published.
 
         Raises:
             NotFoundError: there is none; the message says which models are ready.
         """
         common = set.intersection(*(set(self.versions(name, backend)) for backend in backends))
-        if version is None and common:
-            return max(common)
         if version in common:
             return version  # type: ignore[return-value]
+        if version is None and common:
+            newest = sorted(common, reverse=True)
+            return next((found for found in newest if self._is_whole(name, backends, found)), newest[0])
         wanted = f"model {name[:80]!r}" + (f" version {version}" if version is not None else "")
         ready = ", ".join(self.names()) or "none yet"
         raise NotFoundError(
             f"{wanted} is not published by {' and '.join(backends)}; ready: {ready}. Train one with POST /v1/trainings"
         )
+
+    def _is_whole(self, name: str, backends: tuple[str, ...], version: int) -> bool:
+        try:
+            return all(self.manifest(name, backend, version) for backend in backends)
+        except (NotFoundError, CorruptModelError):
+            return False
 
     def manifest(self, name: str, backend: str, version: int) -> dict[str, Any]:
         """The manifest alone.
@@ -154,15 +162,12 @@ class Store:
         """
         path = self.path(name, backend, version) / MANIFEST
         try:
-            manifest = json.loads(path.read_bytes())
+            found = path.stat()
+            manifest = _manifest(path, (found.st_ino, found.st_mtime_ns, found.st_size))
         except FileNotFoundError:
             raise NotFoundError(f"model {name!r} has no version {version} of {backend}") from None
         except (OSError, ValueError) as error:
             raise CorruptModelError(f"{path}: {error}") from None
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            raise CorruptModelError(f"{path}: not a manifest of format {FORMAT}")
-        if manifest.get("digest") != _digest(manifest):
-            raise CorruptModelError(f"{path}: not as it was published")
         if (manifest["name"], manifest["backend"], manifest["version"]) != (name, backend, version):
             raise CorruptModelError(f"{path}: the manifest of another model")
         return manifest
@@ -209,6 +214,17 @@ class Store:
         for draft in drafts:
             shutil.rmtree(draft, ignore_errors=True)
         return len(drafts)
+
+
+@lru_cache(maxsize=256)
+def _manifest(path: Path, _file: tuple[int, int, int]) -> dict[str, Any]:
+    """A manifest that is as it was published; read again only when it is another file."""
+    manifest = json.loads(path.read_bytes())
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise ValueError(f"not a manifest of format {FORMAT}")
+    if manifest.get("digest") != _digest(manifest):
+        raise ValueError("not as it was published")
+    return manifest
 
 
 def _digest(manifest: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from shared import certificate, evaluation, training, transplant
+from shared import certificate, evaluation, training, transplant, welcome
 from shared.backend import Backend
 from shared.jobs import connect
 from shared.runs import SUCCEEDED, Run, is_open
@@ -30,6 +30,8 @@ def main(backend: Backend) -> int:
     redis = connect(settings.redis_url, patient=True)
     bench = Workbench(backend, settings, redis, Store(settings.model_dir), Scratch(settings.model_dir))
     bench.store.collect()
+    if welcome.publish(bench.store, backend):
+        log.info("welcome model published", backend=backend.NAME)
     log.info("trainer ready", backend=backend.NAME, threads=settings.threads_per_backend, **backend.versions())
     works: dict[str, Work] = {kind: partial(_on_bench, bench, kind) for kind in KINDS}
     return consume(backend.NAME, settings, redis, works)

@@ -12,7 +12,7 @@ from flask import Response, make_response, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
-from services.gateway.predictors import Answer, Failure
+from services.gateway.line import Answer, Failure
 from shared import image
 from shared.errors import InvalidImageError, InvalidRequestError, UnavailableError
 from shared.messages import PredictionQuery, Predictions
@@ -88,7 +88,8 @@ def routes(context: Context) -> APIBlueprint:
         response = make_response({"model": query.model, "images": images, "errors": failures})
         parts = [("decode", "", decode_ms)]
         for backend, answer in answers.items():
-            parts += [("hop", backend, answer.hop_ms), ("compute", backend, answer.compute_ms)]
+            parts += [("queue", backend, answer.queue_ms), ("hop", backend, answer.hop_ms)]
+            parts.append(("compute", backend, answer.compute_ms))
         parts.append(("total", "", (perf_counter() - begun) * 1000))
         response.headers["Server-Timing"] = ", ".join(
             f"{part};dur={ms:.3f}" + (f';desc="{backend}"' if backend else "") for part, backend, ms in parts

@@ -48,8 +48,16 @@ def test_every_backend_has_its_figures_at_every_rate(load_test: dict) -> None:
             assert entry["p999_ms"] is None, "180 requests support no p99.9"
             assert entry["cpu_seconds_per_1000"] > 0
             assert entry["peak_memory_bytes"] > 1e7
-            assert entry["time_split_ms"].keys() == {"waiting", "network", "gateway", "decode", "hop", "compute"}
-            assert min(entry["time_split_ms"].values()) > 0
+            assert entry["time_split_ms"].keys() == {
+                "waiting",
+                "network",
+                "gateway",
+                "decode",
+                "queue",
+                "hop",
+                "compute",
+            }
+            assert min(entry["time_split_ms"].values()) >= 0
 
 
 def test_the_same_arrivals_went_to_each(load_test: dict) -> None:

@@ -12,7 +12,7 @@ from services.loadtest import generator, results
 from services.loadtest.generator import OK, Block, Plan, arrivals
 
 STALL_S = 0.5
-SPLIT = 'decode;dur=0.5, hop;dur=2.0;desc="x", compute;dur=0.25;desc="x", total;dur=3.0'
+SPLIT = 'decode;dur=0.5, queue;dur=0.125;desc="x", hop;dur=2.0;desc="x", compute;dur=0.25;desc="x", total;dur=3.0'
 
 
 class Service(ThreadingHTTPServer):
@@ -121,7 +121,8 @@ def test_the_time_split_adds_up_to_the_latency(service: Service) -> None:
     assert split["compute"] == pytest.approx(0.25)
     assert split["hop"] == pytest.approx(1.75)
     assert split["decode"] == pytest.approx(0.5)
-    assert split["gateway"] == pytest.approx(0.5)
+    assert split["queue"] == pytest.approx(0.125)
+    assert split["gateway"] == pytest.approx(0.375)
 
 
 def test_three_pairs_leave_eight_passes_no_ends_and_no_claim() -> None:

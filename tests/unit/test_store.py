@@ -80,6 +80,19 @@ def test_the_newest_version_that_all_have_is_used(tmp_path: Path) -> None:
         store.resolve("m", BOTH, 10)
 
 
+def test_a_broken_newest_version_is_passed_over_unless_it_is_asked_for(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for version in (1, 2):
+        for backend in BOTH:
+            publish(store, version, backend)
+    (store.path("m", "tensorflow", 2) / "manifest.json").write_text("{")
+    assert store.resolve("m", BOTH) == 1
+    assert store.resolve("m", ("pytorch",)) == 2
+    assert store.resolve("m", BOTH, 2) == 2
+    with pytest.raises(CorruptModelError):
+        store.manifest("m", "tensorflow", 2)
+
+
 def test_an_unknown_model_is_told_which_are_ready_and_how_to_train_one(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"ready: none yet\. Train one with POST /v1/trainings"):
         Store(tmp_path).resolve("nothing", BOTH)

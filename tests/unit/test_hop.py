@@ -1,0 +1,95 @@
+"""Kept connections, over real sockets: reused, replaced when their server was restarted, and bounded in time."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from services.gateway.hop import AwayError, Connections
+
+TIMEOUT_S = 10.0
+
+
+class Service(ThreadingHTTPServer):
+    """Answers a body with itself; counts its connections; closes them when it stops."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Echo)
+        self.sockets: list[Any] = []
+        self.delay_s = 0.0
+        Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def get_request(self) -> Any:
+        self.sockets.append(super().get_request())
+        return self.sockets[-1]
+
+    def handle_error(self, *_: Any) -> None:
+        """Who did not wait for an answer has closed the connection."""
+
+    def stop(self) -> None:
+        self.shutdown()
+        self.server_close()
+        for socket, _ in self.sockets:
+            self.shutdown_request(socket)
+
+
+class Echo(BaseHTTPRequestHandler):
+    server: Service
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        time.sleep(self.server.delay_s)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    service = Service()
+    yield service
+    service.stop()
+
+
+def echo(connections: Connections, body: bytes) -> bytes:
+    return connections.request("POST", "/", body, timeout_s=TIMEOUT_S).body
+
+
+def test_a_connection_is_kept(service: Service) -> None:
+    with closing(Connections(service.url)) as connections:
+        assert [echo(connections, body) for body in (b"a", b"", b"c" * 100_000)] == [b"a", b"", b"c" * 100_000]
+    assert len(service.sockets) == 1
+
+
+def test_a_restarted_server_is_asked_again(service: Service) -> None:
+    with closing(Connections(service.url)) as connections:
+        assert echo(connections, b"a") == b"a"
+        service.stop()
+        again = Service(service.server_address[1])
+        try:
+            assert echo(connections, b"b") == b"b"
+        finally:
+            again.stop()
+
+
+def test_nobody_there_and_too_slow_are_told_apart(service: Service) -> None:
+    service.delay_s = 1.0
+    with pytest.raises(TimeoutError):
+        Connections(service.url).request("POST", "/", b"a", timeout_s=0.05)
+    with pytest.raises(AwayError):
+        echo(Connections("http://127.0.0.1:1"), b"a")
