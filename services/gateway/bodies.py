@@ -59,8 +59,9 @@ def parsed(model: type[Body], text: bytes) -> Body:
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        if error.errors()[0]["type"] == "json_invalid":
-            raise BadRequest("the body is not JSON") from None
+        first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            raise BadRequest(f"the body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}") from None
         raise InvalidRequestError(why(error)) from None
 
 
