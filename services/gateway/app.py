@@ -7,6 +7,7 @@ from flask_openapi3 import Info, OpenAPI
 from flask_openapi3_swagger.plugins import RegisterPlugin
 from flask_openapi3_swagger.templates import swagger_html_string
 from pydantic import ValidationError
+from werkzeug.routing import BaseConverter
 
 from services.gateway import (
     certificates,
@@ -41,6 +42,20 @@ RESOURCES = (
 )
 
 
+class TitleConverter(BaseConverter):
+    """A model's name in a path: a colon begins what is done with it, such as `:predict`."""
+
+    regex = "[^/:]+"
+    part_isolating = True  # it never spans two parts of a path
+
+
+class BackendConverter(BaseConverter):
+    """A backend's name in a path: TensorFlow Serving has `versions` in its place."""
+
+    regex = r"(?!versions\Z)[^/]+"
+    part_isolating = True
+
+
 def create_app(context: Context) -> OpenAPI:
     """The public API over a context; nothing connects until a request comes."""
     app = OpenAPI(
@@ -53,6 +68,7 @@ def create_app(context: Context) -> OpenAPI:
     )
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.converters |= {"title": TitleConverter, "backend": BackendConverter}
     install_problems(app)
     for resource in RESOURCES:
         app.register_api(resource.routes(context))

@@ -34,7 +34,7 @@ def routes(context: Context) -> APIBlueprint:
         """Every model, with the versions each backend has."""
         return {"models": [{"name": name, "versions": _versions(context, name)} for name in store.names()]}
 
-    @api.get("/v1/models/<name>", responses={200: ModelDetail})
+    @api.get("/v1/models/<title:name>", responses={200: ModelDetail})
     def read(path: ModelPath) -> dict[str, Any]:
         """A model's versions, and the manifest of each backend's newest; of one backend as `<name>-<backend>`.
 
@@ -65,8 +65,7 @@ def routes(context: Context) -> APIBlueprint:
         response.make_conditional(request)
         return response
 
-    # int: `versions/1:predict` is another route, and not a version that is none.
-    @api.delete("/v1/models/<name>/<backend>/<int:version>", responses={202: Deletion})
+    @api.delete("/v1/models/<name>/<backend:backend>/<int:version>", responses={202: Deletion})
     def delete(path: VersionPath) -> Response:
         """Delete one backend's version: its trainer does so when it comes to it."""
         if path.version not in store.versions(path.name, path.backend):

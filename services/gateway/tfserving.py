@@ -25,18 +25,17 @@ AVAILABLE = {"state": "AVAILABLE", "status": {"error_code": "OK", "error_message
 def routes(context: Context) -> APIBlueprint:
     api = APIBlueprint("tfserving", __name__, abp_tags=[TAG])
 
-    # A converter that is named keeps the colon out of the name, for Flask and for the OpenAPI document.
-    @api.post("/v1/models/<string:name>:predict", responses={200: PredictResponse})
+    @api.post("/v1/models/<title:name>:predict", responses={200: PredictResponse})
     def predict(path: TitlePath) -> dict[str, Any]:
         """Predict with the newest version: `instances` give `predictions`, `inputs` give `outputs`."""
         return _predict(context, find(context, path.name))
 
-    @api.post("/v1/models/<name>/versions/<string:version>:predict", responses={200: PredictResponse})
+    @api.post("/v1/models/<name>/versions/<int:version>:predict", responses={200: PredictResponse})
     def predict_version(path: TitleVersionPath) -> dict[str, Any]:
         """Predict with one version."""
         return _predict(context, find(context, path.name, path.version))
 
-    @api.get("/v1/models/<name>/versions/<version>", responses={200: ModelStatus})
+    @api.get("/v1/models/<name>/versions/<int:version>", responses={200: ModelStatus})
     def status(path: TitleVersionPath) -> dict[str, Any]:
         """Whether one version is available: 404 when it is not."""
         return {"model_version_status": [_available(find(context, path.name, path.version).version)]}
