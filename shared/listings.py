@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from shared.messages import ModelReference, Request, Response, Status
+from shared.protocols import ModelStatus
 
 
 class ModelVersions(Response):
@@ -46,7 +47,7 @@ class Transplant(Response):
     error: str | None
 
 
-class ModelDetail(ModelVersions):
+class ModelDetail(ModelVersions, ModelStatus):
     manifests: Annotated[dict[str, dict[str, Any]], Field(description="the newest version's, for each backend")]
 
 

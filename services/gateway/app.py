@@ -7,37 +7,53 @@ from flask_openapi3 import Info, OpenAPI
 from flask_openapi3_swagger.plugins import RegisterPlugin
 from flask_openapi3_swagger.templates import swagger_html_string
 from pydantic import ValidationError
+from werkzeug.routing import BaseConverter
 
 from services.gateway import (
     certificates,
     datasets,
     evaluations,
     health,
+    inference,
     loadtests,
     models,
     networks,
     predictions,
+    repository,
     status,
+    tfserving,
     trainings,
     transplants,
 )
+from services.gateway.bodies import MAX_JSON_BYTES, why
 from services.gateway.context import Context
 from services.gateway.version import VERSION
-from shared.layers import KINDS
 from shared.messages import Problem
 from shared.server import install_problems, problem_response
 
 MAX_BODY_BYTES = 64 * 2**20
-MAX_JSON_BYTES = 2**20
-UNION_TAGS = ("preset", "described", *KINDS, "sgd", "adam")  # pydantic names them beside the fields
 PROBLEM = {
     "description": "A problem document (RFC 9457)",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 RESOURCES = (
     *(trainings, evaluations, certificates, loadtests, predictions, models, transplants),
-    *(networks, datasets, status, health),
+    *(inference, repository, tfserving, networks, datasets, status, health),
 )
+
+
+class TitleConverter(BaseConverter):
+    """A model's name in a path: a colon begins what is done with it, such as `:predict`."""
+
+    regex = "[^/:]+"
+    part_isolating = True  # it never spans two parts of a path
+
+
+class BackendConverter(BaseConverter):
+    """A backend's name in a path: TensorFlow Serving has `versions` in its place."""
+
+    regex = r"(?!versions\Z)[^/]+"
+    part_isolating = True
 
 
 def create_app(context: Context) -> OpenAPI:
@@ -52,6 +68,7 @@ def create_app(context: Context) -> OpenAPI:
     )
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.converters |= {"title": TitleConverter, "backend": BackendConverter}
     install_problems(app)
     for resource in RESOURCES:
         app.register_api(resource.routes(context))
@@ -73,15 +90,7 @@ def _refused(error: ValidationError) -> Response:
     """What pydantic refused, as a problem document that names each field."""
     if request.is_json and request.get_json(silent=True) is None:
         return problem_response(400, "Bad request", "the body is not JSON")
-    reasons = []
-    for part in error.errors(include_url=False, include_input=False, include_context=False):
-        if part["type"] in ("model_type", "model_attributes_type") and not part["loc"]:
-            return problem_response(422, "Invalid request", "the body must be a JSON object, sent as application/json")
-        if part["type"] == "too_short" and len(error.errors()) > 1:
-            continue  # pydantic counts only what was valid; the other errors say what was not
-        where = ".".join(str(step) for step in part["loc"] if step not in UNION_TAGS)
-        reasons.append(f"{where or 'body'}: {part['msg'].removeprefix('Value error, ')}")
-    return problem_response(422, "Invalid request", "; ".join(dict.fromkeys(reasons)))
+    return problem_response(422, "Invalid request", why(error))
 
 
 def _with_problems(document: dict[str, Any]) -> dict[str, Any]:

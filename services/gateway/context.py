@@ -1,10 +1,11 @@
 """What every resource of the gateway needs, made once at the start."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from redis import Redis
 
 from services.gateway.predictors import Predictors
+from services.gateway.statistics import Statistics
 from shared import dataset
 from shared.dataset import Dataset
 from shared.errors import InvalidRequestError
@@ -20,6 +21,7 @@ class Context:
     jobs: Jobs
     store: Store
     predictors: Predictors
+    statistics: Statistics = field(default_factory=Statistics)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Context":

@@ -8,6 +8,8 @@ from pydantic import BaseModel, Field
 
 from services.gateway.answers import WorkPath, accepted, file_of
 from services.gateway.context import Context
+from services.gateway.served import parse
+from services.gateway.tfserving import version_status
 from shared.errors import ConflictError, NotFoundError
 from shared.listings import Deletion, ModelDetail, ModelList
 
@@ -32,15 +34,22 @@ def routes(context: Context) -> APIBlueprint:
         """Every model, with the versions each backend has."""
         return {"models": [{"name": name, "versions": _versions(context, name)} for name in store.names()]}
 
-    @api.get("/v1/models/<name>", responses={200: ModelDetail})
+    @api.get("/v1/models/<title:name>", responses={200: ModelDetail})
     def read(path: ModelPath) -> dict[str, Any]:
-        """A model's versions, and the manifest of each backend's newest."""
-        versions = _versions(context, path.name)
+        """A model's versions, and the manifest of each backend's newest; of one backend as `<name>-<backend>`.
+
+        `model_version_status` is what TensorFlow Serving's clients look for.
+        """
+        name, backends = parse(path.name, context.settings.backends)
+        versions = _versions(context, name)
+        if name != path.name:
+            versions = {backend: had for backend, had in versions.items() if backend in backends}
         if not versions:
             ready = ", ".join(store.names()) or "none yet"
             raise NotFoundError(f"there is no model {path.name[:80]!r}; ready: {ready}")
-        manifests = {backend: store.manifest(path.name, backend, had[-1]) for backend, had in versions.items()}
-        return {"name": path.name, "versions": versions, "manifests": manifests}
+        manifests = {backend: store.manifest(name, backend, had[-1]) for backend, had in versions.items()}
+        status = version_status(context, path.name)
+        return {"name": path.name, "versions": versions, "manifests": manifests, "model_version_status": status}
 
     @api.get(
         "/v1/models/<name>/<backend>/<version>/weights.safetensors",
@@ -56,7 +65,7 @@ def routes(context: Context) -> APIBlueprint:
         response.make_conditional(request)
         return response
 
-    @api.delete("/v1/models/<name>/<backend>/<version>", responses={202: Deletion})
+    @api.delete("/v1/models/<name>/<backend:backend>/<int:version>", responses={202: Deletion})
     def delete(path: VersionPath) -> Response:
         """Delete one backend's version: its trainer does so when it comes to it."""
         if path.version not in store.versions(path.name, path.backend):

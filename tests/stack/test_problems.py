@@ -1,5 +1,6 @@
 """Whatever is asked, the answer is what was asked for, or a problem document that says what to change: one table."""
 
+import gzip
 import io
 import json
 import math
@@ -29,6 +30,15 @@ CERTIFICATES = "/v1/certificates"
 TRANSPLANT = "/v1/models/mlp-digits/pytorch/1/transplant"
 TRAININGS = "/v1/trainings"
 PREDICTIONS = "/v1/predictions?model=mlp-digits"
+INFER = "/v2/models/mlp-digits-pytorch/infer"
+PREDICT = "/v1/models/mlp-digits-pytorch:predict"
+BLANK = {"name": "image", "shape": [1, 8, 8, 1], "datatype": "UINT8", "data": [0] * 64}
+
+
+def tensor(**changes: object) -> dict:
+    """An inference of one blank picture, but for what is changed; None leaves a field out."""
+    changed = {key: value for key, value in {**BLANK, **changes}.items() if value is not None}
+    return {"inputs": [changed]}
 
 
 def network(*layers: dict) -> dict:
@@ -42,6 +52,13 @@ class Sent:
     data: Any = None
     media_type: str | None = None
     files: Any = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def with_tail(body: dict, tail: bytes, length: str | None = None) -> Sent:
+    """JSON, and the bytes of a tensor after it."""
+    text = json.dumps(body).encode()
+    return Sent(text + tail, headers=(("Inference-Header-Content-Length", length or str(len(text))),))
 
 
 def pictures(*named: tuple[str, bytes], field: str = "image") -> Sent:
@@ -227,6 +244,85 @@ CASES = [
             ("model=mlp-digits&modell=x", 422, "modell"),
         )
     ),
+    ("inferring nothing", "POST", "/v2/models/nothing/infer", tensor(), 404, "ready: "),
+    ("inferring elsewhere", "POST", "/v2/models/%2e%2e-pytorch/infer", tensor(), 404, "is not published"),
+    ("inferring a backend alone", "POST", "/v2/models/-pytorch/infer", tensor(), 404, "is not published"),
+    ("inferring version 99", "POST", "/v2/models/mlp-digits/versions/99/infer", tensor(), 404, "version 99"),
+    ("inferring version 0", "POST", "/v2/models/mlp-digits/versions/0/infer", tensor(), 422, "version"),
+    ("inferring the newest in words", "POST", "/v2/models/mlp-digits/versions/newest/infer", tensor(), 422, "version"),
+    ("inferring in no JSON", "POST", INFER, Sent(b"{nonsense"), 400, "not JSON"),
+    ("inferring without a body", "POST", INFER, None, 400, "not JSON"),
+    ("inferring a list", "POST", INFER, [], 422, "JSON object"),
+    ("inferring 2 MB of JSON that says not so", "POST", INFER, Sent(b" " * 2**21), 413, "JSON is at most"),
+    ("inferring a thousand lists deep", "POST", INFER, Sent(b'{"inputs":' + b"[" * 1000), 400, "not JSON"),
+    ("inferring in brotli", "POST", INFER, Sent(b"x", headers=(("Content-Encoding", "br"),)), 415, "gzip, deflate"),
+    ("inferring in no gzip", "POST", INFER, Sent(b"x", headers=(("Content-Encoding", "gzip"),)), 400, "not gzip"),
+    (
+        "inferring a bomb",
+        "POST",
+        INFER,
+        Sent(gzip.compress(bytes(2**26)), headers=(("Content-Encoding", "gzip"),)),
+        413,
+        "may hold",
+    ),
+    *(
+        (f"inferring with {label}", "POST", INFER, body, 422, words)
+        for label, body, words in (
+            ("no inputs", {}, "inputs: Field required"),
+            ("an unknown field", {**tensor(), "output": []}, "output: Extra inputs"),
+            ("no input", {"inputs": []}, "the model has one, 'image'"),
+            ("two inputs", {"inputs": [BLANK, BLANK]}, "the model has one, 'image'"),
+            ("another input", tensor(name="x"), "there came 'x'"),
+            ("texts", tensor(datatype="BYTES"), "inputs.0.datatype"),
+            ("a flat shape", tensor(shape=[1, 64]), "expected ['N', 8, 8, 1]"),
+            ("no pictures", tensor(shape=[0, 8, 8, 1], data=[]), "N from 1 to 64"),
+            ("65 pictures", tensor(shape=[65, 8, 8, 1], data=[0] * 65 * 64), "N from 1 to 64"),
+            ("fewer than no pictures", tensor(shape=[-1, 8, 8, 1]), "N from 1 to 64"),
+            ("more pictures than there are", tensor(shape=[2**70, 8, 8, 1]), "N from 1 to 64"),
+            ("half a picture", tensor(shape=[0.5, 8, 8, 1]), "inputs.0.shape.0"),
+            ("a picture of true", tensor(shape=[True, 8, 8, 1]), "inputs.0.shape.0"),
+            ("a pixel missing", tensor(data=[0] * 63), "63 numbers"),
+            ("a pixel too bright", tensor(data=[256] * 64), "0 to 255"),
+            ("scaled pixels", tensor(datatype="FP32", data=[0.5] * 64), "the model scales them itself"),
+            ("a pixel that is NaN", tensor(data=[math.nan] * 64), "0 to 255"),
+            ("a pixel in words", tensor(data=["0"] * 64), "a text"),
+            ("a pixel of true", tensor(data=[True] * 64), "a boolean"),
+            ("ragged rows", tensor(data=[[[[0]] * 8] * 7 + [[[0]] * 7]]), "not nested"),
+            ("a text for data", tensor(data="0" * 64), "inputs.0.data"),
+            ("neither data nor bytes", tensor(data=None), "send either data"),
+            ("data and bytes", tensor(parameters={"binary_data_size": 0}), "send either data"),
+            ("a region", tensor(data=None, parameters={"shared_memory_region": "x"}), "no shared memory"),
+            ("a size in words", tensor(data=None, parameters={"binary_data_size": "64"}), "binary_data_size"),
+            ("a negative size", tensor(data=None, parameters={"binary_data_size": -64}), "binary_data_size"),
+            ("bytes that are not there", tensor(data=None, parameters={"binary_data_size": 64}), "there are 0"),
+            ("an unknown output", {**tensor(), "outputs": [{"name": "logits"}]}, "of probabilities"),
+            ("an output twice", {**tensor(), "outputs": [{"name": "probabilities"}] * 2}, "at most once"),
+            ("bytes nobody announced", with_tail(tensor(), b"x"), "announces 0 bytes"),
+            ("too few bytes", with_tail(tensor(data=None, parameters={"binary_data_size": 64}), b"x"), "there are 1"),
+            ("a picture cut off", with_tail(tensor(data=None, parameters={"binary_data_size": 1}), b"x"), "takes 64"),
+            ("a length beyond the body", with_tail(tensor(), b"", "100000"), "at most the body's"),
+            ("a negative length", with_tail(tensor(), b"", "-1"), "at most the body's"),
+        )
+    ),
+    *(
+        (f"predicting rows with {label}", "POST", PREDICT, body, 422, words)
+        for label, body, words in (
+            ("nothing", {}, "send either instances"),
+            ("both", {"instances": [], "inputs": []}, "send either instances"),
+            ("no pictures", {"instances": []}, "N from 1 to 64"),
+            ("a flat picture", {"instances": [[0] * 64]}, "not nested as [1, 8, 8, 1]"),
+            ("numbers", {"instances": [0] * 64}, "64 numbers"),
+            ("another input", {"instances": [{"x": 0}]}, "name it 'image'"),
+            ("a number as input", {"inputs": {"image": 0}}, "must be a list"),
+            ("base64", {"instances": [{"b64": "AAAA"}]}, "name it 'image'"),
+            ("another signature", {"instances": [], "signature_name": "x"}, "signature_name"),
+        )
+    ),
+    ("a status of nothing", "GET", "/v1/models/nothing/versions/1", None, 404, "ready: "),
+    ("metadata of nothing", "GET", "/v2/models/nothing", None, 404, "ready: "),
+    ("readiness of nothing", "GET", "/v2/models/nothing/ready", None, 404, "ready: "),
+    ("statistics of version 99", "GET", "/v2/models/mlp-digits/versions/99/stats", None, 404, "version 99"),
+    ("an index of a word", "POST", "/v2/repository/index", {"ready": "yes"}, 422, "ready"),
     ("a folder without classes", "POST", TRAININGS, {"dataset": "no-classes"}, 422, "two or more classes; it has none"),
     ("a folder of one class", "POST", TRAININGS, {"dataset": "one-class"}, 422, "only 'alone'"),
     ("a broken picture", "POST", TRAININGS, {"dataset": "broken", "batch_size": 1}, 422, "broken/train/a/0.png: the"),
@@ -277,7 +373,7 @@ def test_a_bad_request_is_answered_with_what_to_change_and_stores_nothing(
         body = Sent()
     elif not isinstance(body, Sent):
         body = Sent(json.dumps(body), "application/json")  # requests' own `json` would refuse NaN itself
-    headers = {"Content-Type": body.media_type} if body.media_type else {}
+    headers = {**dict(body.headers), **({"Content-Type": body.media_type} if body.media_type else {})}
     answer = requests.request(method, client.url + path, data=body.data, files=body.files, headers=headers, timeout=60)
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from services.stack.stack import Stack
@@ -19,7 +20,9 @@ def test_the_readmes_requests_do_what_it_says(stack: Stack) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not on this machine")
     blocks = re.findall(r"```sh\n(curl.*?)```", Path("README.md").read_text(), re.DOTALL)
-    train, predict, evaluate, load, certify = (block.replace("http://127.0.0.1:8080", stack.url) for block in blocks)
+    train, predict, evaluate, serve, load, certify = (
+        block.replace("http://127.0.0.1:8080", stack.url) for block in blocks
+    )
 
     def answer(command: str) -> dict:
         ran = subprocess.run(["bash", "-ec", command], capture_output=True, text=True, check=True)
@@ -39,6 +42,11 @@ def test_the_readmes_requests_do_what_it_says(stack: Stack) -> None:
 
     evaluation = answer(evaluate)
     assert set(evaluation["results"]) == {"tensorflow", "pytorch"}
+    assert np.shape(answer(serve)["predictions"]) == (1, 10)
+    (triton,) = re.findall(r"```python\n(.*?)```", Path("README.md").read_text(), re.DOTALL)
+    script = triton.replace("127.0.0.1:8080", stack.url.removeprefix("http://"))
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
     load_test = answer(load)
     assert load_test["request"]["target_qps"] == [20, 50]
     answer(f"curl -s -X POST {stack.url}/v1/loadtests/{load_test['id']}/cancel")

@@ -1,0 +1,150 @@
+"""POST /v2/models/.../infer: Open Inference Protocol v2, in JSON and in binary.
+
+The body is read by hand: its numbers are parsed once, and no model of them is
+made. The path that a program takes for one picture is short.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from flask import Response, request
+from flask_openapi3 import APIBlueprint, MediaType, Parameter, Tag
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from services.gateway.bodies import describe_body, parsed, posted
+from services.gateway.context import Context
+from services.gateway.predictions import MAX_IMAGES
+from services.gateway.served import INPUT, Served, ask, find
+from services.gateway.tensors import check_shape, from_bytes, from_json, split
+from shared.errors import InvalidRequestError
+from shared.protocols import InferInput, InferRequest, InferResponse, TensorParameters
+
+TAG = Tag(name="inference", description="Open Inference Protocol v2: predictions of tensors")
+LENGTH = "Inference-Header-Content-Length"
+BINARY = "application/octet-stream"
+
+
+class TitlePath(BaseModel):
+    name: Annotated[str, Field(max_length=255, description="`<name>`, or `<name>-<backend>`")]
+
+
+class TitleVersionPath(TitlePath):
+    version: Annotated[int, Field(ge=1, lt=2**63)]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """pictures: uint8 [N, H, W, C]; outputs: their names, and whether each is wanted in binary."""
+
+    identity: str | None
+    pictures: NDArray[np.uint8]
+    outputs: dict[str, bool]
+
+
+def routes(context: Context) -> APIBlueprint:
+    api = APIBlueprint("inference", __name__, abp_tags=[TAG])
+
+    def answer(served: Served) -> Response:
+        with context.statistics.measure(served.title, served.version) as timed:
+            asked = _asked(served, *split(posted(), request.headers.get(LENGTH)))
+            timed.done("compute_input")
+            backends = tuple(dict.fromkeys(served.outputs[output] for output in asked.outputs))
+            given = ask(context, served, backends, asked.pictures, timed)
+            return _answer(served, asked, {output: given[served.outputs[output]] for output in asked.outputs})
+
+    @api.post("/v2/models/<name>/infer", responses={200: InferResponse})
+    def infer(path: TitlePath) -> Response:
+        """Predict 1 to 64 pictures with the newest version; `image` in, probabilities out.
+
+        Every output that is asked for is in the answer, or there is none.
+        """
+        return answer(find(context, path.name))
+
+    @api.post("/v2/models/<name>/versions/<version>/infer", responses={200: InferResponse})
+    def infer_version(path: TitleVersionPath) -> Response:
+        """Predict 1 to 64 pictures with one version."""
+        return answer(find(context, path.name, path.version))
+
+    for path in ("/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"):
+        describe_body(api, path, InferRequest)
+        _describe_binary(api, path)
+    return api
+
+
+def _asked(served: Served, text: bytes, tail: bytes) -> _Asked:
+    """What a request asks for, checked against the model.
+
+    Raises:
+        BadRequest, RequestEntityTooLarge: it is not JSON, or too much of it.
+        InvalidRequestError: what is wrong, and what was expected.
+    """
+    body = parsed(InferRequest, text)
+    if [tensor.name for tensor in body.inputs] != [INPUT]:
+        names = ", ".join(repr(tensor.name[:40]) for tensor in body.inputs[:4]) or "none"
+        raise InvalidRequestError(f"inputs: the model has one, {INPUT!r}; there came {names}")
+    everywhere = bool(body.parameters and body.parameters.binary_data_output)
+    outputs = {}
+    for output in body.outputs or []:
+        if output.name not in served.outputs or output.name in outputs:
+            known = ", ".join(served.outputs)
+            raise InvalidRequestError(f"outputs: {output.name[:40]!r}: name each at most once, of {known}")
+        wanted = _offered(output.parameters).binary_data
+        outputs[output.name] = everywhere if wanted is None else wanted
+    pictures = _pictures(body.inputs[0], tail, served)
+    return _Asked(body.id, pictures, outputs or dict.fromkeys(served.outputs, everywhere))
+
+
+def _pictures(tensor: InferInput, tail: bytes, served: Served) -> NDArray[np.uint8]:
+    check_shape(tensor.shape, served.input_shape, MAX_IMAGES)
+    size = _offered(tensor.parameters).binary_data_size
+    if (size is None) == (tensor.data is None):
+        raise InvalidRequestError("inputs.0: send either data, or parameters.binary_data_size and bytes after the JSON")
+    if len(tail) != (size or 0):
+        raise InvalidRequestError(f"inputs.0 announces {size or 0} bytes after the JSON; there are {len(tail)}")
+    if tensor.data is None:
+        return from_bytes(tail, tensor.datatype, tensor.shape)
+    return from_json(tensor.data, tensor.shape)
+
+
+def _offered(parameters: TensorParameters | None) -> TensorParameters:
+    parameters = parameters or TensorParameters()
+    if parameters.shared_memory_region is not None:
+        raise InvalidRequestError("shared_memory_region: there is no shared memory here; send the data itself")
+    if parameters.classification:
+        raise InvalidRequestError("classification: not offered here; ask for the probabilities")
+    return parameters
+
+
+def _answer(served: Served, asked: _Asked, given: dict[str, NDArray[np.float32]]) -> Response:
+    """JSON, and after it the outputs that are wanted in binary."""
+    outputs: list[dict[str, Any]] = []
+    blobs: list[bytes] = []
+    for name, array in given.items():
+        output = {"name": name, "datatype": "FP32", "shape": list(array.shape)}
+        if asked.outputs[name]:
+            blobs.append(array.astype("<f4").tobytes())
+            outputs.append({**output, "parameters": {"binary_data_size": len(blobs[-1])}})
+        else:
+            outputs.append({**output, "data": array.ravel().tolist()})
+    head = {"model_name": served.title, "model_version": str(served.version)}
+    identity = {} if asked.identity is None else {"id": asked.identity}
+    text = json.dumps({**head, **identity, "outputs": outputs}).encode()
+    if not blobs:
+        return Response(text, mimetype="application/json")
+    return Response(b"".join((text, *blobs)), mimetype=BINARY, headers={LENGTH: str(len(text))})
+
+
+def _describe_binary(api: APIBlueprint, path: str) -> None:
+    """Tell OpenAPI of the header, which is read by hand: a model of it would cost every request its schema."""
+    operation = api.paths[path].post
+    text = "bytes of JSON at the beginning of the body, where tensors follow it in binary"
+    schema = {"type": "string", "pattern": "^[0-9]{1,9}$"}
+    operation.parameters.append(
+        Parameter.model_validate({"name": LENGTH, "in": "header", "description": text, "schema": schema})
+    )
+    binary = MediaType.model_validate({"schema": {"type": "string", "format": "binary"}})
+    for place in (operation.requestBody, operation.responses["200"]):
+        place.content = {**place.content, BINARY: binary}

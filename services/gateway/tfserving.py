@@ -1,0 +1,91 @@
+"""TensorFlow Serving's REST API: `:predict`, and which versions are available.
+
+A model of one backend, `article-mnist-pytorch`, is what its clients know: one
+input, one output. `article-mnist` has one output per backend, and each answer
+is then keyed by them, as TensorFlow Serving does with several outputs.
+"""
+
+from typing import Any
+
+from flask_openapi3 import APIBlueprint, Tag
+
+from services.gateway.bodies import describe_body, parsed, posted
+from services.gateway.context import Context
+from services.gateway.inference import TitlePath, TitleVersionPath
+from services.gateway.predictions import MAX_IMAGES
+from services.gateway.served import INPUT, Served, ask, find, versions
+from services.gateway.tensors import check_shape, from_json
+from shared.errors import InvalidRequestError
+from shared.protocols import ModelStatus, PredictRequest, PredictResponse
+
+TAG = Tag(name="tensorflow serving", description="TensorFlow Serving's REST API, for either backend")
+AVAILABLE = {"state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+
+
+def routes(context: Context) -> APIBlueprint:
+    api = APIBlueprint("tfserving", __name__, abp_tags=[TAG])
+
+    @api.post("/v1/models/<title:name>:predict", responses={200: PredictResponse})
+    def predict(path: TitlePath) -> dict[str, Any]:
+        """Predict with the newest version: `instances` give `predictions`, `inputs` give `outputs`."""
+        return _predict(context, find(context, path.name))
+
+    @api.post("/v1/models/<name>/versions/<int:version>:predict", responses={200: PredictResponse})
+    def predict_version(path: TitleVersionPath) -> dict[str, Any]:
+        """Predict with one version."""
+        return _predict(context, find(context, path.name, path.version))
+
+    @api.get("/v1/models/<name>/versions/<int:version>", responses={200: ModelStatus})
+    def status(path: TitleVersionPath) -> dict[str, Any]:
+        """Whether one version is available: 404 when it is not."""
+        return {"model_version_status": [_available(find(context, path.name, path.version).version)]}
+
+    for path in ("/v1/models/{name}:predict", "/v1/models/{name}/versions/{version}:predict"):
+        describe_body(api, path, PredictRequest)
+    return api
+
+
+def version_status(context: Context, title: str) -> list[dict[str, Any]]:
+    """Every version that can be asked, newest first."""
+    return [_available(version) for version in reversed(versions(context, title))]
+
+
+def _available(version: int) -> dict[str, Any]:
+    return {"version": str(version), **AVAILABLE}
+
+
+def _predict(context: Context, served: Served) -> dict[str, Any]:
+    with context.statistics.measure(served.title, served.version) as timed:
+        body = parsed(PredictRequest, posted())
+        if (body.instances is None) == (body.inputs is None):
+            raise InvalidRequestError("send either instances, a list of pictures, or inputs, one tensor")
+        data = _columns(body.inputs) if body.instances is None else _rows(body.instances)
+        shape = [len(data), *served.input_shape]
+        check_shape(shape, served.input_shape, MAX_IMAGES)
+        pictures = from_json(data, shape)
+        timed.done("compute_input")
+        given = ask(context, served, served.backends, pictures, timed)
+        outputs = {output: given[backend].tolist() for output, backend in served.outputs.items()}
+        if body.instances is None:
+            return {"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))}
+        if len(outputs) == 1:
+            return {"predictions": next(iter(outputs.values()))}
+        return {"predictions": [dict(zip(outputs, row, strict=True)) for row in zip(*outputs.values(), strict=True)]}
+
+
+def _rows(instances: list[Any]) -> list[Any]:
+    """A picture of each instance, which may name the input."""
+    return [_named(instance) if isinstance(instance, dict) else instance for instance in instances]
+
+
+def _columns(inputs: list[Any] | dict[str, Any] | None) -> list[Any]:
+    data = _named(inputs) if isinstance(inputs, dict) else inputs
+    if not isinstance(data, list):
+        raise InvalidRequestError(f"inputs: {INPUT!r} must be a list of pictures")
+    return data
+
+
+def _named(values: dict[str, Any]) -> Any:
+    if list(values) != [INPUT]:
+        raise InvalidRequestError(f"the model has one input: name it {INPUT!r}, or leave its name out")
+    return values[INPUT]

@@ -1,0 +1,193 @@
+"""Bodies of two protocols that other servers speak: their clients work unchanged.
+
+Open Inference Protocol v2 with Triton's extensions (binary tensors, statistics,
+configuration, index), as triton-inference-server/server describes them in
+docs/protocol; TensorFlow Serving's REST API, tensorflow.org/tfx/serving/api_rest.
+The numbers of a tensor are `Any` here: `services/gateway/tensors.py` reads them.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, RootModel
+
+from shared.messages import Request, Response
+
+Flag = Annotated[bool, Field(strict=True)]
+Size = Annotated[int, Field(strict=True)]
+Datatype = Literal["UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64"]
+
+
+# Open Inference Protocol: infer ----------------------------------------------
+
+
+class TensorParameters(BaseModel):
+    """Of an input or an output; what is not offered here is named, so that it can be refused."""
+
+    binary_data_size: Annotated[Size, Field(ge=0)] | None = None
+    binary_data: Flag | None = None
+    classification: Any = None
+    shared_memory_region: Any = None
+
+
+class RequestParameters(BaseModel):
+    binary_data_output: Annotated[Flag | None, Field(description="all outputs in binary")] = None
+
+
+class InferInput(Request):
+    name: str
+    shape: Annotated[list[Size], Field(description="[pictures, height, width, channels]")]
+    datatype: Datatype
+    parameters: TensorParameters | None = None
+    data: Annotated[list[Any] | None, Field(description="whole numbers from 0 to 255, flat or nested")] = None
+
+
+class InferRequestedOutput(Request):
+    name: str
+    parameters: TensorParameters | None = None
+
+
+class InferRequest(Request):
+    """One input, `image`; by default every output of the model."""
+
+    id: str | None = None
+    parameters: RequestParameters | None = None
+    inputs: list[InferInput]
+    outputs: list[InferRequestedOutput] | None = None
+
+
+class InferOutput(Response):
+    name: str
+    datatype: Literal["FP32"]
+    shape: list[int]
+    data: Annotated[list[float] | None, Field(description="in row-major order; not there in binary")] = None
+    parameters: Annotated[dict[str, int] | None, Field(description="binary_data_size, in binary")] = None
+
+
+class InferResponse(Response):
+    model_name: str
+    model_version: str
+    id: str = ""
+    outputs: list[InferOutput]
+
+
+# Open Inference Protocol: what there is --------------------------------------
+
+
+class ServerMetadata(Response):
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorMetadata(Response):
+    name: str
+    datatype: str
+    shape: Annotated[list[int], Field(description="-1 is the number of pictures")]
+
+
+class ModelMetadata(Response):
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class ModelReady(Response):
+    name: str
+    ready: bool
+
+
+class TensorConfig(Response):
+    name: str
+    data_type: str
+    dims: Annotated[list[int], Field(description="of one picture")]
+
+
+class ModelConfig(Response):
+    name: str
+    platform: str
+    backend: str
+    max_batch_size: int
+    input: list[TensorConfig]
+    output: list[TensorConfig]
+
+
+class IndexRequest(Request):
+    ready: Annotated[Flag | None, Field(description="only models that are ready")] = None
+
+
+class IndexEntry(Response):
+    name: str
+    version: str
+    state: Literal["READY", "UNAVAILABLE"]
+    reason: str
+
+
+class RepositoryIndex(RootModel[list[IndexEntry]]):
+    pass
+
+
+class Duration(Response):
+    count: int
+    ns: Annotated[int, Field(description="altogether")]
+
+
+class InferenceDurations(Response):
+    """queue: what a prediction spent on its way to the backends, waiting included."""
+
+    success: Duration
+    fail: Duration
+    queue: Duration
+    compute_input: Duration
+    compute_infer: Duration
+    compute_output: Duration
+
+
+class ModelStatistics(Response):
+    name: str
+    version: str
+    last_inference: Annotated[int, Field(description="milliseconds since 1970; 0 for never")]
+    inference_count: Annotated[int, Field(description="pictures")]
+    execution_count: Annotated[int, Field(description="requests")]
+    inference_stats: InferenceDurations
+    batch_stats: list[Any]
+
+
+class StatisticsList(Response):
+    model_stats: list[ModelStatistics]
+
+
+# TensorFlow Serving ------------------------------------------------------------
+
+
+class PredictRequest(Request):
+    """Either `instances`, a row for each picture, or `inputs`, the whole tensor."""
+
+    signature_name: Literal["serving_default", ""] | None = None
+    instances: Annotated[list[Any] | None, Field(description='pictures as nested lists, or {"image": picture}')] = None
+    inputs: Annotated[
+        list[Any] | dict[str, Any] | None, Field(description='[pictures, height, width, channels], or {"image": ...}')
+    ] = None
+
+
+class PredictResponse(Response):
+    """`predictions` for `instances`, `outputs` for `inputs`; keyed by output where the model has several."""
+
+    predictions: list[Any] | None = None
+    outputs: list[Any] | dict[str, Any] | None = None
+
+
+class VersionError(Response):
+    error_code: Literal["OK"]
+    error_message: str
+
+
+class VersionStatus(Response):
+    version: str
+    state: Literal["AVAILABLE"]
+    status: VersionError
+
+
+class ModelStatus(Response):
+    model_version_status: list[VersionStatus]

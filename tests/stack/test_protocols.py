@@ -1,0 +1,281 @@
+"""Clients of other servers work unchanged: Triton's own, and what TensorFlow Serving's users send."""
+
+import io
+import json
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+import tritonclient.http as triton
+from PIL import Image
+from tritonclient.utils import InferenceServerException
+
+from services.cli.client import Client
+from shared import dataset
+from shared.settings import Settings
+from tests.stack.test_faults import processes, until
+
+pytestmark = pytest.mark.stack
+
+BACKENDS = ("tensorflow", "pytorch")
+
+
+@pytest.fixture(scope="module")
+def server(client: Client, digits_model: dict) -> Iterator[triton.InferenceServerClient]:
+    with triton.InferenceServerClient(client.url.removeprefix("http://")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def pictures(settings: Settings) -> np.ndarray:
+    """uint8 [5, 8, 8, 1]: pictures that no model was trained on."""
+    return dataset.read(dataset.DIGITS, "test", settings).images[:5]
+
+
+@pytest.fixture(scope="module")
+def expected(client: Client, digits_model: dict, pictures: np.ndarray) -> dict[str, np.ndarray]:
+    """What /v1/predictions says of the same pictures, by backend."""
+    files = []
+    for index, pixels in enumerate(pictures):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels[..., 0]).save(buffer, "PNG")
+        files.append(("image", (f"{index}.png", buffer.getvalue())))
+    answer = requests.post(f"{client.url}/v1/predictions?model=mlp-digits", files=files, timeout=30).json()
+    return {
+        backend: np.array([image["results"][backend]["probabilities"] for image in answer["images"]], np.float32)
+        for backend in BACKENDS
+    }
+
+
+def close(one: Any, other: np.ndarray) -> None:
+    """The same but for the order in which a batch of another size is summed up."""
+    np.testing.assert_allclose(np.asarray(one, np.float32), other, atol=1e-6)
+
+
+def images(values: np.ndarray, datatype: str = "UINT8", binary: bool = True) -> list[triton.InferInput]:
+    tensor = triton.InferInput("image", list(values.shape), datatype)
+    tensor.set_data_from_numpy(values, binary_data=binary)
+    return [tensor]
+
+
+def test_a_client_finds_the_server_and_its_models(server: triton.InferenceServerClient) -> None:
+    assert server.is_server_live()
+    assert server.is_server_ready()
+    metadata = server.get_server_metadata()
+    assert metadata["name"] == "tandem"
+    assert {"binary_tensor_data", "statistics"} <= set(metadata["extensions"])
+    index = {(entry["name"], entry["version"]): entry["state"] for entry in server.get_model_repository_index()}
+    for title in ("mlp-digits", "mlp-digits-tensorflow", "mlp-digits-pytorch"):
+        assert index[title, "1"] == "READY"
+        assert server.is_model_ready(title)
+        assert server.is_model_ready(title, "1")
+    assert not server.is_model_ready("mlp-digits", "99")
+    assert not server.is_model_ready("nothing")
+
+
+@pytest.mark.parametrize(
+    ("title", "outputs"),
+    [
+        ("mlp-digits-tensorflow", ["probabilities"]),
+        ("mlp-digits-pytorch", ["probabilities"]),
+        ("mlp-digits", ["tensorflow", "pytorch"]),
+    ],
+)
+def test_a_model_says_what_goes_in_and_what_comes_out(
+    server: triton.InferenceServerClient, title: str, outputs: list[str]
+) -> None:
+    metadata = server.get_model_metadata(title)
+    assert metadata["name"] == title
+    assert "1" in metadata["versions"]
+    assert metadata["inputs"] == [{"name": "image", "datatype": "UINT8", "shape": [-1, 8, 8, 1]}]
+    assert metadata["outputs"] == [{"name": name, "datatype": "FP32", "shape": [-1, 10]} for name in outputs]
+    assert server.get_model_metadata(title, "1") == metadata
+    config = server.get_model_config(title)
+    assert config["max_batch_size"] == 64
+    assert config["input"] == [{"name": "image", "data_type": "TYPE_UINT8", "dims": [8, 8, 1]}]
+    assert [output["name"] for output in config["output"]] == outputs
+    assert server.get_model_config(title, "1") == config
+
+
+@pytest.mark.parametrize("sent", [True, False], ids=["binary in", "JSON in"])
+@pytest.mark.parametrize("got", [None, True, False], ids=["out by default", "binary out", "JSON out"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_inference_answers_as_a_prediction_does(
+    server: triton.InferenceServerClient,
+    pictures: np.ndarray,
+    expected: dict[str, np.ndarray],
+    backend: str,
+    sent: bool,
+    got: bool | None,
+) -> None:
+    outputs = None if got is None else [triton.InferRequestedOutput("probabilities", binary_data=got)]
+    answer = server.infer(
+        f"mlp-digits-{backend}", images(pictures, binary=sent), "1", outputs=outputs, request_id="it's mine"
+    )
+    head = answer.get_response()
+    assert (head["id"], head["model_name"], head["model_version"]) == ("it's mine", f"mlp-digits-{backend}", "1")
+    assert ("data" in head["outputs"][0]) == (got is False)
+    close(answer.as_numpy("probabilities"), expected[backend])
+
+
+def test_all_backends_answer_at_once_each_under_its_name(
+    server: triton.InferenceServerClient, pictures: np.ndarray, expected: dict[str, np.ndarray]
+) -> None:
+    answer = server.infer("mlp-digits", images(pictures))
+    mixed = [triton.InferRequestedOutput(name, binary_data=name == "pytorch") for name in ("pytorch", "tensorflow")]
+    for found in (answer, server.infer("mlp-digits", images(pictures, binary=False), outputs=mixed)):
+        for backend in BACKENDS:
+            close(found.as_numpy(backend), expected[backend])
+    one = server.infer("mlp-digits", images(pictures), outputs=[triton.InferRequestedOutput("pytorch")])
+    close(one.as_numpy("pytorch"), expected["pytorch"])
+    assert one.as_numpy("tensorflow") is None
+
+
+@pytest.mark.parametrize(("kind", "datatype"), [("float32", "FP32"), ("int64", "INT64"), ("float16", "FP16")])
+@pytest.mark.parametrize("binary", [True, False], ids=["binary", "JSON"])
+def test_whole_numbers_of_another_datatype_are_taken(
+    server: triton.InferenceServerClient,
+    pictures: np.ndarray,
+    expected: dict[str, np.ndarray],
+    kind: str,
+    datatype: str,
+    binary: bool,
+) -> None:
+    answer = server.infer("mlp-digits-pytorch", images(pictures.astype(kind), datatype, binary))
+    close(answer.as_numpy("probabilities"), expected["pytorch"])
+
+
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+def test_compressed_requests_are_unpacked(
+    server: triton.InferenceServerClient, pictures: np.ndarray, expected: dict[str, np.ndarray], algorithm: str
+) -> None:
+    answer = server.infer(
+        "mlp-digits-pytorch",
+        images(pictures),
+        request_compression_algorithm=algorithm,
+        response_compression_algorithm=algorithm,
+    )
+    close(answer.as_numpy("probabilities"), expected["pytorch"])
+
+
+def test_requests_may_be_on_their_way_together(
+    server: triton.InferenceServerClient, pictures: np.ndarray, expected: dict[str, np.ndarray]
+) -> None:
+    waiting = [server.async_infer("mlp-digits-pytorch", images(pictures[i : i + 1])) for i in range(5)]
+    for index, request in enumerate(waiting):
+        close(request.get_result().as_numpy("probabilities"), expected["pytorch"][index : index + 1])
+
+
+def test_statistics_count_what_was_asked_of_each_model_and_version(
+    server: triton.InferenceServerClient, pictures: np.ndarray
+) -> None:
+    def read() -> dict:
+        (found,) = server.get_inference_statistics("mlp-digits-tensorflow", "1")["model_stats"]
+        return found
+
+    before = read()
+    server.infer("mlp-digits-tensorflow", images(pictures), "1")
+    with pytest.raises(InferenceServerException):
+        server.infer("mlp-digits-tensorflow", images(pictures + 0.5, "FP64"), "1")
+    after = read()
+    assert (after["name"], after["version"]) == ("mlp-digits-tensorflow", "1")
+    assert after["inference_count"] == before["inference_count"] + 5
+    assert after["execution_count"] == before["execution_count"] + 1
+    assert after["last_inference"] > before["last_inference"]
+    for part, duration in after["inference_stats"].items():
+        assert duration["count"] == before["inference_stats"][part]["count"] + 1, part
+    assert after["inference_stats"]["success"]["ns"] > before["inference_stats"]["success"]["ns"]
+    assert after in server.get_inference_statistics()["model_stats"]
+    assert after in server.get_inference_statistics("mlp-digits-tensorflow")["model_stats"]
+
+
+def test_a_client_is_told_why_it_is_refused(server: triton.InferenceServerClient, pictures: np.ndarray) -> None:
+    with pytest.raises(InferenceServerException, match=r"ready: .*mlp-digits") as refusal:
+        server.infer("nothing", images(pictures))
+    assert refusal.value.status() == "404"
+    with pytest.raises(InferenceServerException, match=r"expected \['N', 8, 8, 1\]"):
+        server.infer("mlp-digits", images(pictures.reshape(5, 64)))
+    with pytest.raises(InferenceServerException, match="N from 1 to 64"):
+        server.infer("mlp-digits", images(np.zeros((65, 8, 8, 1), np.uint8)))
+    with pytest.raises(InferenceServerException, match="classification"):
+        server.infer("mlp-digits", images(pictures), outputs=[triton.InferRequestedOutput("pytorch", class_count=3)])
+    shared = triton.InferInput("image", [1, 8, 8, 1], "UINT8")
+    shared.set_shared_memory("region", 64)
+    with pytest.raises(InferenceServerException, match="no shared memory"):
+        server.infer("mlp-digits", [shared])
+
+
+def test_a_backend_that_is_down_is_named_and_its_sisters_model_still_answers(
+    server: triton.InferenceServerClient, pictures: np.ndarray, expected: dict[str, np.ndarray], settings: Settings
+) -> None:
+    for pid in processes(settings, "services.pytorch.predictor"):
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(InferenceServerException, match="pytorch") as refusal:
+        server.infer("mlp-digits", images(pictures))
+    assert refusal.value.status() == "503"
+    assert not server.is_model_ready("mlp-digits")
+    assert server.is_model_ready("mlp-digits-tensorflow")
+    close(server.infer("mlp-digits-tensorflow", images(pictures)).as_numpy("probabilities"), expected["tensorflow"])
+    until(lambda: server.is_model_ready("mlp-digits"))
+
+
+# TensorFlow Serving ------------------------------------------------------------
+
+
+def predict(client: Client, path: str, body: object) -> Any:
+    """As `curl -d` sends it: with the media type of a form."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = requests.post(f"{client.url}/v1/models/{path}:predict", json.dumps(body), headers=headers, timeout=30)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize("version", ["", "/versions/1"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_tensorflow_servings_clients_get_rows_or_columns_as_they_ask(
+    client: Client, pictures: np.ndarray, expected: dict[str, np.ndarray], backend: str, version: str
+) -> None:
+    path, rows = f"mlp-digits-{backend}{version}", pictures.tolist()
+    for instances in (rows, [{"image": row} for row in rows], (pictures / 1.0).tolist()):
+        answer = predict(client, path, {"signature_name": "serving_default", "instances": instances})
+        assert set(answer) == {"predictions"}
+        close(answer["predictions"], expected[backend])
+    for inputs in (rows, {"image": rows}):
+        answer = predict(client, path, {"inputs": inputs})
+        assert set(answer) == {"outputs"}
+        close(answer["outputs"], expected[backend])
+
+
+def test_all_backends_at_once_are_the_outputs_of_one_model(
+    client: Client, pictures: np.ndarray, expected: dict[str, np.ndarray]
+) -> None:
+    rows = predict(client, "mlp-digits", {"instances": pictures.tolist()})["predictions"]
+    columns = predict(client, "mlp-digits", {"inputs": pictures.tolist()})["outputs"]
+    assert set(rows[0]) == set(columns) == set(BACKENDS)
+    for backend in BACKENDS:
+        close([row[backend] for row in rows], expected[backend])
+        close(columns[backend], expected[backend])
+
+
+@pytest.mark.parametrize("title", ["mlp-digits", "mlp-digits-tensorflow", "mlp-digits-pytorch"])
+def test_a_models_status_says_which_versions_are_available(client: Client, digits_model: dict, title: str) -> None:
+    available = {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+    model = client.get(f"/v1/models/{title}")
+    assert available in model["model_version_status"]
+    assert set(model["versions"]) == set(model["manifests"])
+    assert set(model["versions"]) == {
+        backend for backend in BACKENDS if title in ("mlp-digits", f"mlp-digits-{backend}")
+    }
+    assert client.get(f"/v1/models/{title}/versions/1") == {"model_version_status": [available]}
+    assert requests.get(f"{client.url}/v1/models/{title}/versions/99", timeout=10).status_code == 404
+
+
+def test_the_document_describes_both_ways_to_infer(client: Client) -> None:
+    operation = client.get("/openapi.json")["paths"]["/v2/models/{name}/infer"]["post"]
+    both = {"application/json", "application/octet-stream"}
+    assert set(operation["requestBody"]["content"]) == set(operation["responses"]["200"]["content"]) == both
+    assert [part["name"] for part in operation["parameters"]] == ["name", "Inference-Header-Content-Length"]

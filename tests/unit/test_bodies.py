@@ -1,0 +1,71 @@
+"""A body that is read by hand: unpacked so far and no further, and parsed once."""
+
+import gzip
+import zlib
+
+import pytest
+from flask import Flask
+from pydantic import BaseModel
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
+
+from services.gateway.bodies import MAX_JSON_BYTES, MAX_UNPACKED_BYTES, parsed, posted
+from shared.errors import InvalidRequestError
+
+TEXT = b'{"size": 3}' * 100
+
+
+class Sized(BaseModel):
+    size: int
+
+
+def read(data: bytes, encoding: str | None = None) -> bytes:
+    headers = {"Content-Encoding": encoding} if encoding else {}
+    with Flask("test").test_request_context("/", method="POST", data=data, headers=headers):
+        return posted()
+
+
+def test_a_body_is_what_was_sent_before_it_was_compressed() -> None:
+    assert read(TEXT) == read(TEXT, "identity") == TEXT
+    assert read(gzip.compress(TEXT), "gzip") == read(zlib.compress(TEXT), "deflate") == TEXT
+
+
+def test_a_form_is_read_as_the_bytes_it_is() -> None:
+    with Flask("test").test_request_context("/", method="POST", data={"a": "b"}):
+        assert posted() == b"a=b"
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding", "error"),
+    [
+        (TEXT, "br", UnsupportedMediaType),
+        (TEXT, "gzip, gzip", UnsupportedMediaType),
+        (TEXT, "gzip", BadRequest),
+        (b"", "gzip", BadRequest),
+        (gzip.compress(TEXT)[:-9], "gzip", BadRequest),
+        (gzip.compress(bytes(MAX_UNPACKED_BYTES + 1)), "gzip", RequestEntityTooLarge),
+        (zlib.compress(bytes(4 * MAX_UNPACKED_BYTES)), "deflate", RequestEntityTooLarge),
+    ],
+    ids=["brotli", "twice", "not packed", "empty", "cut off", "one byte too many", "a bomb"],
+)
+def test_what_cannot_be_unpacked_is_refused(data: bytes, encoding: str, error: type[HTTPException]) -> None:
+    with pytest.raises(error):
+        read(data, encoding)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (b"", BadRequest),
+        (b"{", BadRequest),
+        (b"\xff", BadRequest),
+        (b"[" * 100_000, BadRequest),
+        (b" " * (MAX_JSON_BYTES + 1), RequestEntityTooLarge),
+        (b"[]", InvalidRequestError),
+        (b'{"size": "x"}', InvalidRequestError),
+        (b'{"size": 1' + b"0" * 5000 + b"}", BadRequest),
+    ],
+    ids=["nothing", "half", "no text", "deep", "long", "a list", "a word", "huge"],
+)
+def test_what_is_no_such_json_is_refused(text: bytes, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        parsed(Sized, text)
