@@ -28,7 +28,8 @@ demo: setup ## train, evaluate and predict with both backends, and show one tabl
 	@.venv/stack/bin/python -m services.stack demo
 
 welcome: setup ## train the model anew that an empty volume begins with
-	@.venv/stack/bin/python -m services.stack welcome
+	@$(PYTHON) -m services.stack.environments test
+	@$(TEST)/python -m benchmarks.welcome
 
 test: setup ## every test there is, on a stack of its own
 	@$(PYTHON) -m services.stack.environments test

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from shared.messages import ModelReference, Request, Response, Status
+from shared.messages import Count, ModelReference, Request, Response, Status
 from shared.protocols import ModelStatus
 
 
@@ -47,7 +47,19 @@ class Transplant(Response):
     error: str | None
 
 
+class AliasRequest(Request):
+    version: Count
+
+
+class Aliased(Response):
+    name: str
+    alias: str
+    version: int
+    backends: Annotated[list[str], Field(description="those that have it")]
+
+
 class ModelDetail(ModelVersions, ModelStatus):
+    aliases: Annotated[dict[str, int], Field(description="`stable`, once it was set")]
     manifests: Annotated[dict[str, dict[str, Any]], Field(description="the newest version's, for each backend")]
 
 

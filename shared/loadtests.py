@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from shared.messages import Backends, Count, ModelName, Request, Response, Seed, Status
+from shared.messages import Backends, ModelName, Request, Response, Seed, Status, Version
 
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Rates = Annotated[list[Annotated[Positive, Field(le=10_000)]], Field(min_length=1, max_length=16)]
@@ -14,7 +14,7 @@ class LoadTestRequest(Request):
     """The same arrivals and the same pictures for every backend; the same backend twice is an A/A test."""
 
     model: ModelName
-    version: Annotated[Count | None, Field(description="by default the newest that all backends have")] = None
+    version: Version | None = None
     backends: Annotated[Backends | None, Field(description="by default all")] = None
     scenario: Annotated[
         Literal["server", "single_stream", "offline"],

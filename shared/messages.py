@@ -20,6 +20,25 @@ Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 ModelName = Annotated[str, Field(min_length=1, max_length=63)]
 
 
+Alias = Literal["stable"]
+
+
+def _number_or_alias(value: object) -> str:
+    return "alias" if isinstance(value, str) and value[:1].isalpha() else "number"
+
+
+# In a path or a query a number is a text, in JSON it is not.
+VERSION = Field(description="a number, or `stable`: what that alias means. None is the newest that all backends have")
+VersionText = Annotated[
+    Annotated[int, Field(ge=1, lt=2**63), Tag("number")] | Annotated[Alias, Tag("alias")],
+    Discriminator(_number_or_alias),
+    VERSION,
+]
+Version = Annotated[
+    Annotated[Count, Tag("number")] | Annotated[Alias, Tag("alias")], Discriminator(_number_or_alias), VERSION
+]
+
+
 # Told apart by hand, so that an error speaks only of the one that was meant.
 PresetOrNetwork = Annotated[
     Annotated[str, Field(max_length=63), Tag("preset")] | Annotated[Network, Tag("described")],
@@ -221,7 +240,7 @@ class EvaluationRequest(Request):
     """Models of one version, one per backend, held against a split."""
 
     model: ModelName
-    version: Annotated[Count | None, Field(description="by default the newest that all have")] = None
+    version: Version | None = None
     dataset: Annotated[str | None, Field(max_length=63, description="by default the one it was trained on")] = None
     split: Literal["train", "test"] = "test"
     backends: Annotated[Backends | None, Field(description="by default all")] = None
@@ -261,7 +280,7 @@ class Evaluation(Response):
 class PredictionQuery(Request):
     model: ModelName
     backends: Annotated[str | None, Field(description="separated by commas; by default all")] = None
-    version: Annotated[int | None, Field(ge=1, description="by default the newest that all backends have")] = None
+    version: VersionText | None = None
 
 
 class Prediction(Response):

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from werkzeug.routing import BaseConverter
 
 from services.gateway import (
+    aliases,
     certificates,
     datasets,
     evaluations,
@@ -37,7 +38,7 @@ PROBLEM = {
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 RESOURCES = (
-    *(trainings, evaluations, certificates, loadtests, predictions, models, transplants),
+    *(trainings, evaluations, certificates, loadtests, predictions, models, aliases, transplants),
     *(inference, repository, tfserving, networks, datasets, status, health),
 )
 

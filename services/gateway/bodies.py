@@ -18,7 +18,7 @@ from shared.layers import KINDS
 
 MAX_JSON_BYTES = 2**20
 MAX_UNPACKED_BYTES = 16 * 2**20  # less than may be sent as it is: a few kB can unpack to anything
-UNION_TAGS = ("preset", "described", *KINDS, "sgd", "adam")  # pydantic names them beside the fields
+UNION_TAGS = ("preset", "described", "number", "alias", *KINDS, "sgd", "adam")  # pydantic names them beside the fields
 
 Body = TypeVar("Body", bound=BaseModel)
 

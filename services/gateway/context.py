@@ -7,9 +7,11 @@ from redis import Redis
 from services.gateway.predictors import Predictors
 from services.gateway.statistics import Statistics
 from shared import dataset
+from shared.aliases import Aliases
 from shared.dataset import Dataset
-from shared.errors import InvalidRequestError
+from shared.errors import InvalidRequestError, NotFoundError
 from shared.jobs import Jobs, connect, signing_key
+from shared.messages import Alias
 from shared.settings import Settings
 from shared.store import Store
 
@@ -21,6 +23,7 @@ class Context:
     jobs: Jobs
     store: Store
     predictors: Predictors
+    aliases: Aliases
     statistics: Statistics = field(default_factory=Statistics)
 
     @classmethod
@@ -32,7 +35,22 @@ class Context:
             Jobs(redis, settings.job_timeout_s, signing_key(settings.key_file)),
             Store(settings.model_dir),
             Predictors(settings),
+            Aliases(redis),
         )
+
+    def resolve(self, name: str, backends: tuple[str, ...], version: int | Alias | None) -> int:
+        """The version asked for, or that its alias means; else the newest that all the backends have.
+
+        Raises:
+            NotFoundError: there is none, or nobody has set the alias.
+        """
+        if isinstance(version, str):
+            found = self.aliases.of(name).get(version)
+            if found is None:
+                where = f"/v1/models/<name>/aliases/{version}"
+                raise NotFoundError(f"no version of the model {name[:80]!r} is {version}: PUT one to {where}")
+            version = found
+        return self.store.resolve(name, backends, version)
 
     def require_data(self, found: Dataset) -> None:
         """See that a dataset is here and whole, so that no job begins that cannot read it.

@@ -29,7 +29,7 @@ def routes(context: Context) -> APIBlueprint:
         if once and (first := jobs.first("evaluation", once)):
             return answer(first)
         backends = context.choose_backends(body.backends)
-        version = context.store.resolve(body.model, backends, body.version)
+        version = context.resolve(body.model, backends, body.version)
         manifests = {backend: context.store.manifest(body.model, backend, version) for backend in backends}
         _check_same_data(manifests)
         trained_on = next(iter(manifests.values()))

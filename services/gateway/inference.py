@@ -20,6 +20,7 @@ from services.gateway.predictions import MAX_IMAGES
 from services.gateway.served import INPUT, Served, ask, find
 from services.gateway.tensors import check_shape, from_bytes, from_json, split
 from shared.errors import InvalidRequestError
+from shared.messages import VersionText
 from shared.protocols import InferInput, InferRequest, InferResponse, TensorParameters
 
 TAG = Tag(name="inference", description="Open Inference Protocol v2: predictions of tensors")
@@ -32,7 +33,7 @@ class TitlePath(BaseModel):
 
 
 class TitleVersionPath(TitlePath):
-    version: Annotated[int, Field(ge=1, lt=2**63)]
+    version: VersionText
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def routes(context: Context) -> APIBlueprint:
             return answer(first)
         sides = _sides(context, body.backends)
         backends = tuple(dict.fromkeys(sides.values()))
-        version = context.store.resolve(body.model, backends, body.version)
+        version = context.resolve(body.model, backends, body.version)
         manifests = {backend: context.store.manifest(body.model, backend, version) for backend in backends}
         data = manifests[backends[0]]["request"]["dataset"]
         context.require_data(dataset.find(data, context.settings))

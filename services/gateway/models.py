@@ -49,7 +49,13 @@ def routes(context: Context) -> APIBlueprint:
             raise NotFoundError(f"there is no model {path.name[:80]!r}; ready: {ready}")
         manifests = {backend: store.manifest(name, backend, had[-1]) for backend, had in versions.items()}
         status = version_status(context, path.name)
-        return {"name": path.name, "versions": versions, "manifests": manifests, "model_version_status": status}
+        return {
+            "name": path.name,
+            "versions": versions,
+            "aliases": context.aliases.of(name),
+            "manifests": manifests,
+            "model_version_status": status,
+        }
 
     @api.get(
         "/v1/models/<name>/<backend>/<version>/weights.safetensors",
@@ -72,6 +78,9 @@ def routes(context: Context) -> APIBlueprint:
             raise NotFoundError(f"{path.backend[:80]} has no version {path.version} of a model {path.name[:80]!r}")
         if path.backend not in context.settings.backends:
             raise ConflictError(f"no trainer of {path.backend} runs here (TANDEM_BACKENDS): only it could delete")
+        for alias, version in context.aliases.of(path.name).items():
+            if version == path.version:
+                raise ConflictError(f"version {version} of {path.name} is {alias}: move the alias first")
         record = {"name": path.name, "model_version": path.version}
         identity = jobs.submit("deletion", record, {path.backend: {}})
         return accepted(f"/v1/deletions/{identity}", _deletion(jobs.read("deletion", identity)))

@@ -54,7 +54,7 @@ def routes(context: Context) -> APIBlueprint:
         begun = perf_counter()
         asked = query.backends.split(",") if query.backends is not None else None
         backends = context.choose_backends(asked)
-        version = context.store.resolve(query.model, backends, query.version)
+        version = context.resolve(query.model, backends, query.version)
         manifest = context.store.manifest(query.model, backends[0], version)
 
         received = perf_counter()

@@ -17,6 +17,7 @@ from services.gateway.line import Answer, Failure
 from services.gateway.statistics import Timed
 from shared.errors import UnavailableError
 from shared.layers import Shape
+from shared.messages import Alias
 
 INPUT, OUTPUT = "image", "probabilities"
 
@@ -51,14 +52,14 @@ def parse(title: str, backends: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     return title, backends
 
 
-def find(context: Context, title: str, version: int | None = None) -> Served:
+def find(context: Context, title: str, version: int | Alias | None = None) -> Served:
     """The version asked for, else the newest that all its backends have.
 
     Raises:
         NotFoundError: there is none; the message says which models are ready.
     """
     name, backends = parse(title, context.settings.backends)
-    version = context.store.resolve(name, backends, version)
+    version = context.resolve(name, backends, version)
     manifest = context.store.manifest(name, backends[0], version)
     shape = tuple(manifest["network"]["input_shape"])
     return Served(title, name, backends, version, shape, len(manifest["classes"]))

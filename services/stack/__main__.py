@@ -1,4 +1,4 @@
-"""`python -m services.stack up`, `... demo` and `... welcome`: what `make` runs of the same names."""
+"""`python -m services.stack up` and `... demo`: what `make up` and `make demo` run."""
 
 import os
 import shutil
@@ -6,12 +6,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from services.stack import welcome
 from services.stack.stack import Stack, StackError, private_environ, python_of
 from shared.process import end_with_parent
 
@@ -31,25 +29,10 @@ def up() -> int:
 
 
 def demo() -> int:
-    """Train, evaluate and predict, and show one table."""
-
-    def work(stack: Stack, environ: dict[str, str]) -> int:
-        command = [*python_of("cli"), "-m", "services.cli", "--url", stack.url, "demo"]
-        return subprocess.run(command, env=environ, check=False).returncode
-
-    return _alone("demo", work)
-
-
-def remake_welcome() -> int:
-    """Train the welcome model anew."""
-    return _alone("welcome", lambda stack, _: welcome.remake(stack.url))
-
-
-def _alone(name: str, work: Callable[[Stack, dict[str, str]], int]) -> int:
-    """Do something with a stack of its own, then stop it."""
+    """Train, evaluate and predict with a stack of its own, then stop it."""
     root = Path(".tandem").absolute()
     root.mkdir(exist_ok=True)
-    state = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=root))
+    state = Path(tempfile.mkdtemp(prefix="demo-", dir=root))
     environ = {"TANDEM_CACHE_DIR": str(root / "data"), **os.environ}
     environ = private_environ(environ, state)
     stack = Stack(environ, log=state / "log")
@@ -63,14 +46,16 @@ def _alone(name: str, work: Callable[[Stack, dict[str, str]], int]) -> int:
         print("Starting Redis, the gateway, and a trainer and a predictor per backend ...", flush=True)
         stack.start()
         stack.wait_ready()
-        code = work(stack, environ)
+        code = subprocess.run(
+            [*python_of("cli"), "-m", "services.cli", "--url", stack.url, "demo"], env=environ, check=False
+        ).returncode
     except StackError:
         print("".join((state / "log").open(errors="replace").readlines()[-LOG_LINES:]))
         raise
     finally:
         stack.stop()
     if code:
-        print(f"The {name} failed. What the services said: {state}/log")
+        print(f"The demo failed. What the services said: {state}/log")
         return code
     shutil.rmtree(state)
     return 0
@@ -87,7 +72,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, _end)
     end_with_parent(signal.SIGTERM)  # `make` ends, and so do we
     try:
-        return {"up": up, "demo": demo, "welcome": remake_welcome}[sys.argv[1]]()
+        return {"up": up, "demo": demo}[sys.argv[1]]()
     except (StackError, ValueError) as error:
         print(f"Tandem cannot start: {error}", file=sys.stderr)
         return 1

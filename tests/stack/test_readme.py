@@ -20,7 +20,7 @@ def test_the_readmes_requests_do_what_it_says(stack: Stack) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not on this machine")
     blocks = re.findall(r"```sh\n(curl.*?)```", Path("README.md").read_text(), re.DOTALL)
-    train, predict, evaluate, serve, load, certify = (
+    welcome, train, predict, evaluate, serve, load, certify = (
         block.replace("http://127.0.0.1:8080", stack.url) for block in blocks
     )
 
@@ -37,6 +37,7 @@ def test_the_readmes_requests_do_what_it_says(stack: Stack) -> None:
     assert training["status"] == "succeeded"
     assert training["runs"]["pytorch"]["history"][-1]["test_accuracy"] > 0.9
 
+    assert {result["class"] for result in answer(welcome)["images"][0]["results"].values()} == {"7"}
     prediction = answer(predict)
     assert [result["class"] for result in prediction["images"][0]["results"].values()] == ["7", "7"]
 

@@ -1,0 +1,82 @@
+"""`stable` is moved to release a version and back to withdraw it, and can be asked for wherever a version can."""
+
+import pytest
+import requests
+
+from services.cli.client import Client
+
+pytestmark = pytest.mark.stack
+
+MODEL = "released"
+
+
+@pytest.fixture(scope="module")
+def versions(client: Client) -> list[int]:
+    """Two versions of a model that differ."""
+    found = []
+    for seed in (1, 2):
+        request = {"network": "article", "dataset": "digits", "epochs": 1, "seed": seed, "name": MODEL}
+        found.append(client.follow(f"/v1/trainings/{client.post('/v1/trainings', request)['id']}")["version"])
+    return found
+
+
+def move(client: Client, version: object, model: str = MODEL, alias: str = "stable") -> requests.Response:
+    url = f"{client.url}/v1/models/{model}/aliases/{alias}"
+    return requests.put(url, json={"version": version}, timeout=10)
+
+
+def predicted(client: Client, version: str) -> set[int]:
+    with open("samples/seven-8x8.png", "rb") as picture:
+        url = f"{client.url}/v1/predictions?model={MODEL}{version}"
+        answer = requests.post(url, files={"image": picture}, timeout=10)
+    answer.raise_for_status()
+    return {result["version"] for result in answer.json()["images"][0]["results"].values()}
+
+
+def test_an_alias_that_nobody_set_says_how_to_set_it(client: Client, versions: list[int]) -> None:
+    answer = requests.post(f"{client.url}/v1/evaluations", json={"model": MODEL, "version": "stable"}, timeout=10)
+    assert answer.status_code == 404
+    assert "PUT" in answer.json()["detail"]
+
+
+def test_a_release_and_its_rollback(client: Client, versions: list[int]) -> None:
+    old, new = versions
+    for version in (new, old):
+        answer = move(client, version)
+        assert answer.status_code == 200
+        assert set(answer.json()["backends"]) == {"tensorflow", "pytorch"}
+        assert predicted(client, "&version=stable") == {version}
+    assert predicted(client, "") == {new}, "without a version the newest is used"
+    assert client.get(f"/v1/models/{MODEL}")["aliases"] == {"stable": old}
+
+
+def test_it_can_be_asked_for_wherever_a_version_can(client: Client, versions: list[int]) -> None:
+    old, _ = versions
+    move(client, old)
+    evaluation = client.post("/v1/evaluations", {"model": MODEL, "version": "stable"})
+    assert client.follow(f"/v1/evaluations/{evaluation['id']}")["version"] == old
+    test = client.post("/v1/loadtests", {"model": MODEL, "version": "stable", "target_qps": [10], "duration_s": 1})
+    assert client.follow(f"/v1/loadtests/{test['id']}")["version"] == old
+    pixels = [[[[0]] * 8] * 8]
+    infer = {"inputs": [{"name": "image", "shape": [1, 8, 8, 1], "datatype": "UINT8", "data": pixels}]}
+    assert client.post(f"/v2/models/{MODEL}/versions/stable/infer", infer)["model_version"] == str(old)
+
+
+def test_what_clients_depend_on_is_not_deleted(client: Client, versions: list[int]) -> None:
+    old, _ = versions
+    move(client, old)
+    answer = requests.delete(f"{client.url}/v1/models/{MODEL}/pytorch/{old}", timeout=10)
+    assert answer.status_code == 409
+    assert "stable" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("version", "model", "alias", "status"),
+    [(99, MODEL, "stable", 404), (1, "nobody", "stable", 404), ("1", MODEL, "stable", 422), (1, MODEL, "best", 422)],
+)
+def test_an_alias_means_a_version_that_is_there(
+    client: Client, versions: list[int], version: object, model: str, alias: str, status: int
+) -> None:
+    answer = move(client, version, model, alias)
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
