@@ -30,7 +30,7 @@ def test_the_weights_are_a_safetensors_file_in_the_canonical_layout(client: Clie
         "layers.2.bias": (10,),
     }
     for name in one:
-        np.testing.assert_allclose(one[name], other[name], atol=1e-4)
+        np.testing.assert_allclose(one[name], other[name], atol=1e-3)  # rounding takes them apart, a layout would more
 
 
 def test_a_deleted_version_is_gone_for_good_and_its_sister_stays(client: Client, settings: Settings) -> None:
