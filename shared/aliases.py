@@ -4,7 +4,7 @@ from typing import cast
 
 from redis import Redis
 
-from shared.messages import Alias
+from shared.versions import Alias
 
 
 class Aliases:

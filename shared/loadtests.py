@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from shared.messages import Backends, ModelName, Request, Response, Seed, Status, Version
+from shared.messages import Backends, ModelName, Request, Response, Seed, Status
+from shared.versions import Version
 
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Rates = Annotated[list[Annotated[Positive, Field(le=10_000)]], Field(min_length=1, max_length=16)]

@@ -12,31 +12,13 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from shared.network import Network
 from shared.optimizer import Optimizer, Sgd
 from shared.stream import Augmentation
+from shared.versions import Version, VersionText
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 Backends = Annotated[list[str], Field(min_length=1, max_length=16)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 ModelName = Annotated[str, Field(min_length=1, max_length=63)]
-
-
-Alias = Literal["stable"]
-
-
-def _number_or_alias(value: object) -> str:
-    return "alias" if isinstance(value, str) and value[:1].isalpha() else "number"
-
-
-# In a path or a query a number is a text, in JSON it is not.
-VERSION = Field(description="a number, or `stable`: what that alias means. None is the newest that all backends have")
-VersionText = Annotated[
-    Annotated[int, Field(ge=1, lt=2**63), Tag("number")] | Annotated[Alias, Tag("alias")],
-    Discriminator(_number_or_alias),
-    VERSION,
-]
-Version = Annotated[
-    Annotated[Count, Tag("number")] | Annotated[Alias, Tag("alias")], Discriminator(_number_or_alias), VERSION
-]
 
 
 # Told apart by hand, so that an error speaks only of the one that was meant.

@@ -11,7 +11,7 @@ from services.gateway.context import Context
 from services.gateway.models import ModelPath
 from shared.errors import NotFoundError
 from shared.listings import Aliased, AliasRequest
-from shared.messages import Alias
+from shared.versions import Alias
 
 TAG = Tag(name="models")
 

@@ -11,9 +11,9 @@ from shared.aliases import Aliases
 from shared.dataset import Dataset
 from shared.errors import InvalidRequestError, NotFoundError
 from shared.jobs import Jobs, connect, signing_key
-from shared.messages import Alias
 from shared.settings import Settings
 from shared.store import Store
+from shared.versions import Alias
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from services.gateway.predictions import MAX_IMAGES
 from services.gateway.served import INPUT, Served, ask, find
 from services.gateway.tensors import check_shape, from_bytes, from_json, split
 from shared.errors import InvalidRequestError
-from shared.messages import VersionText
 from shared.protocols import InferInput, InferRequest, InferResponse, TensorParameters
+from shared.versions import VersionText
 
 TAG = Tag(name="inference", description="Open Inference Protocol v2: predictions of tensors")
 LENGTH = "Inference-Header-Content-Length"

@@ -17,7 +17,7 @@ from services.gateway.line import Answer, Failure
 from services.gateway.statistics import Timed
 from shared.errors import UnavailableError
 from shared.layers import Shape
-from shared.messages import Alias
+from shared.versions import Alias
 
 INPUT, OUTPUT = "image", "probabilities"
 
