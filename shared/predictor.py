@@ -3,7 +3,8 @@
 The gateway is its only client. A picture has become a tensor before it comes
 here, so the hop is raw bytes: `POST /predict/<name>/<version>` takes uint8
 [N, H, W, C] and answers float32 [N, classes], little-endian, C order. Models
-are loaded from the volume when first asked for, verified, and kept.
+are loaded from the volume before they are published, or when first asked for;
+verified, tried by their golden prediction, and kept.
 """
 
 import threading
@@ -18,13 +19,14 @@ import numpy as np
 import structlog
 from flask import Flask, Response, request
 
+from shared import golden
 from shared.backend import Backend, Predictor
 from shared.errors import InvalidRequestError
 from shared.layers import Shape
 from shared.process import usage
 from shared.server import install_problems, serve
 from shared.settings import Settings
-from shared.store import Store
+from shared.store import Store, Version
 
 MAX_MODELS = 16
 MAX_BODY_BYTES = 64 * 2**20
@@ -39,16 +41,16 @@ class Models:
 
     def __init__(self, backend: Backend, store: Store) -> None:
         self._backend, self._store = backend, store
-        self._loaded: OrderedDict[tuple[str, int], Future[tuple[Predictor, Shape]]] = OrderedDict()
+        self._loaded: OrderedDict[tuple[int, ...], Future[tuple[Predictor, Shape]]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, name: str, version: int) -> tuple[Predictor, Shape]:
+    def get(self, name: str, version: Version) -> tuple[Predictor, Shape]:
         """A model ready to predict, and its input shape.
 
         Raises:
             NotFoundError, CorruptModelError: see `Store.verify`.
         """
-        key = (name, version)
+        key = self._store.identity(name, self._backend.NAME, version)
         with self._lock:
             is_new = key not in self._loaded
             loaded = self._loaded.setdefault(key, Future())
@@ -64,10 +66,11 @@ class Models:
                     self._loaded.pop(key, None)
         return loaded.result()
 
-    def _load(self, name: str, version: int) -> tuple[Predictor, Shape]:
+    def _load(self, name: str, version: Version) -> tuple[Predictor, Shape]:
         begun = time.perf_counter()
         model = self._store.verify(name, self._backend.NAME, version)
         predict = self._backend.serve(self._backend.define_network(model.network, model.weights))
+        golden.check(predict, model.network.input_shape, model.manifest)
         log.info("model loaded", name=name, version=version, seconds=round(time.perf_counter() - begun, 3))
         return predict, model.network.input_shape
 
@@ -81,6 +84,12 @@ def create_app(backend: Backend, store: Store) -> Flask:
     @app.get("/health")
     def health() -> dict[str, Any]:
         return {"versions": backend.versions(), "threads": COMPUTE_THREADS, **usage()}
+
+    @app.post("/warm/<name>/<draft>")
+    def warm(name: str, draft: str) -> dict[str, Any]:
+        """Load a model that is about to be published; it stays loaded when it is."""
+        models.get(name, draft)
+        return {"loaded": draft}
 
     @app.post("/predict/<name>/<int:version>")
     def predict(name: str, version: int) -> Response:

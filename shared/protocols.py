@@ -1,8 +1,8 @@
 """Bodies of two protocols that other servers speak: their clients work unchanged.
 
-Open Inference Protocol v2 with Triton's extensions (binary tensors, statistics,
-configuration, index), as triton-inference-server/server describes them in
-docs/protocol; TensorFlow Serving's REST API, tensorflow.org/tfx/serving/api_rest.
+Open Inference Protocol v2 with Triton's extensions (binary tensors, statistics, index),
+as triton-inference-server/server describes them in docs/protocol; TensorFlow
+Serving's REST API, tensorflow.org/tfx/serving/api_rest.
 The numbers of a tensor are `Any` here: `services/gateway/tensors.py` reads them.
 """
 
@@ -98,21 +98,6 @@ class ModelReady(Response):
     ready: bool
 
 
-class TensorConfig(Response):
-    name: str
-    data_type: str
-    dims: Annotated[list[int], Field(description="of one picture")]
-
-
-class ModelConfig(Response):
-    name: str
-    platform: str
-    backend: str
-    max_batch_size: int
-    input: list[TensorConfig]
-    output: list[TensorConfig]
-
-
 class IndexRequest(Request):
     ready: Annotated[Flag | None, Field(description="only models that are ready")] = None
 
@@ -162,20 +147,14 @@ class StatisticsList(Response):
 
 
 class PredictRequest(Request):
-    """Either `instances`, a row for each picture, or `inputs`, the whole tensor."""
-
     signature_name: Literal["serving_default", ""] | None = None
-    instances: Annotated[list[Any] | None, Field(description='pictures as nested lists, or {"image": picture}')] = None
-    inputs: Annotated[
-        list[Any] | dict[str, Any] | None, Field(description='[pictures, height, width, channels], or {"image": ...}')
-    ] = None
+    instances: Annotated[list[Any], Field(description='pictures as nested lists, or {"image": picture}')]
 
 
 class PredictResponse(Response):
-    """`predictions` for `instances`, `outputs` for `inputs`; keyed by output where the model has several."""
+    """Keyed by output where the model has several."""
 
-    predictions: list[Any] | None = None
-    outputs: list[Any] | dict[str, Any] | None = None
+    predictions: list[Any]
 
 
 class VersionError(Response):

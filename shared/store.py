@@ -14,6 +14,7 @@ import re
 import shutil
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +30,9 @@ WEIGHTS = "weights.safetensors"
 ABANDONED_AFTER_S = 3600.0
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_DRAFT = re.compile(r"\.tmp-[0-9a-f]{32}")
+
+Version = int | str  # a number; or a draft's name, before it has one
 
 
 @dataclass(frozen=True)
@@ -67,20 +71,29 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def path(self, name: str, backend: str, version: int) -> Path:
+    def path(self, name: str, backend: str, version: Version) -> Path:
         """Where a model lies; a name that is none can lead nowhere else on the disk."""
-        if not (_NAME.fullmatch(name) and _NAME.fullmatch(backend)):
+        is_version = isinstance(version, int) or _DRAFT.fullmatch(version)
+        if not (_NAME.fullmatch(name) and _NAME.fullmatch(backend) and is_version):
             raise NotFoundError(f"there is no model {name[:80]!r} of {backend[:80]!r}")
         return self.root / name / backend / str(version)
 
     def publish(
-        self, name: str, backend: str, version: int, manifest: dict[str, Any], weights: Weights, writer: str
+        self,
+        name: str,
+        backend: str,
+        version: int,
+        manifest: dict[str, Any],
+        weights: Weights,
+        writer: str,
+        before: Callable[[str], None] | None = None,
     ) -> None:
         """Write a model whole, or not at all.
 
         Args:
             manifest: JSON-able; the format, the identity and the files' sums are added.
             writer: the id of the job that writes, kept in the manifest.
+            before: called with the draft, whole and not yet seen by anybody; what it raises keeps it so.
 
         Raises:
             AlreadyPublishedError: another writer published this version.
@@ -98,12 +111,14 @@ class Store:
                 "version": version,
                 "writer": writer,
                 **manifest,
-                "files": {WEIGHTS: {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}},
+                "files": {WEIGHTS: _sum_of(data)},
             }
             _write_synced(draft / WEIGHTS, data)
             manifest["digest"] = _digest(manifest)
             _write_synced(draft / MANIFEST, json.dumps(manifest, indent=1, allow_nan=False).encode())
             _sync_folder(draft)
+            if before:
+                before(draft.name)
             draft.rename(place)
             _sync_folder(place.parent)
         except OSError:
@@ -130,7 +145,7 @@ class Store:
         return [backend for backend in _folders(self.root / name) if self.versions(name, backend)]
 
     def resolve(self, name: str, backends: tuple[str, ...], version: int | None = None) -> int:
-        """The version asked for, else the newest that all the backends have, with manifests as they were published.
+        """The version asked for, else the newest that all the backends have, every file as it was published.
 
         Raises:
             NotFoundError: there is none; the message says which models are ready.
@@ -149,11 +164,26 @@ class Store:
 
     def _is_whole(self, name: str, backends: tuple[str, ...], version: int) -> bool:
         try:
-            return all(self.manifest(name, backend, version) for backend in backends)
-        except (NotFoundError, CorruptModelError):
+            for backend in backends:
+                path = self.path(name, backend, version) / WEIGHTS
+                if _sum(path, _identity(path)) != self.manifest(name, backend, version)["files"][WEIGHTS]:
+                    return False
+        except (OSError, NotFoundError, CorruptModelError):
             return False
+        return True
 
-    def manifest(self, name: str, backend: str, version: int) -> dict[str, Any]:
+    def identity(self, name: str, backend: str, version: Version) -> tuple[int, ...]:
+        """What a model keeps when its draft becomes a version, and no other model has.
+
+        Raises:
+            NotFoundError: no such model.
+        """
+        try:
+            return _identity(self.path(name, backend, version) / MANIFEST)
+        except FileNotFoundError:
+            raise NotFoundError(f"model {name!r} has no version {version} of {backend}") from None
+
+    def manifest(self, name: str, backend: str, version: Version) -> dict[str, Any]:
         """The manifest alone.
 
         Raises:
@@ -162,17 +192,15 @@ class Store:
         """
         path = self.path(name, backend, version) / MANIFEST
         try:
-            found = path.stat()
-            manifest = _manifest(path, (found.st_ino, found.st_mtime_ns, found.st_size))
-        except FileNotFoundError:
-            raise NotFoundError(f"model {name!r} has no version {version} of {backend}") from None
+            manifest = _manifest(path, self.identity(name, backend, version))
         except (OSError, ValueError) as error:
             raise CorruptModelError(f"{path}: {error}") from None
-        if (manifest["name"], manifest["backend"], manifest["version"]) != (name, backend, version):
+        named = manifest["name"], manifest["backend"], manifest["version"]
+        if named != (name, backend, version if isinstance(version, int) else manifest["version"]):
             raise CorruptModelError(f"{path}: the manifest of another model")
         return manifest
 
-    def verify(self, name: str, backend: str, version: int) -> Model:
+    def verify(self, name: str, backend: str, version: Version) -> Model:
         """Read a model and hold every byte of it against its manifest.
 
         Raises:
@@ -180,21 +208,17 @@ class Store:
             CorruptModelError: anything differs from what was published.
         """
         manifest = self.manifest(name, backend, version)
-        data = self._weights(manifest)
         network = Network.model_validate(manifest["network"])
-        return Model(manifest, network, from_bytes(data, network))
+        return Model(manifest, network, from_bytes(self.weights_file(name, backend, version), network))
 
-    def weights_file(self, name: str, backend: str, version: int) -> bytes:
+    def weights_file(self, name: str, backend: str, version: Version) -> bytes:
         """The bytes of a model's safetensors file as they were published; see `verify` for the errors."""
-        return self._weights(self.manifest(name, backend, version))
-
-    def _weights(self, manifest: dict[str, Any]) -> bytes:
-        name, backend, version = manifest["name"], manifest["backend"], manifest["version"]
+        manifest = self.manifest(name, backend, version)
         try:
             data = (self.path(name, backend, version) / WEIGHTS).read_bytes()
         except OSError as error:
             raise CorruptModelError(f"{name} {backend} {version}: {error}") from None
-        if {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)} != manifest["files"][WEIGHTS]:
+        if _sum_of(data) != manifest["files"][WEIGHTS]:
             raise CorruptModelError(f"{name} {backend} {version}: {WEIGHTS} is not what was published")
         return data
 
@@ -216,8 +240,23 @@ class Store:
         return len(drafts)
 
 
+def _identity(path: Path) -> tuple[int, ...]:
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _sum_of(data: bytes) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+
+
 @lru_cache(maxsize=256)
-def _manifest(path: Path, _file: tuple[int, int, int]) -> dict[str, Any]:
+def _sum(path: Path, _file: tuple[int, ...]) -> dict[str, Any]:
+    """A file's sum; taken again only when it is another file."""
+    return _sum_of(path.read_bytes())
+
+
+@lru_cache(maxsize=256)
+def _manifest(path: Path, _file: tuple[int, ...]) -> dict[str, Any]:
     """A manifest that is as it was published; read again only when it is another file."""
     manifest = json.loads(path.read_bytes())
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:

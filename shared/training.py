@@ -6,7 +6,6 @@ the seed and the epoch's number alone, so that it ends where it would have.
 """
 
 import math
-import platform
 import statistics
 import time
 from typing import Any
@@ -70,7 +69,6 @@ def train(bench: Workbench, run: Run, job: dict[str, Any]) -> None:
         arrays = {part + name: array for part, of in kept.items() for name, array in of.items()}
         bench.scratch.write(run, arrays, history)
 
-    name, version = job["name"], job["version"]
     weights = {name: array.astype(np.float32) for name, array in backend.save(model).items()}
     held = held or backend.evaluate(model, loss, test)
     manifest = {
@@ -79,18 +77,16 @@ def train(bench: Workbench, run: Run, job: dict[str, Any]) -> None:
         "classes": list(found.classes),
         "metrics": {key: history[-1][key] for key in ("loss", "accuracy", "test_loss", "test_accuracy")},
         "data": _fingerprints(found.name, train=data, test=test),
-        "versions": {"python": platform.python_version(), "numpy": np.__version__, **backend.versions()},
     }
-    run.claim_publication()
-    bench.store.publish(name, backend.NAME, version, manifest, weights, writer=job["id"])
+    published = bench.publish(run, job, manifest, weights)
     evaluation.compare(
         *(bench, run, job["request"]["backends"], test.labels, held.probabilities),
         network=network,
-        weights=lambda other: bench.store.verify(name, other, version).weights if shared else None,
+        weights=lambda other: bench.store.verify(job["name"], other, job["version"]).weights if shared else None,
     )
     run.finish(
         SUCCEEDED,
-        model={"name": name, "backend": backend.NAME, "version": version},
+        model=published,
         examples_per_second=len(data) / statistics.median(entry["seconds"] for entry in history),
     )
     bench.scratch.remove(run)

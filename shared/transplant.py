@@ -4,7 +4,6 @@ It runs in a trainer of the backend that receives. What the other backend
 answers is asked of its predictor, over the same hop that serves predictions.
 """
 
-import platform
 import urllib.error
 import urllib.request
 from typing import Any
@@ -44,13 +43,9 @@ def transplant(bench: Workbench, run: Run, job: dict[str, Any]) -> None:
     manifest = {
         **{part: source.manifest[part] for part in ("request", "network", "classes", "data")},
         "metrics": {**source.manifest["metrics"], "test_loss": ours.loss, "test_accuracy": ours.accuracy},
-        "versions": {"python": platform.python_version(), "numpy": np.__version__, **backend.versions()},
         "transplanted_from": proof,
     }
-    name, version = job["name"], job["version"]
-    run.claim_publication()
-    bench.store.publish(name, backend.NAME, version, manifest, backend.save(model), writer=job["id"])
-    run.finish(SUCCEEDED, model={"name": name, "backend": backend.NAME, "version": version}, proof=proof)
+    run.finish(SUCCEEDED, model=bench.publish(run, job, manifest, backend.save(model)), proof=proof)
 
 
 def _ask(bench: Workbench, job: dict[str, Any], images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,16 +1,29 @@
-"""What a work horse inherits from its parent, and what every job begins with."""
+"""What a work horse inherits from its parent, and how every job begins and every model is published."""
 
+import platform
+import urllib.error
+import urllib.request
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import structlog
 from redis import Redis
 
-from shared import dataset
+from shared import dataset, golden
 from shared.backend import Backend
 from shared.dataset import Dataset, Split, SplitName
+from shared.errors import CorruptModelError
+from shared.network import Network
 from shared.runs import Run
 from shared.scratch import Scratch
 from shared.settings import Settings
 from shared.store import Store
+from shared.weights import Weights
+
+WARM_TIMEOUT_S = 30
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -34,3 +47,27 @@ class Workbench:
         """
         dataset.prepare(found, self.settings)
         return self.backend.load_data(found, self.settings.cache_dir, split)
+
+    def publish(self, run: Run, job: dict[str, Any], manifest: dict[str, Any], weights: Weights) -> dict[str, Any]:
+        """Publish a model of this backend, which its predictor has loaded before anybody sees it; its identity.
+
+        Raises:
+            CorruptModelError: the predictor does not get the answers that were got here.
+        """
+        backend, name, version = self.backend.NAME, job["name"], job["version"]
+        answer = golden.answer(self.backend, Network.model_validate(manifest["network"]), weights)
+        versions = {"python": platform.python_version(), "numpy": np.__version__, **self.backend.versions()}
+        manifest = {**manifest, "versions": versions, "golden": answer}
+        run.claim_publication()
+        self.store.publish(name, backend, version, manifest, weights, job["id"], lambda draft: self._warm(name, draft))
+        return {"name": name, "backend": backend, "version": version}
+
+    def _warm(self, name: str, draft: str) -> None:
+        """Have the predictor load a model that is not published yet; one that is away loads it when first asked."""
+        url = f"{self.settings.url_of(self.backend.NAME)}/warm/{name}/{draft}"
+        try:
+            urllib.request.urlopen(url, b"", timeout=WARM_TIMEOUT_S).close()  # noqa: S310 - our own predictor
+        except urllib.error.HTTPError as error:
+            raise CorruptModelError(f"the predictor refuses the model: {error.read().decode()}") from None
+        except OSError as error:
+            log.warning("the predictor was not there to load the new model", name=name, reason=str(error))

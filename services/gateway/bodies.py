@@ -1,10 +1,9 @@
-"""The body of a request whose route reads it by itself: bounded, unpacked, parsed once.
+"""The body of a request whose route reads it by itself: bounded, and parsed once.
 
-Clients of other protocols name no media type, or curl's own, and may compress
-what they send, so that the media type decides nothing here.
+Clients of other protocols name no media type, or curl's own, so that it decides
+nothing here.
 """
 
-import zlib
 from typing import TypeVar
 
 from flask import request
@@ -17,34 +16,21 @@ from shared.errors import InvalidRequestError
 from shared.layers import KINDS
 
 MAX_JSON_BYTES = 2**20
-MAX_UNPACKED_BYTES = 16 * 2**20  # less than may be sent as it is: a few kB can unpack to anything
 UNION_TAGS = ("preset", "described", "number", "alias", *KINDS, "sgd", "adam")  # pydantic names them beside the fields
 
 Body = TypeVar("Body", bound=BaseModel)
 
 
 def posted() -> bytes:
-    """The body as it was before its `Content-Encoding`.
+    """The body as it was sent.
 
     Raises:
-        UnsupportedMediaType, BadRequest, RequestEntityTooLarge: it cannot be unpacked.
+        UnsupportedMediaType: it is compressed.
     """
-    data = request.get_data(cache=False)
-    encoding = request.headers.get("Content-Encoding", "identity").lower()
-    if encoding == "identity":
-        return data
-    if encoding not in ("gzip", "deflate"):
-        raise UnsupportedMediaType(f"Content-Encoding {encoding[:80]!r}: send gzip, deflate or neither")
-    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # 32: gzip's header or zlib's, whichever is there
-    try:
-        unpacked = unpacker.decompress(data, MAX_UNPACKED_BYTES + 1)
-    except zlib.error as error:
-        raise BadRequest(f"the body is not {encoding}: {error}") from None
-    if len(unpacked) > MAX_UNPACKED_BYTES:
-        raise RequestEntityTooLarge(f"a compressed body may hold {MAX_UNPACKED_BYTES:,} bytes")
-    if not unpacker.eof:
-        raise BadRequest(f"the body is not {encoding}: it is cut off")
-    return unpacked
+    encoding = request.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        raise UnsupportedMediaType(f"Content-Encoding {encoding[:80]!r}: send the body as it is")
+    return request.get_data(cache=False)
 
 
 def parsed(model: type[Body], text: bytes) -> Body:

@@ -7,13 +7,11 @@ from flask_openapi3 import APIBlueprint, Tag
 from services.gateway.bodies import describe_body, parsed, posted
 from services.gateway.context import Context
 from services.gateway.inference import TitlePath, TitleVersionPath
-from services.gateway.predictions import MAX_IMAGES
 from services.gateway.served import INPUT, Served, find, parse, titles, versions
 from services.gateway.version import VERSION
 from shared.errors import UnavailableError
 from shared.protocols import (
     IndexRequest,
-    ModelConfig,
     ModelMetadata,
     ModelReady,
     RepositoryIndex,
@@ -22,7 +20,7 @@ from shared.protocols import (
 )
 
 TAG = Tag(name="repository", description="Open Inference Protocol v2: models and their statistics")
-EXTENSIONS = ["binary_tensor_data", "model_configuration", "statistics"]
+EXTENSIONS = ["binary_tensor_data", "statistics"]
 
 
 def routes(context: Context) -> APIBlueprint:
@@ -52,16 +50,6 @@ def routes(context: Context) -> APIBlueprint:
     def version_ready(path: TitleVersionPath) -> dict[str, Any]:
         """The same of one version."""
         return _ready(context, find(context, path.name, path.version))
-
-    @api.get("/v2/models/<name>/config", responses={200: ModelConfig})
-    def config(path: TitlePath) -> dict[str, Any]:
-        """A model's configuration, as Triton would write it."""
-        return _config(find(context, path.name))
-
-    @api.get("/v2/models/<name>/versions/<version>/config", responses={200: ModelConfig})
-    def version_config(path: TitleVersionPath) -> dict[str, Any]:
-        """One version's configuration."""
-        return _config(find(context, path.name, path.version))
 
     @api.post("/v2/repository/index", responses={200: RepositoryIndex})
     def index() -> list[dict[str, Any]]:
@@ -98,17 +86,6 @@ def _metadata(context: Context, served: Served) -> dict[str, Any]:
         "platform": "_".join(("tandem", *served.backends)),
         "inputs": [{"name": INPUT, "datatype": "UINT8", "shape": [-1, *served.input_shape]}],
         "outputs": [{"name": name, "datatype": "FP32", "shape": [-1, served.classes]} for name in served.outputs],
-    }
-
-
-def _config(served: Served) -> dict[str, Any]:
-    return {
-        "name": served.title,
-        "platform": "_".join(("tandem", *served.backends)),
-        "backend": "tandem",
-        "max_batch_size": MAX_IMAGES,
-        "input": [{"name": INPUT, "data_type": "TYPE_UINT8", "dims": list(served.input_shape)}],
-        "output": [{"name": name, "data_type": "TYPE_FP32", "dims": [served.classes]} for name in served.outputs],
     }
 
 

@@ -27,7 +27,7 @@ def routes(context: Context) -> APIBlueprint:
 
     @api.post("/v1/models/<title:name>:predict", responses={200: PredictResponse})
     def predict(path: TitlePath) -> dict[str, Any]:
-        """Predict with the newest version: `instances` give `predictions`, `inputs` give `outputs`."""
+        """Predict with the newest version: `instances` give `predictions`."""
         return _predict(context, find(context, path.name))
 
     @api.post("/v1/models/<name>/versions/<int:version>:predict", responses={200: PredictResponse})
@@ -56,36 +56,22 @@ def _available(version: int) -> dict[str, Any]:
 
 def _predict(context: Context, served: Served) -> dict[str, Any]:
     with context.statistics.measure(served.title, served.version) as timed:
-        body = parsed(PredictRequest, posted())
-        if (body.instances is None) == (body.inputs is None):
-            raise InvalidRequestError("send either instances, a list of pictures, or inputs, one tensor")
-        data = _columns(body.inputs) if body.instances is None else _rows(body.instances)
+        data = [_picture(instance) for instance in parsed(PredictRequest, posted()).instances]
         shape = [len(data), *served.input_shape]
         check_shape(shape, served.input_shape, MAX_IMAGES)
         pictures = from_json(data, shape)
         timed.done("compute_input")
         given = ask(context, served, served.backends, pictures, timed)
         outputs = {output: given[backend].tolist() for output, backend in served.outputs.items()}
-        if body.instances is None:
-            return {"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))}
         if len(outputs) == 1:
             return {"predictions": next(iter(outputs.values()))}
         return {"predictions": [dict(zip(outputs, row, strict=True)) for row in zip(*outputs.values(), strict=True)]}
 
 
-def _rows(instances: list[Any]) -> list[Any]:
-    """A picture of each instance, which may name the input."""
-    return [_named(instance) if isinstance(instance, dict) else instance for instance in instances]
-
-
-def _columns(inputs: list[Any] | dict[str, Any] | None) -> list[Any]:
-    data = _named(inputs) if isinstance(inputs, dict) else inputs
-    if not isinstance(data, list):
-        raise InvalidRequestError(f"inputs: {INPUT!r} must be a list of pictures")
-    return data
-
-
-def _named(values: dict[str, Any]) -> Any:
-    if list(values) != [INPUT]:
+def _picture(instance: Any) -> Any:
+    """An instance may name the input."""
+    if not isinstance(instance, dict):
+        return instance
+    if list(instance) != [INPUT]:
         raise InvalidRequestError(f"the model has one input: name it {INPUT!r}, or leave its name out")
-    return values[INPUT]
+    return instance[INPUT]

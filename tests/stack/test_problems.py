@@ -1,6 +1,5 @@
 """Whatever is asked, the answer is what was asked for, or a problem document that says what to change: one table."""
 
-import gzip
 import io
 import json
 import math
@@ -255,16 +254,7 @@ CASES = [
     ("inferring a list", "POST", INFER, [], 422, "JSON object"),
     ("inferring 2 MB of JSON that says not so", "POST", INFER, Sent(b" " * 2**21), 413, "JSON is at most"),
     ("inferring a thousand lists deep", "POST", INFER, Sent(b'{"inputs":' + b"[" * 1000), 400, "not JSON"),
-    ("inferring in brotli", "POST", INFER, Sent(b"x", headers=(("Content-Encoding", "br"),)), 415, "gzip, deflate"),
-    ("inferring in no gzip", "POST", INFER, Sent(b"x", headers=(("Content-Encoding", "gzip"),)), 400, "not gzip"),
-    (
-        "inferring a bomb",
-        "POST",
-        INFER,
-        Sent(gzip.compress(bytes(2**26)), headers=(("Content-Encoding", "gzip"),)),
-        413,
-        "may hold",
-    ),
+    ("inferring in gzip", "POST", INFER, Sent(b"x", headers=(("Content-Encoding", "gzip"),)), 415, "as it is"),
     *(
         (f"inferring with {label}", "POST", INFER, body, 422, words)
         for label, body, words in (
@@ -307,13 +297,13 @@ CASES = [
     *(
         (f"predicting rows with {label}", "POST", PREDICT, body, 422, words)
         for label, body, words in (
-            ("nothing", {}, "send either instances"),
-            ("both", {"instances": [], "inputs": []}, "send either instances"),
+            ("nothing", {}, "instances: Field required"),
+            ("columns", {"instances": [], "inputs": []}, "inputs: Extra inputs"),
             ("no pictures", {"instances": []}, "N from 1 to 64"),
             ("a flat picture", {"instances": [[0] * 64]}, "not nested as [1, 8, 8, 1]"),
             ("numbers", {"instances": [0] * 64}, "64 numbers"),
             ("another input", {"instances": [{"x": 0}]}, "name it 'image'"),
-            ("a number as input", {"inputs": {"image": 0}}, "must be a list"),
+            ("a number as input", {"instances": [{"image": 0}]}, "1 numbers"),
             ("base64", {"instances": [{"b64": "AAAA"}]}, "name it 'image'"),
             ("another signature", {"instances": [], "signature_name": "x"}, "signature_name"),
         )

@@ -135,3 +135,45 @@ def test_a_name_of_the_rule_is_taken_unless_it_ends_in_a_backend(name: str) -> N
 def test_a_name_against_the_rule_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequestError, match="name"):
         check_name(name, BOTH)
+
+
+def test_a_newest_version_with_a_broken_file_is_passed_over(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for version in (1, 2, 3):
+        publish(store, version)
+    path = store.path("m", "pytorch", 3) / "weights.safetensors"
+    path.write_bytes(bytes(path.stat().st_size))
+    assert store.resolve("m", ("pytorch",)) == 2
+    (store.path("m", "pytorch", 2) / "manifest.json").unlink()
+    assert store.resolve("m", ("pytorch",)) == 1
+    assert store.resolve("m", ("pytorch",), 3) == 3, "who names a version is told what is wrong with it"
+
+
+def test_a_draft_can_be_read_before_anybody_else_sees_it_and_keeps_its_identity(tmp_path: Path) -> None:
+    store, seen = Store(tmp_path), []
+
+    def before(draft: str) -> None:
+        assert store.versions("m", "pytorch") == []
+        assert store.verify("m", "pytorch", draft).manifest["version"] == 1
+        seen.append(store.identity("m", "pytorch", draft))
+
+    manifest = {"network": NETWORK.model_dump(mode="json")}
+    store.publish("m", "pytorch", 1, manifest, initial_weights(NETWORK, 1), "w", before)
+    assert seen == [store.identity("m", "pytorch", 1)]
+
+
+def test_what_is_raised_before_a_publication_prevents_it(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+
+    def before(draft: str) -> None:
+        raise CorruptModelError(draft)
+
+    with pytest.raises(CorruptModelError):
+        store.publish("m", "pytorch", 1, {"network": {}}, initial_weights(NETWORK, 1), "w", before)
+    assert os.listdir(tmp_path / "m" / "pytorch") == []
+
+
+@pytest.mark.parametrize("version", ["..", "../../x/y/1", ".tmp-", ".tmp-" + "0" * 31, "1", ""])
+def test_a_draft_by_another_name_leads_nowhere(tmp_path: Path, version: str) -> None:
+    with pytest.raises(NotFoundError):
+        Store(tmp_path).verify("m", "pytorch", version)
