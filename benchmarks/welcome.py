@@ -22,7 +22,15 @@ TRAINING: dict[str, Any] = {
     "optimizer": {"name": "adam", "learning_rate": 0.001},
     "augmentation": {"shift": 0.07, "rotate": 10.0, "zoom": 0.1},
 }
-KEPT = ("request", "network", "classes", "metrics", "data", "golden")  # of the manifest: true of every backend's
+KEPT = (
+    "request",
+    "network",
+    "classes",
+    "metrics",
+    "data",
+    "golden",
+    "versions",
+)  # of the manifest: true of every backend's
 
 
 def main() -> int:
@@ -35,7 +43,7 @@ def main() -> int:
         answer.raise_for_status()
         (PLACE / "weights.safetensors").write_bytes(answer.content)
         kept = {key: manifest[key] for key in KEPT}
-        (PLACE / "manifest.json").write_text(json.dumps({**kept, "trained_by": manifest["versions"]}, indent=1) + "\n")
+        (PLACE / "manifest.json").write_text(json.dumps(kept, indent=1) + "\n")
     Console().print(f"{PLACE} is right about {manifest['metrics']['test_accuracy']:.2%} of the test pictures.")
     return 0
 

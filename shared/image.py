@@ -18,6 +18,7 @@ from shared.layers import Shape
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 MAX_PIXELS = 50_000_000
+SCAN, MAX_SCANS = b"\xff\xda", 40  # JPEG's marker; a progressive picture has ten
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,10 @@ def _decode(data: bytes, name: str, formats: tuple[str, ...]) -> Image.Image:
         # A phone's JPEG may carry a second, smaller picture: the first is meant.
         if image.format != "MPO" and getattr(image, "is_animated", False):
             raise InvalidImageError(f"{name}: the picture is animated: send a single frame")
+        if (
+            image.format in ("JPEG", "MPO") and data.count(SCAN) > MAX_SCANS
+        ):  # a few bytes each, and every one goes over the whole picture
+            raise InvalidImageError(f"{name}: a JPEG of more than {MAX_SCANS} scans: save it anew")
         image.load()  # verify() would let a truncated JPEG pass
     except UnidentifiedImageError:
         raise InvalidImageError(f"{name}: not a {', '.join(formats[:-1])} or {formats[-1]} file") from None

@@ -1,11 +1,12 @@
 """A backend's queue consumer: what its jobs do, whatever the framework.
 
-`main` is the parent: it has imported the framework, and forks a work horse
-for each job (`shared/worker.py`). How an epoch is trained is the backend's
+`main` is the parent: it imports the framework, once all is done that needs none,
+and forks a work horse for each job (`shared/worker.py`). How an epoch is trained is the backend's
 affair; when to look, what to write down and how to time it is decided once,
 in the modules of the jobs, so that the figures of two frameworks mean the same.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -19,22 +20,28 @@ from shared.scratch import Scratch
 from shared.settings import Settings
 from shared.store import Store
 from shared.workbench import Workbench
-from shared.worker import Work, consume
+from shared.worker import Work, consume, show_alive
 
 log = structlog.get_logger()
 
 
-def main(backend: Backend) -> int:
-    """Consume the backend's queue until told to stop."""
+def main(name: str, load: Callable[[], Backend]) -> int:
+    """Consume the backend's queue until told to stop.
+
+    Args:
+        load: imports the backend, which takes seconds; whoever starts with an empty volume need not wait for it.
+    """
     settings = Settings.from_env()
-    redis = connect(settings.redis_url, patient=True)
-    bench = Workbench(backend, settings, redis, Store(settings.model_dir), Scratch(settings.model_dir))
-    bench.store.collect()
-    if welcome.publish(bench.store, backend):
-        log.info("welcome model published", backend=backend.NAME)
-    log.info("trainer ready", backend=backend.NAME, threads=settings.threads_per_backend, **backend.versions())
+    store, redis = Store(settings.model_dir), connect(settings.redis_url, patient=True)
+    store.collect()
+    if welcome.publish(store, name):
+        log.info("welcome model published", backend=name)
+    show_alive(name, settings)
+    backend = load()
+    log.info("trainer ready", backend=name, threads=settings.threads_per_backend, **backend.versions())
+    bench = Workbench(backend, settings, redis, store, Scratch(settings.model_dir))
     works: dict[str, Work] = {kind: partial(_on_bench, bench, kind) for kind in KINDS}
-    return consume(backend.NAME, settings, redis, works)
+    return consume(name, settings, redis, works)
 
 
 def _on_bench(bench: Workbench, kind: str, run: Run, job: dict[str, Any]) -> None:

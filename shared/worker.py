@@ -45,9 +45,16 @@ def consume(queue: str, settings: Settings, redis: Redis, works: dict[str, Work]
     """Do the jobs of a queue until told to stop, each kind by its function."""
     global _consumer  # noqa: PLW0603 - a fork inherits it, and RQ finds `perform` by its name alone
     _consumer = queue, settings, redis, works
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
-    TandemWorker(queue, redis, settings.state_dir / f"{queue}-worker.alive").work(logging_level="WARNING")
+    TandemWorker(queue, redis, show_alive(queue, settings)).work(logging_level="WARNING")
     return 0
+
+
+def show_alive(queue: str, settings: Settings) -> Path:
+    """Touch the file that a health check looks at; its path."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    alive = settings.state_dir / f"{queue}-worker.alive"
+    alive.touch()
+    return alive
 
 
 def perform(payload: str, signature: str) -> None:

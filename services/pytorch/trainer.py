@@ -2,8 +2,15 @@
 
 import sys
 
-from services.pytorch import backend
 from shared import trainer
+from shared.backend import Backend
+
+
+def load() -> Backend:
+    from services.pytorch import backend
+
+    return backend
+
 
 if __name__ == "__main__":
-    sys.exit(trainer.main(backend))
+    sys.exit(trainer.main("pytorch", load))

@@ -2,8 +2,15 @@
 
 import sys
 
-from services.tensorflow import backend
 from shared import trainer
+from shared.backend import Backend
+
+
+def load() -> Backend:
+    from services.tensorflow import backend
+
+    return backend
+
 
 if __name__ == "__main__":
-    sys.exit(trainer.main(backend))
+    sys.exit(trainer.main("tensorflow", load))

@@ -2,8 +2,15 @@
 
 import sys
 
-from services.toy import backend
 from shared import trainer
+from shared.backend import Backend
+
+
+def load() -> Backend:
+    from services.toy import backend
+
+    return backend
+
 
 if __name__ == "__main__":
-    sys.exit(trainer.main(backend))
+    sys.exit(trainer.main("toy", load))
