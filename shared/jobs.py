@@ -27,6 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+import structlog
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.client import Pipeline
@@ -40,12 +41,15 @@ from rq.serializers import JSONSerializer
 
 from shared.errors import ConflictError, InvalidRequestError, NotFoundError, UnavailableError, UntrustedJobError
 from shared.runs import CANCELLED, FAILED, OPEN, QUEUED, RUNNING, SUCCEEDED, Run, packed, unpacked
+from shared.telemetry import request_id
 
 FUNCTION = "shared.worker.perform"
 LOADTEST = "loadtest"  # the queue of load tests, and the one share that such a test has
 RETRIES = 2  # a job whose trainer dies is started again this many times
 ONCE_S = 86_400  # how long an Idempotency-Key is remembered
 MAX_RACES = 100  # how often a submission gives way to others before it gives up
+
+log = structlog.get_logger()
 
 
 def connect(url: str, patient: bool) -> Redis:
@@ -166,6 +170,7 @@ class Jobs:
                         transaction.set(once_key, began, ex=ONCE_S)
                     self._write(transaction, kind, identity, record, runs)
                     transaction.execute()
+                    log.info("submitted", kind=kind, id=identity)
                     return identity
                 except WatchError:
                     continue
@@ -181,7 +186,8 @@ class Jobs:
         for backend, fields in runs.items():
             run = {"status": QUEUED, "error": None, "overlapped": False, "publishing": False, **fields}
             transaction.hset(f"tandem:{kind}:{identity}:{backend}", mapping=packed(run))
-            payload = json.dumps({"kind": kind, "backend": backend, **record}, allow_nan=False)
+            asked = {"kind": kind, "backend": backend, "request_id": request_id(), **record}
+            payload = json.dumps(asked, allow_nan=False)
             job = Queue.prepare_data(
                 FUNCTION,
                 (payload, sign(payload, self._key)),

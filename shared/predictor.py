@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 import structlog
 from flask import Flask, Response, request
+from prometheus_client import Counter, Gauge, Histogram
 
 from shared import golden
 from shared.backend import Backend, Predictor
 from shared.errors import InvalidRequestError
 from shared.layers import Shape
 from shared.process import usage
-from shared.server import install_problems, serve
+from shared.server import PICTURES, SECONDS, exposition, install_problems, instrument, serve
 from shared.settings import Settings
 from shared.store import Store, Version
 
@@ -32,6 +33,12 @@ MAX_MODELS = 16
 MAX_BODY_BYTES = 64 * 2**20
 THREADS = 4  # one computes while others receive, or load
 COMPUTE_THREADS = 1
+
+COMPUTE_SECONDS = Histogram("tandem_compute_duration_seconds", "To compute a call's probabilities", buckets=SECONDS)
+COMPUTE_PICTURES = Histogram("tandem_compute_pictures", "Pictures in a call", buckets=PICTURES)
+LOADS = Counter("tandem_model_loads", "Models that were asked for and not there yet", ["outcome"])
+LOAD_SECONDS = Histogram("tandem_model_load_duration_seconds", "To verify and load a model", buckets=SECONDS)
+LOADED = Gauge("tandem_models_loaded", "Models kept ready, or being loaded")
 
 log = structlog.get_logger()
 
@@ -43,6 +50,7 @@ class Models:
         self._backend, self._store = backend, store
         self._loaded: OrderedDict[tuple[int, ...], Future[tuple[Predictor, Shape]]] = OrderedDict()
         self._lock = threading.Lock()
+        LOADED.set_function(self._loaded.__len__)
 
     def get(self, name: str, version: Version) -> tuple[Predictor, Shape]:
         """A model ready to predict, and its input shape.
@@ -60,7 +68,9 @@ class Models:
         if is_new:
             try:
                 loaded.set_result(self._load(name, version))
+                LOADS.labels("success").inc()
             except BaseException as error:
+                LOADS.labels("failure").inc()
                 loaded.set_exception(error)
                 with self._lock:
                     self._loaded.pop(key, None)
@@ -71,7 +81,9 @@ class Models:
         model = self._store.verify(name, self._backend.NAME, version)
         predict = self._backend.serve(self._backend.define_network(model.network, model.weights))
         golden.check(predict, model.network.input_shape, model.manifest)
-        log.info("model loaded", name=name, version=version, seconds=round(time.perf_counter() - begun, 3))
+        duration_s = time.perf_counter() - begun
+        LOAD_SECONDS.observe(duration_s)
+        log.info("model loaded", name=name, version=version, seconds=round(duration_s, 3))
         return predict, model.network.input_shape
 
 
@@ -80,6 +92,8 @@ def create_app(backend: Backend, store: Store) -> Flask:
     app = Flask("predictor", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     models = Models(backend, store)
+    instrument(app)
+    app.add_url_rule("/metrics", view_func=exposition)
 
     @app.get("/health")
     def health() -> dict[str, Any]:
@@ -99,9 +113,11 @@ def create_app(backend: Backend, store: Store) -> Flask:
             raise InvalidRequestError(f"{len(body)} bytes are no pictures of shape {list(shape)}")
         begun = time.perf_counter()
         probabilities = run(np.frombuffer(body, np.uint8).reshape(-1, *shape))
-        duration_ms = (time.perf_counter() - begun) * 1000
+        duration_s = time.perf_counter() - begun
+        COMPUTE_SECONDS.observe(duration_s)
+        COMPUTE_PICTURES.observe(len(probabilities))
         response = Response(probabilities.astype("<f4").tobytes(), mimetype="application/octet-stream")
-        response.headers["Server-Timing"] = f"compute;dur={duration_ms:.3f}"
+        response.headers["Server-Timing"] = f"compute;dur={duration_s * 1000:.3f}"
         return response
 
     install_problems(app)
@@ -117,6 +133,5 @@ def load_app(backend: Backend, settings: Settings) -> Flask:
 def main(backend: Backend) -> int:
     """Serve until told to stop."""
     settings = Settings.from_env()
-    log.info("predictor starting", backend=backend.NAME, port=settings.port_of(backend.NAME), **backend.versions())
-    serve(partial(load_app, backend, settings), settings.bind_host, settings.port_of(backend.NAME), THREADS)
+    serve(partial(load_app, backend, settings), settings, settings.port_of(backend.NAME), THREADS)
     return 0

@@ -4,6 +4,7 @@
     tandem:<kind>:<id>:<backend>:history    list of JSON, one per finished epoch
     tandem:<kind>:<id>:comparisons          hash: "<backend>,<backend>" -> JSON
     tandem:running                          set of the run keys at work now
+    tandem:throughput                       hash: backend -> examples per second in the newest epoch of any run
 
 A run may be written by several at once: its trainer, a second trainer that
 thought the first one dead, a parent whose work horse died, and the gateway
@@ -23,6 +24,7 @@ from shared.errors import SupersededError
 QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED = STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
 OPEN = (QUEUED, RUNNING)
 
+THROUGHPUT_KEY = "tandem:throughput"
 _RUNNING_KEY = "tandem:running"
 # KEYS[1]: a run. ARGV[1]: {field: [values it may have]}. The rest: fields to write if each has one of them.
 _WRITE_IF = """

@@ -1,40 +1,52 @@
 """What gateway and predictors have in common as HTTP servers: Flask under Granian.
 
-One worker process that dies with its parent, and problem documents for every
-error, Flask's own included. It knows no route and no framework.
+One worker process that dies with its parent; an id and a time for each
+request; and problem documents for every error, Flask's own included. It knows
+no route and no framework.
 """
 
 import json
 import signal
+import time
 from collections.abc import Callable
 from functools import partial
 
 import structlog
-from flask import Flask, Response
+from flask import Flask, Response, g, request
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server import Server
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Histogram, generate_latest
+from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException
 
 from shared.errors import TandemError, UnavailableError, problem
 from shared.process import end_with_parent
+from shared.settings import Settings
+from shared.telemetry import REQUEST_ID, begin_request, configure_logs, request_id
 
 RETRY_AFTER_S = 2
+SLOW_S = 1.0
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # bounds of histograms
+PICTURES = (1, 2, 4, 8, 16, 32, 64)
+REQUESTS = Histogram("tandem_request_duration_seconds", "To its answer", ["route", "method", "status"], buckets=SECONDS)
 
 log = structlog.get_logger()
 
 
-def serve(load: Callable[[], Flask], host: str, port: int, threads: int) -> None:
+def serve(load: Callable[[], Flask], settings: Settings, port: int, threads: int) -> None:
     """Serve an application until SIGTERM or SIGINT; a worker that dies is replaced.
 
     Args:
         load: makes the application, in the worker process.
         threads: how many requests are worked on at once.
     """
+    configure_logs(settings.logs)
+    log.info("starting", address=f"http://{settings.bind_host}:{port}")
     server = Server(
         "tandem",
-        address=host,
+        address=settings.bind_host,
         port=port,
         interface=Interfaces.WSGI,
         blocking_threads=threads,
@@ -42,6 +54,7 @@ def serve(load: Callable[[], Flask], host: str, port: int, threads: int) -> None
         workers_kill_timeout=5,
         websockets=False,
         log_level=LogLevels.warning,
+        log_dictconfig={"loggers": {"_granian": {"propagate": True}}},
     )
     server.serve(target_loader=partial(_load_bound, load), wrap_loader=False)
 
@@ -60,18 +73,43 @@ def problem_response(status: int, title: str, detail: str) -> Response:
     return response
 
 
+def instrument(app: Flask) -> None:
+    """Give each request an id, time it, and log it if it takes long: a line for each would slow the many short ones."""
+
+    @app.before_request
+    def begin() -> None:
+        g.begun = time.perf_counter()
+        begin_request(request.headers.get(REQUEST_ID, ""))
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        seconds, rule = time.perf_counter() - g.begun, request.url_rule
+        route, method = (rule.rule, request.method) if rule else ("other", "other")  # what clients make up is endless
+        REQUESTS.labels(route, method, f"{response.status_code // 100}xx").observe(seconds)
+        if seconds > SLOW_S:
+            log.warning("slow", path=request.path, status=response.status_code, seconds=round(seconds, 3))
+        response.headers[REQUEST_ID] = request_id()
+        return response
+
+
+def exposition(*more: Collector) -> Response:
+    """This process' metrics, and those of `more`, as Prometheus reads them."""
+    text = b"".join(generate_latest(source) for source in (REGISTRY, *more))
+    return Response(text, content_type=CONTENT_TYPE_LATEST)
+
+
 def install_problems(app: Flask) -> None:
     """Turn every error into a problem document, in this one place."""
 
     @app.errorhandler(TandemError)
     def known(error: TandemError) -> Response:
         if error.status >= 500:
-            log.error("request failed", title=error.title, reason=str(error))
+            log.error("request failed", path=request.path, title=error.title, reason=str(error))
         return problem_response(error.status, error.title, str(error))
 
     @app.errorhandler(RedisError)
     def redis_is_away(error: RedisError) -> Response:
-        log.error("redis does not answer", reason=str(error))
+        log.error("redis does not answer", path=request.path, reason=str(error))
         return problem_response(503, "Unavailable", "Redis does not answer: try again in a moment")
 
     @app.errorhandler(HTTPException)
@@ -86,5 +124,5 @@ def install_problems(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def unknown(error: Exception) -> Response:
-        log.exception("request failed")
+        log.exception("request failed", path=request.path)
         return problem_response(500, "Internal error", f"{type(error).__name__}: the log says more")

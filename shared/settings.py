@@ -7,6 +7,7 @@ Nothing is read at import: call `Settings.from_env()` once, in `main`.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,6 +45,7 @@ class Settings:
     job_timeout_s: int = _setting("TANDEM_JOB_TIMEOUT_S", "3600", "seconds a training or an evaluation may run")
     threads: int = _setting("TANDEM_THREADS", "0", "threads per trainer; 0 is max(1, cores // backends)")
     device: str = _setting("TANDEM_DEVICE", "cpu", "cpu, cuda or auto")
+    logs: str = _setting("TANDEM_LOGS", "auto", "auto, json or text: how log lines look; auto is text on a terminal")
     commit: str = _setting("TANDEM_COMMIT", "unknown", "what reports name as the source they were measured with")
 
     @classmethod
@@ -116,9 +118,9 @@ def _url_template(text: str) -> str:
     return text
 
 
-def _device(text: str) -> str:
-    if text not in ("cpu", "cuda", "auto"):
-        raise ValueError("must be cpu, cuda or auto")
+def _one_of(choices: tuple[str, ...], text: str) -> str:
+    if text not in choices:
+        raise ValueError(f"must be one of {', '.join(choices)}")
     return text
 
 
@@ -132,5 +134,6 @@ _PARSERS: dict[str, Any] = {
     "prediction_timeout_s": _at_least(0.001, float),
     "job_timeout_s": _at_least(1, int),
     "threads": _at_least(0, int),
-    "device": _device,
+    "device": partial(_one_of, ("cpu", "cuda", "auto")),
+    "logs": partial(_one_of, ("auto", "json", "text")),
 }

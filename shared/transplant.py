@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from shared import dataset
 from shared.errors import ConflictError, UnavailableError
 from shared.runs import SUCCEEDED, Run
+from shared.telemetry import REQUEST_ID, request_id
 from shared.workbench import Workbench
 
 HOP_BYTES = 4 * 2**20  # of pictures in one request
@@ -61,7 +62,8 @@ def _ask(bench: Workbench, job: dict[str, Any], images: NDArray[np.uint8]) -> ND
     for start in range(0, len(images), size):
         batch = images[start : start + size]
         try:
-            with urllib.request.urlopen(url, batch.tobytes(), timeout=60) as answer:  # noqa: S310 - our own predictor
+            asked = urllib.request.Request(url, batch.tobytes(), {REQUEST_ID: request_id()})  # noqa: S310 - our own predictor
+            with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310
                 answers.append(np.frombuffer(answer.read(), "<f4").reshape(len(batch), -1))
         except (urllib.error.URLError, OSError, ValueError) as error:
             raise UnavailableError(f"{backend}'s predictor does not answer for {job['name']}: {error}") from None

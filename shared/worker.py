@@ -22,6 +22,7 @@ from rq import Queue, Worker
 from rq.exceptions import AbandonedJobError
 from rq.job import Job
 from rq.timeouts import JobTimeoutException
+from structlog.contextvars import bind_contextvars
 
 from shared.errors import SupersededError, TandemError, UntrustedJobError
 from shared.jobs import FUNCTION, RETRIES, signing_key, trusted
@@ -65,24 +66,24 @@ def perform(payload: str, signature: str) -> None:
     if job["backend"] != queue:
         raise UntrustedJobError(f"the job was signed for {job['backend']}")
     run = Run(redis, job["kind"], job["id"], queue)
-    where = {"kind": job["kind"], "id": job["id"], "backend": queue}
+    bind_contextvars(kind=job["kind"], id=job["id"], backend=queue, request_id=job.get("request_id"))
     try:
         if not run.start():
             return
-        log.info("started", **where)
+        log.info("started")
         works[job["kind"]](run, job)
-        log.info("succeeded", **where)
+        log.info("succeeded")
     except SupersededError as error:
-        log.warning("superseded", reason=str(error), **where)
+        log.warning("superseded", reason=str(error))
     except JobTimeoutException:
         run.fail(f"it took longer than {settings.job_timeout_s} s (TANDEM_JOB_TIMEOUT_S)")
-        log.warning("timed out", **where)
+        log.warning("timed out")
     except TandemError as error:
         run.fail(str(error))
-        log.warning("failed", reason=str(error), **where)
+        log.warning("failed", reason=str(error))
     except Exception as error:
         run.fail(f"{type(error).__name__}: {error}")
-        log.exception("failed", **where)
+        log.exception("failed")
 
 
 class TandemJob(Job):

@@ -3,7 +3,6 @@
 import sys
 from functools import partial
 
-import structlog
 from flask import Flask
 
 from services.gateway.app import create_app
@@ -21,8 +20,7 @@ def load_app(settings: Settings) -> Flask:
 
 def main() -> int:
     settings = Settings.from_env()
-    structlog.get_logger().info("gateway starting", address=f"http://{settings.bind_host}:{settings.gateway_port}")
-    serve(partial(load_app, settings), settings.bind_host, settings.gateway_port, THREADS)
+    serve(partial(load_app, settings), settings, settings.gateway_port, THREADS)
     return 0
 
 

@@ -30,7 +30,7 @@ from services.gateway.bodies import MAX_JSON_BYTES, why
 from services.gateway.context import Context
 from services.gateway.version import VERSION
 from shared.messages import Problem
-from shared.server import install_problems, problem_response
+from shared.server import install_problems, instrument, problem_response
 
 MAX_BODY_BYTES = 64 * 2**20
 PROBLEM = {
@@ -70,6 +70,7 @@ def create_app(context: Context) -> OpenAPI:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.converters |= {"title": TitleConverter, "backend": BackendConverter}
+    instrument(app)
     install_problems(app)
     for resource in RESOURCES:
         app.register_api(resource.routes(context))

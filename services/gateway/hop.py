@@ -11,6 +11,8 @@ from email.message import Message
 from http.client import HTTPException, HTTPResponse
 from urllib.parse import urlsplit
 
+from shared.telemetry import REQUEST_ID, request_id
+
 CONNECT_TIMEOUT_S = 1.0
 
 
@@ -41,8 +43,8 @@ class Connections:
             TimeoutError: no answer, or no more of it, within `timeout_s`.
             AwayError: the connection is refused or breaks.
         """
-        head = f"{method} {self._root}{path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Length: {len(body)}\r\n\r\n"
-        message = head.encode("ascii") + body
+        head = f"{method} {self._root}{path} HTTP/1.1\r\nHost: {self._host}\r\n{REQUEST_ID}: {request_id()}\r\n"
+        message = f"{head}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
         try:
             kept = self._idle.pop()  # the one used last, so that in quiet times its server closes the others
         except IndexError:

@@ -15,6 +15,9 @@ from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
+from structlog.contextvars import bound_contextvars
+
+from shared.telemetry import request_id
 
 MAX_CALL = 64  # pictures in one call, unless a single request has more
 MAX_WAITING = 512  # pictures
@@ -44,6 +47,7 @@ Outcome = Answer | Failure
 class _Request:
     images: NDArray[np.uint8]
     since: float = field(default_factory=perf_counter)
+    id: str = field(default_factory=request_id)
     outcome: Future[Outcome] = field(default_factory=Future)
 
 
@@ -90,6 +94,12 @@ class Line:
             outcome.cancel()
             return Failure(f"{self._backend} did not answer in time")
 
+    def waiting(self) -> tuple[int, float]:
+        """How many pictures wait, and for how many seconds the first of them has."""
+        with self._lock:
+            pictures = sum(len(request.images) for request in self._waiting)
+            return pictures, perf_counter() - self._waiting[0].since if self._waiting else 0.0
+
     def _join(self, images: NDArray[np.uint8]) -> Future[Outcome]:
         request = _Request(images)
         if sum(len(other.images) for other in self._waiting) + len(images) > MAX_WAITING:
@@ -112,7 +122,9 @@ class Line:
         while requests := self._take():
             begun = perf_counter()
             try:
-                outcome = self._call(np.concatenate([request.images for request in requests]))
+                # Eight of up to 64 ids: enough to find a call by, in a header as short as the call.
+                with bound_contextvars(request_id=",".join(request.id for request in requests[:8])):
+                    outcome = self._call(np.concatenate([request.images for request in requests]))
             except BaseException as error:
                 for request in requests:
                     request.outcome.set_exception(error)

@@ -13,13 +13,18 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from prometheus_client import Histogram
 
 from services.gateway.hop import AwayError, Connections, Reply
 from services.gateway.line import Answer, Failure, Line, Outcome
+from shared.server import PICTURES, SECONDS
 from shared.settings import Settings
 
 THREADS = 32
 HEALTH_TIMEOUT_S = 1.0
+
+HOP_SECONDS = Histogram("tandem_hop_duration_seconds", "Of a call to a predictor", ["backend"], buckets=SECONDS)
+HOP_PICTURES = Histogram("tandem_hop_pictures", "Pictures that a call took along", ["backend"], buckets=PICTURES)
 
 
 class Predictors:
@@ -51,6 +56,12 @@ class Predictors:
         """What each predictor says of itself; None of one that does not answer."""
         return dict(zip(self._connections, self._threads.map(_health, self._connections.values()), strict=True))
 
+    def waiting(self, backend: str) -> tuple[int, float]:
+        """How many pictures wait in a backend's lines, and for how many seconds the first of them has."""
+        with self._lock:
+            lines = [line.waiting() for (of, *_), line in self._lines.items() if of == backend]
+        return sum(pictures for pictures, _ in lines), max((age_s for _, age_s in lines), default=0.0)
+
     def _line(self, backend: str, name: str, version: int) -> Line:
         with self._lock:
             key = (backend, name, version)
@@ -60,10 +71,12 @@ class Predictors:
 
     def _predict(self, backend: str, name: str, version: int, images: NDArray[np.uint8]) -> Outcome:
         begun = perf_counter()
+        HOP_PICTURES.labels(backend).observe(len(images))
         try:
-            reply = self._connections[backend].request(
-                "POST", f"/predict/{name}/{version}", images.tobytes(), timeout_s=self._timeout_s
-            )
+            with HOP_SECONDS.labels(backend).time():
+                reply = self._connections[backend].request(
+                    "POST", f"/predict/{name}/{version}", images.tobytes(), timeout_s=self._timeout_s
+                )
         except TimeoutError:
             return Failure(f"{backend} did not answer within {self._timeout_s:g} s")
         except AwayError:

@@ -16,11 +16,13 @@ from shared.jobs import LOADTEST, connect
 from shared.process import usage
 from shared.runs import SUCCEEDED, Run
 from shared.settings import Settings
+from shared.telemetry import configure_logs
 from shared.worker import consume
 
 
 def main() -> int:
     settings = Settings.from_env()
+    configure_logs(settings.logs)
     structlog.get_logger().info("load tester ready", gateway=settings.url_of_gateway)
     redis = connect(settings.redis_url, patient=True)
     return consume(LOADTEST, settings, redis, {LOADTEST: partial(test, settings)})

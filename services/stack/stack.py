@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -43,6 +44,8 @@ class Stack:
     def __init__(self, environ: Mapping[str, str], log: Path | None = None) -> None:
         self.environ = {**environ, **QUIET}
         self.settings = Settings.from_env(environ)
+        if self.settings.logs == "auto":  # the processes themselves write to supervisor's pipes
+            self.environ["TANDEM_LOGS"] = "text" if log is None and sys.stdout.isatty() else "json"
         self.url = f"http://127.0.0.1:{self.settings.gateway_port}"
         self._log = log
         self._supervisor: subprocess.Popen[bytes] | None = None
