@@ -23,6 +23,8 @@ from shared.weights import Arrays, Weights
 Precision = Literal["float32", "float64"]
 Probabilities = NDArray[np.float32]
 Predictor = Callable[[NDArray[np.uint8]], Probabilities]
+# Adds the figures of an epoch to a folder for TensorBoard: what a framework's own writer does, where it has one.
+Events = Callable[[str, int, dict[str, float]], None]
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,10 @@ class Store:
             raise NotFoundError(f"there is no model {name[:80]!r} of {backend[:80]!r}")
         return self.root / name / backend / str(version)
 
+    def events(self, name: str, backend: str, version: int) -> Path:
+        """Where a run writes for TensorBoard, beside the models; a version's backends stand together."""
+        return self.root / ".tensorboard" / name / str(version) / backend
+
     def publish(
         self,
         name: str,
@@ -223,8 +227,9 @@ class Store:
         return data
 
     def delete(self, name: str, backend: str, version: int) -> None:
-        """Remove a model, if it is there: whole to every reader until it is gone to all."""
+        """Remove a model and its events, if they are there: whole to every reader until it is gone to all."""
         place = self.path(name, backend, version)
+        shutil.rmtree(self.events(name, backend, version), ignore_errors=True)
         going = place.parent / f".tmp-{uuid.uuid4().hex}"
         with contextlib.suppress(FileNotFoundError):
             place.rename(going)

@@ -13,33 +13,36 @@ from typing import Any
 import structlog
 
 from shared import certificate, evaluation, training, transplant, welcome
-from shared.backend import Backend
+from shared.backend import Backend, Events
 from shared.jobs import connect
 from shared.runs import SUCCEEDED, Run, is_open
 from shared.scratch import Scratch
 from shared.settings import Settings
 from shared.store import Store
+from shared.telemetry import configure_logs
 from shared.workbench import Workbench
 from shared.worker import Work, consume, show_alive
 
 log = structlog.get_logger()
 
 
-def main(name: str, load: Callable[[], Backend]) -> int:
+def main(name: str, load: Callable[[], tuple[Backend, Events]]) -> int:
     """Consume the backend's queue until told to stop.
 
     Args:
-        load: imports the backend, which takes seconds; whoever starts with an empty volume need not wait for it.
+        load: imports the backend, and what writes for TensorBoard; it takes seconds, and whoever starts with an
+            empty volume need not wait for it.
     """
     settings = Settings.from_env()
+    configure_logs(settings.logs)
     store, redis = Store(settings.model_dir), connect(settings.redis_url, patient=True)
     store.collect()
     if welcome.publish(store, name):
         log.info("welcome model published", backend=name)
     show_alive(name, settings)
-    backend = load()
+    backend, events = load()
     log.info("trainer ready", backend=name, threads=settings.threads_per_backend, **backend.versions())
-    bench = Workbench(backend, settings, redis, store, Scratch(settings.model_dir))
+    bench = Workbench(backend, settings, redis, store, Scratch(settings.model_dir), events)
     works: dict[str, Work] = {kind: partial(_on_bench, bench, kind) for kind in KINDS}
     return consume(name, settings, redis, works)
 

@@ -17,7 +17,7 @@ from shared.dataset import Split
 from shared.errors import InvalidRequestError
 from shared.messages import TrainingRequest
 from shared.network import Network
-from shared.runs import SUCCEEDED, Run
+from shared.runs import SUCCEEDED, THROUGHPUT_KEY, Run
 from shared.stream import stream
 from shared.weights import Arrays, initial_weights
 from shared.workbench import Workbench
@@ -34,6 +34,7 @@ def train(bench: Workbench, run: Run, job: dict[str, Any]) -> None:
     found = dataset.find(request.dataset, bench.settings)
     data, test = bench.load(found, "train"), bench.load(found, "test")
 
+    events = str(bench.store.events(job["name"], backend.NAME, job["version"]))
     shared = request.pairing == "shared"
     weights = initial_weights(network, request.seed) if shared else None
     checkpoint, history = bench.scratch.read(run) or ({}, [])
@@ -53,18 +54,13 @@ def train(bench: Workbench, run: Run, job: dict[str, Any]) -> None:
         if not (math.isfinite(epoch_loss) and math.isfinite(held.loss)):
             raise InvalidRequestError(f"the loss is not finite after epoch {epoch}: lower the learning rate")
         now = time.perf_counter()
-        history.append(
-            {
-                "epoch": epoch,
-                "loss": epoch_loss,
-                "accuracy": accuracy,
-                "test_loss": held.loss,
-                "test_accuracy": held.accuracy,
-                "seconds": now - begun,
-            }
-        )
-        begun = now
+        figures = {"loss": epoch_loss, "accuracy": accuracy, "test_loss": held.loss, "test_accuracy": held.accuracy}
+        history.append({"epoch": epoch, **figures, "seconds": now - begun})
+        speed = len(data) / (now - begun)
+        bench.events(events, epoch, {**figures, "examples_per_second": speed})
+        begun = time.perf_counter()  # the frameworks' writers are not what is timed
         run.report_epoch(history[-1])
+        bench.redis.hset(THROUGHPUT_KEY, backend.NAME, str(speed))
         kept = {WEIGHTS: backend.save(model), OPTIMIZER: backend.save_optimizer(optimizer)}
         arrays = {part + name: array for part, of in kept.items() for name, array in of.items()}
         bench.scratch.write(run, arrays, history)

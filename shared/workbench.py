@@ -11,7 +11,7 @@ import structlog
 from redis import Redis
 
 from shared import dataset, golden
-from shared.backend import Backend
+from shared.backend import Backend, Events
 from shared.dataset import Dataset, Split, SplitName
 from shared.errors import CorruptModelError
 from shared.network import Network
@@ -19,6 +19,7 @@ from shared.runs import Run
 from shared.scratch import Scratch
 from shared.settings import Settings
 from shared.store import Store
+from shared.telemetry import REQUEST_ID, request_id
 from shared.weights import Weights
 
 WARM_TIMEOUT_S = 30
@@ -33,6 +34,7 @@ class Workbench:
     redis: Redis
     store: Store
     scratch: Scratch
+    events: Events
 
     def configure(self, run: Run, seed: int) -> None:
         """Give the framework its threads, device and seed, and write down which device it took."""
@@ -66,7 +68,8 @@ class Workbench:
         """Have the predictor load a model that is not published yet; one that is away loads it when first asked."""
         url = f"{self.settings.url_of(self.backend.NAME)}/warm/{name}/{draft}"
         try:
-            urllib.request.urlopen(url, b"", timeout=WARM_TIMEOUT_S).close()  # noqa: S310 - our own predictor
+            asked = urllib.request.Request(url, b"", {REQUEST_ID: request_id()})  # noqa: S310 - our own predictor
+            urllib.request.urlopen(asked, timeout=WARM_TIMEOUT_S).close()  # noqa: S310
         except urllib.error.HTTPError as error:
             raise CorruptModelError(f"the predictor refuses the model: {error.read().decode()}") from None
         except OSError as error:

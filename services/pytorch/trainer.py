@@ -3,13 +3,13 @@
 import sys
 
 from shared import trainer
-from shared.backend import Backend
+from shared.backend import Backend, Events
 
 
-def load() -> Backend:
-    from services.pytorch import backend
+def load() -> tuple[Backend, Events]:
+    from services.pytorch import backend, events
 
-    return backend
+    return backend, events.write
 
 
 if __name__ == "__main__":

@@ -73,6 +73,12 @@ def test_each_difference_of_the_twins_is_marked_on_both_sides() -> None:
     assert one == other > 0
 
 
+def test_the_writers_of_events_are_twins_as_well() -> None:
+    one, other = (twin.with_name("events.py") for twin in TWINS)
+    assert functions(one) == functions(other) != []
+    assert twin_comments(one) == twin_comments(other) > 0
+
+
 @pytest.mark.parametrize("twin", TWINS, ids=str)
 def test_a_twin_fits_half_a_screen(twin: Path) -> None:
     lines = twin.read_text().splitlines()

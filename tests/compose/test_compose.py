@@ -172,6 +172,33 @@ def test_a_trainer_deletes_a_model(compose: Compose) -> None:
     assert compose.client.get("/v1/models/short-lived")["versions"] == {"tensorflow": [1]}
 
 
+def test_logs_are_json_and_carry_the_id_of_their_request(compose: Compose) -> None:
+    body, headers = {"dataset": "digits", "epochs": 1, "name": "traced"}, {"X-Request-Id": "from-outside"}
+    answer = requests.post(f"{compose.client.url}/v1/trainings", json=body, headers=headers, timeout=10)
+    compose.client.follow(answer.headers["Location"])
+    for service in ("gateway", "pytorch-trainer", "pytorch-predictor"):
+        command = ["docker", "logs", compose.inspect(service)["Id"]]
+        said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        entries = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+        assert "from-outside" in {entry.get("request_id") for entry in entries}, said
+
+
+def test_tensorboard_shows_both_backends_of_a_training(compose: Compose, training: dict) -> None:
+    port = free_ports(1)[0]
+    compose.environ["TENSORBOARD_PORT"] = str(port)
+    try:
+        compose("--profile", "tensorboard", "up", "-d", "--wait", "tensorboard")
+        assert compose("exec", "-T", "tensorboard", "id", "-u").stdout.strip() != "0"
+        assert compose.inspect("tensorboard")["HostConfig"]["ReadonlyRootfs"]
+        expected = {f"in-containers/{training['version']}/{backend}" for backend in ("tensorflow", "pytorch")}
+        deadline = time.monotonic() + 60
+        while not expected <= set(requests.get(f"http://127.0.0.1:{port}/data/runs", timeout=10).json()):
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+    finally:
+        compose("--profile", "tensorboard", "rm", "--stop", "--force", "tensorboard")
+
+
 def test_trainers_reach_each_others_traces_and_predictors(compose: Compose) -> None:
     client = compose.client
     work = client.post("/v1/certificates", {"dataset": "digits", "steps": 3})

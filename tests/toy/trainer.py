@@ -3,13 +3,13 @@
 import sys
 
 from shared import trainer
-from shared.backend import Backend
+from shared.backend import Backend, Events
 
 
-def load() -> Backend:
+def load() -> tuple[Backend, Events]:
     from services.toy import backend
 
-    return backend
+    return backend, lambda *_: None  # NumPy has no writer
 
 
 if __name__ == "__main__":

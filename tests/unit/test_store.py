@@ -32,6 +32,17 @@ def test_what_was_published_is_what_is_read(tmp_path: Path) -> None:
     assert all(np.array_equal(model.weights[name], expected[name]) for name in expected)
 
 
+def test_the_event_files_of_a_model_go_with_it_and_are_no_model(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for version in (1, 2):
+        publish(store, version)
+        store.events("m", "pytorch", version).mkdir(parents=True)
+    store.delete("m", "pytorch", 1)
+    assert not store.events("m", "pytorch", 1).exists()
+    assert store.events("m", "pytorch", 2).exists()
+    assert store.names() == ["m"]
+
+
 def test_a_version_is_published_once(tmp_path: Path) -> None:
     store = Store(tmp_path)
     publish(store, writer="first")
