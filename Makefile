@@ -9,10 +9,11 @@ BACKENDS := $(subst $(comma), ,$(or $(TANDEM_BACKENDS),tensorflow pytorch))
 comma := ,
 SERVICES := stack cli gateway loadtest $(BACKENDS)
 TEST := .venv/test/bin
-LOCKED := $(wildcard services/*/requirements.in) tests/requirements.in tests/backend/requirements.in tests/toy/requirements.in
+LOCKED := $(wildcard services/*/requirements.in benchmarks/peers/*/requirements.in) \
+  tests/requirements.in tests/backend/requirements.in tests/toy/requirements.in
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo welcome test conformance check fmt bench resolve lock clean
+.PHONY: help setup up demo welcome test conformance check fmt bench bench-serving resolve lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +60,11 @@ bench: setup ## measure; prints tables, asserts nothing
 	@$(TEST)/python -m benchmarks.parity
 	@$(TEST)/python -m benchmarks.job_start
 	@$(TEST)/python -m benchmarks.loadtest
+
+bench-serving: setup ## measure serving beside its peers; prints tables, asserts nothing
+	@command -v hey > /dev/null || { echo "hey is missing: sudo apt-get install -y hey"; exit 1; }
+	@$(PYTHON) -m services.stack.environments test
+	@$(TEST)/python -m benchmarks.serving $(ARGS)
 
 resolve: ## check that every requirements.txt can be met on amd64 and arm64
 	@$(PYTHON) -m services.stack.environments test
