@@ -69,7 +69,7 @@ lock: ## write every requirements.txt from its requirements.in (needs uv)
 	@for in in $(LOCKED); do out=$${in%.in}.txt; \
 	  uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 	    --no-emit-find-links --index-strategy unsafe-best-match $$in -o $$out \
-	  && sed -i -E '/^(nvidia-|cuda-|triton)/d; s/\+cpu//; s/^torch==([0-9.]+).*/torch==\1/' $$out \
+	  && sed -i -E '/^(nvidia-|cuda-|triton[ =])/d; s/\+cpu//; s/^torch==([0-9.]+).*/torch==\1/' $$out \
 	  && awk '!seen[$$0]++' $$out > $$out.new && mv $$out.new $$out || exit 1; done
 
 clean: ## remove environments and caches; models and data stay
