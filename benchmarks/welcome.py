@@ -22,15 +22,8 @@ TRAINING: dict[str, Any] = {
     "optimizer": {"name": "adam", "learning_rate": 0.001},
     "augmentation": {"shift": 0.07, "rotate": 10.0, "zoom": 0.1},
 }
-KEPT = (
-    "request",
-    "network",
-    "classes",
-    "metrics",
-    "data",
-    "golden",
-    "versions",
-)  # of the manifest: true of every backend's
+# Of the manifest: true of every backend's.
+KEPT = ("request", "network", "classes", "prepare", "metrics", "data", "golden", "versions")
 
 
 def main() -> int:

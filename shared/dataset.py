@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from shared import folders
 from shared.errors import InvalidRequestError, MissingDatasetError
 from shared.folders import Pictures
+from shared.image import Preparation
 from shared.settings import Settings
 from shared.store import is_name
 
@@ -62,7 +63,8 @@ class Dataset:
     """What is known of a dataset without reading it.
 
     `folder` is its place in the cache. A dataset without one is embedded, or
-    one's own: then `pictures` are its files.
+    one's own: then `pictures` are its files. `prepare` says what becomes of a
+    picture that has not its shape.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Dataset:
     files: tuple[IdxFile, ...] = ()
     mirrors: tuple[str, ...] = ()
     pictures: dict[SplitName, Pictures] | None = None
+    prepare: Preparation = "resize"
 
 
 TEN_DIGITS = tuple("0123456789")
@@ -102,6 +105,7 @@ MNIST = Dataset(
         ),
     ),
     mirrors=("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"),
+    prepare="ink",
 )
 
 FASHION_MNIST = replace(
@@ -119,6 +123,7 @@ FASHION_MNIST = replace(
         IdxFile("t10k-labels-idx1-ubyte", 10_008, "bb300cfdad3c16e7a12a480ee83cd310"),
     ),
     mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+    prepare="resize",
 )
 
 # Optical Recognition of Handwritten Digits (E. Alpaydin and C. Kaynak, UCI,
@@ -151,7 +156,8 @@ def find(name: str, settings: Settings) -> Dataset:
         raise InvalidRequestError(f"unknown dataset {name[:80]!r}: choose one of {', '.join(names(settings))}")
     own = folders.describe(settings.data_dir / name)
     sizes: dict[SplitName, int] = {"train": len(own.train), "test": len(own.test)}
-    return Dataset(name, own.shape, own.classes, sizes, pictures={"train": own.train, "test": own.test})
+    pictures: dict[SplitName, Pictures] = {"train": own.train, "test": own.test}
+    return Dataset(name, own.shape, own.classes, sizes, pictures=pictures, prepare=own.prepare)
 
 
 def is_ready(dataset: Dataset, settings: Settings) -> bool:
@@ -236,7 +242,7 @@ def verify(dataset: Dataset) -> None:
 def read_neutral(dataset: Dataset, split: SplitName, count: int | None = None) -> Split:
     """A split of a dataset that no framework knows: embedded beside this file, or one's own pictures."""
     if dataset.pictures is not None:
-        return Split(*folders.read(dataset.pictures[split][:count], dataset.shape))
+        return Split(*folders.read(dataset.pictures[split][:count], dataset.shape, dataset.prepare))
     with np.load(Path(__file__).with_name(f"{dataset.name}.npz"), allow_pickle=False) as arrays:
         return Split(arrays[f"{split}_images"][:count], arrays[f"{split}_labels"][:count].astype(np.int64))
 

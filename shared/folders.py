@@ -21,6 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared import image
 from shared.errors import InvalidDatasetError, InvalidImageError
+from shared.image import Preparation
+from shared.layers import Shape
 
 FORMATS = (*image.FORMATS, "GIF", "TIFF")
 TEST_SHARE = 0.2
@@ -37,7 +39,7 @@ class Description(BaseModel):
 
     size: Annotated[Side | tuple[Side, Side], Field(description="the side of a square, or [height, width]")] = 28
     channels: Annotated[Literal[1, 3], Field(description="1 is grey, 3 is colour")] = 1
-    prepare: Literal["resize"] = "resize"
+    prepare: Annotated[Preparation, Field(description="cut out and centre what is drawn, or only scale")] = "resize"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -64,6 +66,7 @@ class Folder(NamedTuple):
     classes: tuple[str, ...]
     train: Pictures
     test: Pictures
+    prepare: Preparation
 
 
 def describe(place: Path) -> Folder:
@@ -91,7 +94,7 @@ def describe(place: Path) -> Folder:
         raise InvalidDatasetError(
             f"{place.name} has no picture left to test with: add some to a class, or make {place.name}/test"
         )
-    folder = Folder(description.shape, classes, _in_turn(train), _in_turn(test))
+    folder = Folder(description.shape, classes, _in_turn(train), _in_turn(test), description.prepare)
     values = (len(folder.train) + len(folder.test)) * int(np.prod(folder.shape))
     if values > MAX_VALUES:
         raise InvalidDatasetError(
@@ -162,7 +165,9 @@ def _split(classes: list[Pictures]) -> tuple[list[Pictures], list[Pictures]]:
     return train, test
 
 
-def read(pictures: Pictures, shape: tuple[int, int, int]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def read(
+    pictures: Pictures, shape: Shape, preparation: Preparation = "resize"
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Decode every picture: images uint8 [N, H, W, C], labels int64 [N].
 
     Raises:
@@ -170,14 +175,14 @@ def read(pictures: Pictures, shape: tuple[int, int, int]) -> tuple[NDArray[np.ui
     """
     images = np.empty((len(pictures), *shape), np.uint8)
     for index, picture in enumerate(pictures):
-        images[index] = _decode(picture.path, shape)
+        images[index] = _decode(picture.path, shape, preparation)
     return images, np.array([picture.label for picture in pictures], np.int64)
 
 
-def _decode(path: str, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+def _decode(path: str, shape: Shape, preparation: Preparation = "resize") -> NDArray[np.uint8]:
     name = "/".join(Path(path).parts[-4:])  # dataset/split/class/file
     try:
-        return image.prepare(Path(path).read_bytes(), shape, name, FORMATS).pixels
+        return image.prepare(Path(path).read_bytes(), shape, name, FORMATS, preparation).pixels
     except InvalidImageError as error:
         raise InvalidDatasetError(f"{error}: mend it, or take it out of the folder") from None
     except OSError as error:

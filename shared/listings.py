@@ -80,6 +80,9 @@ class DatasetInfo(Response):
     shape: Annotated[list[int], Field(description="[height, width, channels]")]
     classes: list[str]
     sizes: Annotated[dict[str, int], Field(description="examples of each split")]
+    prepare: Annotated[
+        str | None, Field(description="of other pictures: ink is cut out and centred, resize only scales")
+    ]
     problem: Annotated[str | None, Field(description="why one's own folder cannot be used as it is")]
 
 

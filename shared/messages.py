@@ -263,6 +263,7 @@ class PredictionQuery(Request):
     model: ModelName
     backends: Annotated[str | None, Field(description="separated by commas; by default all")] = None
     version: VersionText | None = None
+    prepared: Annotated[bool, Field(description="also answer what the model saw of each image")] = False
 
 
 class Prediction(Response):
@@ -278,6 +279,7 @@ class PredictedImage(Response):
     agree: Annotated[bool | None, Field(description="null when fewer than two backends answered")]
     results: dict[str, Prediction]
     warnings: list[str]
+    prepared: Annotated[str | None, Field(description="what the model saw, as a PNG data URI, if it was asked for")]
 
 
 class Predictions(Response):

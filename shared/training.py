@@ -71,6 +71,7 @@ def train(bench: Workbench, run: Run, job: dict[str, Any]) -> None:
         "request": job["request"],
         "network": network.model_dump(mode="json"),
         "classes": list(found.classes),
+        "prepare": found.prepare,
         "metrics": {key: history[-1][key] for key in ("loss", "accuracy", "test_loss", "test_accuracy")},
         "data": _fingerprints(found.name, train=data, test=test),
     }

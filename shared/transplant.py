@@ -17,6 +17,7 @@ from shared.runs import SUCCEEDED, Run
 from shared.telemetry import REQUEST_ID, request_id
 from shared.workbench import Workbench
 
+KEPT = ("request", "network", "classes", "prepare", "data")  # of the source's manifest
 HOP_BYTES = 4 * 2**20  # of pictures in one request
 
 
@@ -42,7 +43,7 @@ def transplant(bench: Workbench, run: Run, job: dict[str, Any]) -> None:
         "same_class": int(np.sum(ours.probabilities.argmax(1) == theirs.argmax(1))),
     }
     manifest = {
-        **{part: source.manifest[part] for part in ("request", "network", "classes", "data")},
+        **{part: source.manifest[part] for part in KEPT if part in source.manifest},
         "metrics": {**source.manifest["metrics"], "test_loss": ours.loss, "test_accuracy": ours.accuracy},
         "transplanted_from": proof,
     }

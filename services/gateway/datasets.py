@@ -50,12 +50,14 @@ def _entry(context: Context, name: str) -> dict[str, Any]:
     try:
         found = dataset.find(name, context.settings)
     except InvalidDatasetError as error:
-        return {"name": name, "ready": False, "shape": [], "classes": [], "sizes": {}, "problem": str(error)}
+        unknown: dict[str, Any] = {"ready": False, "shape": [], "classes": [], "sizes": {}, "prepare": None}
+        return {"name": name, **unknown, "problem": str(error)}
     return {
         "name": found.name,
         "ready": dataset.is_ready(found, context.settings),
         "shape": found.shape,
         "classes": found.classes,
         "sizes": found.sizes,
+        "prepare": found.prepare,
         "problem": None,
     }

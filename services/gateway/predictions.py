@@ -4,6 +4,7 @@ A picture is decoded and prepared once, here, so that every backend sees the
 same bytes; then one tensor goes to all of them at once.
 """
 
+import base64
 from time import perf_counter
 from typing import Any
 
@@ -60,8 +61,10 @@ def routes(context: Context) -> APIBlueprint:
         received = perf_counter()
         files = _posted_files()
         shape = tuple(manifest["network"]["input_shape"])
-        pictures = [image.prepare(data, shape, name) for name, data in files]
-        decode_ms = (perf_counter() - received) * 1000
+        preparation = manifest.get("prepare", "resize")
+        pictures = [image.prepare(data, shape, name, preparation=preparation) for name, data in files]
+        decode_ms = sum(picture.decode_ms for picture in pictures)
+        prepare_ms = (perf_counter() - received) * 1000 - decode_ms
 
         tensor = np.stack([picture.pixels for picture in pictures])
         outcomes = context.predictors.predict(backends, query.model, version, tensor)
@@ -83,10 +86,11 @@ def routes(context: Context) -> APIBlueprint:
                     "agree": len(labels) == 1 if len(results) > 1 else None,
                     "results": results,
                     "warnings": list(picture.warnings),
+                    "prepared": _data_uri(picture) if query.prepared else None,
                 }
             )
         response = make_response({"model": query.model, "images": images, "errors": failures})
-        parts = [("decode", "", decode_ms)]
+        parts = [("decode", "", decode_ms), ("prepare", "", prepare_ms)]
         for backend, answer in answers.items():
             parts += [("queue", backend, answer.queue_ms), ("hop", backend, answer.hop_ms)]
             parts.append(("compute", backend, answer.compute_ms))
@@ -113,6 +117,10 @@ def _posted_files() -> list[tuple[str, bytes]]:
             raise InvalidRequestError(f"{len(uploads)} pictures are more than {MAX_IMAGES}: send several requests")
         return [(upload.filename or f"{FIELD} {number}", upload.read()) for number, upload in enumerate(uploads, 1)]
     return [("body", request.get_data(cache=False))]
+
+
+def _data_uri(picture: image.Picture) -> str:
+    return f"data:image/png;base64,{base64.b64encode(picture.png()).decode()}"
 
 
 def _prediction(probabilities: np.ndarray, classes: list[str], version: int) -> dict[str, Any]:

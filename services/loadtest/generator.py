@@ -34,7 +34,7 @@ CONNECTIONS = 64
 TIMEOUT_S = 15.0
 GRACE_S = 5.0  # so long after its schedule's end a test still sends what is late
 OK, CONNECTION, TIMEOUT, UNSENT = 200, 0, 1, 2  # beside HTTP's own statuses
-PARTS = ("total", "decode", "queue", "hop", "compute")  # of Server-Timing, in milliseconds
+PARTS = ("total", "decode", "prepare", "queue", "hop", "compute")  # of Server-Timing, in milliseconds
 SCENARIOS = {
     "server": loadgen.TestScenario.Server,
     "single_stream": loadgen.TestScenario.SingleStream,
@@ -60,7 +60,7 @@ class Block:
 
     status: int64, of HTTP or CONNECTION, TIMEOUT, UNSENT.
     late: seconds that the generator itself was late: to send, where a connection was free, else to issue.
-    parts: milliseconds, [N, 5], as the service's Server-Timing splits them; nan where it does not.
+    parts: milliseconds, [N, 6], as the service's Server-Timing splits them; nan where it does not.
     cpu: seconds of CPU over seconds of wall time of this process.
     """
 

@@ -135,7 +135,7 @@ def _split(blocks: list[Block]) -> dict[str, float]:
     """Where a request's time went, means in milliseconds; the parts add up to the mean latency.
 
     waiting: in the generator, for its schedule's thread or for a connection; network: sockets and HTTP;
-    gateway: all it does but for decode, the picture; queue: for the call in flight
+    gateway: all it does but for decode, the file, and prepare, the picture; queue: for the call in flight
     to the same model; hop: from the gateway to the backend and back;
     compute: the backend alone.
     """
@@ -145,12 +145,13 @@ def _split(blocks: list[Block]) -> dict[str, float]:
         for name in ("scheduled", "sent", "done")
     )
     parts = np.concatenate([block.parts[ok] for block, ok in zip(blocks, good, strict=True)])
-    total, decode, queue, hop, compute = np.nan_to_num(parts).T
+    total, decode, prepare, queue, hop, compute = np.nan_to_num(parts).T
     split = {
         "waiting": sent - scheduled,
         "network": done - sent - total,
-        "gateway": total - decode - queue - hop,
+        "gateway": total - decode - prepare - queue - hop,
         "decode": decode,
+        "prepare": prepare,
         "queue": queue,
         "hop": hop - compute,
         "compute": compute,

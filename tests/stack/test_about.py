@@ -32,6 +32,7 @@ def test_networks_and_datasets_are_listed(client: Client) -> None:
     digits = next(entry for entry in client.get("/v1/datasets")["datasets"] if entry["name"] == "digits")
     assert digits["ready"] is True
     assert digits["shape"] == [8, 8, 1]
+    assert digits["prepare"] == "resize"
     assert digits["sizes"] == {"train": 1_437, "test": 360}
 
 

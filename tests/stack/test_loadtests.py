@@ -53,6 +53,7 @@ def test_every_backend_has_its_figures_at_every_rate(load_test: dict) -> None:
                 "network",
                 "gateway",
                 "decode",
+                "prepare",
                 "queue",
                 "hop",
                 "compute",

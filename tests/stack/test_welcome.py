@@ -1,9 +1,14 @@
 """An empty volume begins with a model, so that the first prediction needs no training and no network."""
 
+import base64
+import io
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import requests
+from PIL import Image, ImageChops
 
 from services.cli.client import Client
 from services.stack.stack import Stack
@@ -33,6 +38,28 @@ def test_the_first_prediction_is_right_in_every_backend(client: Client, stack: S
         stack.settings.backends, 7
     )
     assert image["agree"]
+
+
+def test_a_photograph_is_prepared_and_shown(client: Client, stack: Stack) -> None:
+    """The sample, enlarged on light paper, off centre: what the model saw is the sample again."""
+    sample = Image.open("samples/seven.png").convert("L")
+    photograph = Image.new("L", (700, 500), 225)
+    photograph.paste(ImageChops.subtract(photograph.crop((0, 0, 280, 280)), sample.resize((280, 280))), (330, 60))
+    url = f"{client.url}/v1/predictions?model={NAME}&prepared=true"
+    body = io.BytesIO()
+    photograph.save(body, "JPEG")
+    answer = requests.post(url, files=[("image", ("photograph.jpg", body.getvalue()))], timeout=30)
+    answer.raise_for_status()
+    (found,) = answer.json()["images"]
+    assert {result["label"] for result in found["results"].values()} == {7}
+    assert found["warnings"] == []
+    scheme, data = found["prepared"].split(",")
+    assert scheme == "data:image/png;base64"
+    seen = Image.open(io.BytesIO(base64.b64decode(data)))
+    assert (seen.mode, seen.size) == ("L", (28, 28))
+    assert np.corrcoef(np.asarray(seen).ravel(), np.asarray(sample).ravel())[0, 1] > 0.9
+    assert "prepare;dur=" in answer.headers["Server-Timing"]
+    assert client.predict(NAME, Path("samples/seven.png"))["images"][0]["prepared"] is None
 
 
 def test_every_backend_has_the_weights_of_the_repository(settings: Settings) -> None:

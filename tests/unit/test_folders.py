@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared import dataset, folders
+from shared import dataset, folders, image
 from shared.errors import InvalidDatasetError, InvalidRequestError
 from shared.settings import Settings
 
@@ -64,6 +64,22 @@ def test_the_description_sets_size_and_colour(pets: Path) -> None:
     (pets / "dataset.json").write_text('{"size": [12, 16], "channels": 3, "prepare": "resize"}')
     folder = folders.describe(pets)
     assert folders.read(folder.test, folder.shape)[0].shape == (4, 12, 16, 3)
+
+
+def test_ink_is_cut_out_for_training_as_it_is_for_prediction(pets: Path) -> None:
+    folder = folders.describe(pets)
+    assert folder.prepare == "resize"
+    (pets / "dataset.json").write_text('{"prepare": "ink"}')
+    folder = folders.describe(pets)
+    assert folder.prepare == "ink"
+    sheet = Image.new("L", (300, 200), 220)
+    sheet.paste(20, (40, 50, 60, 150))
+    sheet.save(folder.train[0].path, "PNG")
+    images, _ = folders.read(folder.train[:1], folder.shape, folder.prepare)
+    posted = image.prepare(Path(folder.train[0].path).read_bytes(), folder.shape, "posted", preparation="ink")
+    assert np.array_equal(images[0], posted.pixels)
+    assert images[0, 14, 14, 0] == 255
+    assert images[0, 2, 2, 0] == 0
 
 
 def test_what_file_managers_leave_behind_is_no_picture(pets: Path) -> None:

@@ -12,7 +12,10 @@ from services.loadtest import generator, results
 from services.loadtest.generator import OK, Block, Plan, arrivals
 
 STALL_S = 0.5
-SPLIT = 'decode;dur=0.5, queue;dur=0.125;desc="x", hop;dur=2.0;desc="x", compute;dur=0.25;desc="x", total;dur=3.0'
+SPLIT = (
+    "decode;dur=0.25, prepare;dur=0.25, "
+    'queue;dur=0.125;desc="x", hop;dur=2.0;desc="x", compute;dur=0.25;desc="x", total;dur=3.0'
+)
 
 
 class Service(ThreadingHTTPServer):
@@ -120,7 +123,8 @@ def test_the_time_split_adds_up_to_the_latency(service: Service) -> None:
     assert sum(split.values()) == pytest.approx(block.latency_ms.mean())
     assert split["compute"] == pytest.approx(0.25)
     assert split["hop"] == pytest.approx(1.75)
-    assert split["decode"] == pytest.approx(0.5)
+    assert split["decode"] == pytest.approx(0.25)
+    assert split["prepare"] == pytest.approx(0.25)
     assert split["queue"] == pytest.approx(0.125)
     assert split["gateway"] == pytest.approx(0.375)
 
