@@ -28,6 +28,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 ABANDONED_AFTER_S = 3600.0
+SETTLED_NS = 2_000_000_000
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _DRAFT = re.compile(r"\.tmp-[0-9a-f]{32}")
@@ -76,7 +77,7 @@ class Store:
         is_version = isinstance(version, int) or _DRAFT.fullmatch(version)
         if not (_NAME.fullmatch(name) and _NAME.fullmatch(backend) and is_version):
             raise NotFoundError(f"there is no model {name[:80]!r} of {backend[:80]!r}")
-        return self.root / name / backend / str(version)
+        return _place(self.root, name, backend, str(version))
 
     def events(self, name: str, backend: str, version: int) -> Path:
         """Where a run writes for TensorBoard, beside the models; a version's backends stand together."""
@@ -141,7 +142,13 @@ class Store:
         """Published versions, oldest first; none for a name that is none."""
         if not (_NAME.fullmatch(name) and _NAME.fullmatch(backend)):
             return []
-        return sorted(int(entry) for entry in _folders(self.root / name / backend) if entry.isdecimal())
+        place = _place(self.root, name, backend)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            changed = place.stat().st_mtime_ns
+            # While a folder is young, it may change again and still bear this time.
+            read = _versions if time.time_ns() - changed > SETTLED_NS else _versions.__wrapped__
+            return list(read(place, changed))
+        return []
 
     def backends(self, name: str) -> list[str]:
         if not _NAME.fullmatch(name):
@@ -169,7 +176,7 @@ class Store:
     def _is_whole(self, name: str, backends: tuple[str, ...], version: int) -> bool:
         try:
             for backend in backends:
-                path = self.path(name, backend, version) / WEIGHTS
+                path = _place(self.path(name, backend, version), WEIGHTS)
                 if _sum(path, _identity(path)) != self.manifest(name, backend, version)["files"][WEIGHTS]:
                     return False
         except (OSError, NotFoundError, CorruptModelError):
@@ -183,7 +190,7 @@ class Store:
             NotFoundError: no such model.
         """
         try:
-            return _identity(self.path(name, backend, version) / MANIFEST)
+            return _identity(_place(self.path(name, backend, version), MANIFEST))
         except FileNotFoundError:
             raise NotFoundError(f"model {name!r} has no version {version} of {backend}") from None
 
@@ -194,7 +201,7 @@ class Store:
             NotFoundError: no such model.
             CorruptModelError: it is not this model's manifest as it was published.
         """
-        path = self.path(name, backend, version) / MANIFEST
+        path = _place(self.path(name, backend, version), MANIFEST)
         try:
             manifest = _manifest(path, self.identity(name, backend, version))
         except (OSError, ValueError) as error:
@@ -252,6 +259,16 @@ def _identity(path: Path) -> tuple[int, ...]:
 
 def _sum_of(data: bytes) -> dict[str, Any]:
     return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+@lru_cache(maxsize=1024)
+def _place(root: Path, *names: str) -> Path:
+    """Joining paths costs a prediction more than asking the disk about them."""
+    return root.joinpath(*names)
+
+
+@lru_cache(maxsize=1024)
+def _versions(place: Path, _changed: int) -> tuple[int, ...]:
+    """The versions in a folder, oldest first; read again only when something came or went."""
+    return tuple(sorted(int(entry) for entry in _folders(place) if entry.isdecimal()))
 
 
 @lru_cache(maxsize=256)

@@ -104,6 +104,18 @@ def test_a_broken_newest_version_is_passed_over_unless_it_is_asked_for(tmp_path:
         store.manifest("m", "tensorflow", 2)
 
 
+def test_what_comes_and_goes_is_seen_at_once_in_an_old_folder(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    publish(store)
+    os.utime(tmp_path / "m" / "pytorch", (1e9, 1e9))
+    for _ in range(2):
+        assert store.versions("m", "pytorch") == [1]
+    publish(store, version=2)
+    assert store.versions("m", "pytorch") == [1, 2]
+    store.delete("m", "pytorch", 1)
+    assert store.versions("m", "pytorch") == [2]
+
+
 def test_an_unknown_model_is_told_which_are_ready_and_how_to_train_one(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"ready: none yet\. Train one with POST /v1/trainings"):
         Store(tmp_path).resolve("nothing", BOTH)
