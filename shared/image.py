@@ -90,7 +90,7 @@ def _decode(data: bytes, name: str, formats: tuple[str, ...], side: int | None) 
         with warnings.catch_warnings():
             # Pillow only warns up to twice its limit; our own check below is exact.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=formats)
+            image: Image.Image = Image.open(io.BytesIO(data), formats=formats)
         if image.width * image.height > MAX_PIXELS:
             raise InvalidImageError(
                 f"{name}: {image.width} x {image.height} pixels are more than {MAX_PIXELS:,}: send a smaller picture"

@@ -11,7 +11,9 @@ import threading
 import time
 from collections import OrderedDict
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
+from io import BytesIO
 from math import prod
 from typing import Any
 
@@ -28,6 +30,7 @@ from shared.process import usage
 from shared.server import PICTURES, SECONDS, exposition, install_problems, instrument, serve
 from shared.settings import Settings
 from shared.store import Store, Version
+from shared.telemetry import begin_request
 
 MAX_MODELS = 16
 MAX_BODY_BYTES = 64 * 2**20
@@ -105,10 +108,8 @@ def create_app(backend: Backend, store: Store) -> Flask:
         models.get(name, draft)
         return {"loaded": draft}
 
-    @app.post("/predict/<name>/<int:version>")
-    def predict(name: str, version: int) -> Response:
+    def compute(name: str, version: int, body: bytes) -> tuple[bytes, list[tuple[str, str]]]:
         run, shape = models.get(name, version)
-        body = request.get_data(cache=False)
         if not body or len(body) % prod(shape):
             raise InvalidRequestError(f"{len(body)} bytes are no pictures of shape {list(shape)}")
         begun = time.perf_counter()
@@ -116,10 +117,31 @@ def create_app(backend: Backend, store: Store) -> Flask:
         duration_s = time.perf_counter() - begun
         COMPUTE_SECONDS.observe(duration_s)
         COMPUTE_PICTURES.observe(len(probabilities))
-        response = Response(probabilities.astype("<f4").tobytes(), mimetype="application/octet-stream")
-        response.headers["Server-Timing"] = f"compute;dur={duration_s * 1000:.3f}"
-        return response
+        timing = ("Server-Timing", f"compute;dur={duration_s * 1000:.3f}")
+        return probabilities.astype("<f4").tobytes(), [("Content-Type", "application/octet-stream"), timing]
 
+    @app.post("/predict/<name>/<int:version>")
+    def predict(name: str, version: int) -> Response:
+        body, headers = compute(name, version, request.get_data(cache=False))
+        return Response(body, headers=headers)
+
+    whole = app.wsgi_app
+
+    def shortcut(environ: dict[str, Any], start_response: Any) -> Any:
+        """Flask's way to `predict` takes three times what computing does; what is amiss goes that way, and is told."""
+        with suppress(Exception):
+            _, route, name, version = environ["PATH_INFO"].split("/")
+            size = int(environ["CONTENT_LENGTH"])
+            if (environ["REQUEST_METHOD"], route) == ("POST", "predict") and size <= MAX_BODY_BYTES:
+                begin_request(environ.get("HTTP_X_REQUEST_ID", ""))
+                body = environ["wsgi.input"].read(size)
+                environ["wsgi.input"] = BytesIO(body)
+                answer, headers = compute(name, int(version), body)
+                start_response("200 OK", [*headers, ("Content-Length", str(len(answer)))])
+                return [answer]
+        return whole(environ, start_response)
+
+    app.wsgi_app = shortcut  # type: ignore[method-assign]
     install_problems(app)
     return app
 

@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
@@ -35,12 +36,12 @@ REQUESTS = Histogram("tandem_request_duration_seconds", "To its answer", ["route
 log = structlog.get_logger()
 
 
-def serve(load: Callable[[], Flask], settings: Settings, port: int, threads: int) -> None:
+def serve(load: Callable[[], Any], settings: Settings, port: int, threads: int | None = None) -> None:
     """Serve an application until SIGTERM or SIGINT; a worker that dies is replaced.
 
     Args:
         load: makes the application, in the worker process.
-        threads: how many requests are worked on at once.
+        threads: how many requests are worked on at once; without, the application is RSGI, on an event loop.
     """
     configure_logs(settings.logs)
     log.info("starting", address=f"http://{settings.bind_host}:{port}")
@@ -48,7 +49,7 @@ def serve(load: Callable[[], Flask], settings: Settings, port: int, threads: int
         "tandem",
         address=settings.bind_host,
         port=port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.WSGI if threads else Interfaces.RSGI,
         blocking_threads=threads,
         respawn_failed_workers=True,
         workers_kill_timeout=5,
@@ -59,7 +60,7 @@ def serve(load: Callable[[], Flask], settings: Settings, port: int, threads: int
     server.serve(target_loader=partial(_load_bound, load), wrap_loader=False)
 
 
-def _load_bound(load: Callable[[], Flask]) -> Flask:
+def _load_bound(load: Callable[[], Any]) -> Any:
     """Bind the worker's life to its parent's: an orphan would keep the port."""
     end_with_parent(signal.SIGKILL)
     return load()
@@ -83,13 +84,17 @@ def instrument(app: Flask) -> None:
 
     @app.after_request
     def end(response: Response) -> Response:
-        seconds, rule = time.perf_counter() - g.begun, request.url_rule
-        route, method = (rule.rule, request.method) if rule else ("other", "other")  # what clients make up is endless
-        REQUESTS.labels(route, method, f"{response.status_code // 100}xx").observe(seconds)
-        if seconds > SLOW_S:
-            log.warning("slow", path=request.path, status=response.status_code, seconds=round(seconds, 3))
+        route, method = (request.url_rule.rule, request.method) if request.url_rule else ("other", "other")
+        observe(request.path, route, method, response.status_code, time.perf_counter() - g.begun)
         response.headers[REQUEST_ID] = request_id()
         return response
+
+
+def observe(path: str, route: str, method: str, status: int, seconds: float) -> None:
+    """Count an answer, by its route, as what clients make up is endless; and log a slow one."""
+    REQUESTS.labels(route, method, f"{status // 100}xx").observe(seconds)
+    if seconds > SLOW_S:
+        log.warning("slow", path=path, status=status, seconds=round(seconds, 3))
 
 
 def exposition(*more: Collector) -> Response:

@@ -259,6 +259,8 @@ def _identity(path: Path) -> tuple[int, ...]:
 
 def _sum_of(data: bytes) -> dict[str, Any]:
     return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+
+
 @lru_cache(maxsize=1024)
 def _place(root: Path, *names: str) -> Path:
     """Joining paths costs a prediction more than asking the disk about them."""

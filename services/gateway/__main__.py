@@ -3,24 +3,22 @@
 import sys
 from functools import partial
 
-from flask import Flask
-
 from services.gateway.app import create_app
 from services.gateway.context import Context
+from services.gateway.front import Front
 from shared.server import serve
 from shared.settings import Settings
 
-THREADS = 16  # most wait for a backend or for Redis
 
-
-def load_app(settings: Settings) -> Flask:
+def load_app(settings: Settings) -> Front:
     """Called in the server's worker process."""
-    return create_app(Context.from_settings(settings))
+    context = Context.from_settings(settings)
+    return Front(create_app(context), context)
 
 
 def main() -> int:
     settings = Settings.from_env()
-    serve(partial(load_app, settings), settings, settings.gateway_port, THREADS)
+    serve(partial(load_app, settings), settings, settings.gateway_port)
     return 0
 
 

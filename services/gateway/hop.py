@@ -1,86 +1,126 @@
-"""Kept HTTP connections to one predictor.
+"""Kept HTTP connections to one predictor, on the event loop.
 
-A request goes out in one piece, and Python's `http.client` reads the answer: a
-library's pool costs as much again as the request it carries (ADR 10).
+A request goes out in one piece, and of the answer is read what a predictor
+sends: a status, headers and a length. A library's client costs as much again
+as the call that it carries (ADR 10).
 """
 
-import socket
-from collections import deque
+import asyncio
 from dataclasses import dataclass
-from email.message import Message
-from http.client import HTTPException, HTTPResponse
+from typing import Any
 from urllib.parse import urlsplit
 
 from shared.telemetry import REQUEST_ID, request_id
 
 CONNECT_TIMEOUT_S = 1.0
+END = b"\r\n\r\n"  # of the headers
 
 
 class AwayError(Exception):
-    """Nobody answers at the predictor's address, or no longer."""
+    """Nobody answers at the predictor's address, or no longer, or not in HTTP."""
 
 
 @dataclass(frozen=True)
 class Reply:
     status: int
-    headers: Message
+    headers: dict[str, str]  # their names in small letters
     body: bytes
 
 
 class Connections:
-    """Connections to one address, kept as long as both sides keep them; safe to share between threads."""
+    """Connections to one address, kept as long as both sides keep them."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._address = (parts.hostname or "", parts.port or 80)
         self._root, self._host = parts.path.rstrip("/"), parts.netloc
-        self._idle: deque[socket.socket] = deque()
+        self._idle: list[_Connection] = []
 
-    def request(self, method: str, path: str, body: bytes = b"", *, timeout_s: float) -> Reply:
+    async def request(self, method: str, path: str, body: bytes = b"", *, timeout_s: float) -> Reply:
         """One request, that changes nothing: where a kept connection turns out to be dead, it is asked again.
 
         Raises:
-            TimeoutError: no answer, or no more of it, within `timeout_s`.
+            TimeoutError: no answer, or not all of it, within `timeout_s`.
             AwayError: the connection is refused or breaks.
         """
         head = f"{method} {self._root}{path} HTTP/1.1\r\nHost: {self._host}\r\n{REQUEST_ID}: {request_id()}\r\n"
         message = f"{head}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
-        try:
-            kept = self._idle.pop()  # the one used last, so that in quiet times its server closes the others
-        except IndexError:
-            kept = None
-        if kept:
-            try:
-                return self._exchange(kept, method, message, timeout_s)
-            except AwayError:
-                self.close()  # the server was restarted: they are as dead
-        try:
-            fresh = socket.create_connection(self._address, min(CONNECT_TIMEOUT_S, timeout_s))
-            fresh.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
-            raise AwayError(str(error)) from error
-        return self._exchange(fresh, method, message, timeout_s)
+        async with asyncio.timeout(timeout_s):
+            if self._idle:
+                try:  # the one used last, so that in quiet times its server closes the others
+                    return await self._exchange(self._idle.pop(), message)
+                except AwayError:
+                    self.close()  # the server was restarted: they are as dead
+            return await self._exchange(await self._connect(), message)
 
     def close(self) -> None:
         """Close the connections that nobody uses now."""
         while self._idle:
-            self._idle.pop().close()
+            self._idle.pop().transport.close()
 
-    def _exchange(self, connection: socket.socket, method: str, message: bytes, timeout_s: float) -> Reply:
+    async def _connect(self) -> "_Connection":
         try:
-            connection.settimeout(timeout_s)
-            connection.sendall(message)
-            with HTTPResponse(connection, method=method) as response:
-                response.begin()
-                reply = Reply(response.status, response.headers, response.read())
-        except TimeoutError:
-            connection.close()
-            raise
-        except (OSError, HTTPException) as error:
-            connection.close()
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                _, connection = await asyncio.get_running_loop().create_connection(_Connection, *self._address)
+                return connection
+        except OSError as error:  # TimeoutError is one, too
             raise AwayError(str(error)) from error
-        if response.will_close:
-            connection.close()
+
+    async def _exchange(self, connection: "_Connection", message: bytes) -> Reply:
+        try:
+            reply = await connection.exchange(message)
+        except BaseException:  # whoever waits no longer must leave no answer behind for the next one
+            connection.transport.close()
+            raise
+        if reply.headers.get("connection") == "close":
+            connection.transport.close()
         else:
             self._idle.append(connection)
         return reply
+
+
+class _Connection(asyncio.Protocol):
+    """One request at a time, and its reply."""
+
+    transport: asyncio.Transport
+    _reply: asyncio.Future[Reply] | None = None
+
+    def exchange(self, message: bytes) -> asyncio.Future[Reply]:
+        self._received = b""
+        self._reply = asyncio.get_running_loop().create_future()
+        if self.transport.is_closing():
+            self.connection_lost(None)
+        else:
+            self.transport.write(message)
+        return self._reply
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._reply is None or self._reply.done():
+            self.transport.close()  # nobody asked
+            return
+        self._received += data
+        try:
+            if reply := _reply_in(self._received):
+                self._reply.set_result(reply)
+        except (ValueError, LookupError) as error:
+            self.connection_lost(error)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._reply and not self._reply.done():
+            self._reply.set_exception(AwayError(str(error)))
+
+
+def _reply_in(received: bytes) -> Reply | None:
+    """A whole reply, or None; ValueError or LookupError: that is none, and will not be."""
+    head, end, body = received.partition(END)
+    if not end:
+        return None
+    first, *lines = head.decode("latin-1").split("\r\n")
+    named = (line.partition(":") for line in lines)
+    headers = {name.lower(): value.strip() for name, _, value in named}
+    if len(body) < int(headers["content-length"]):
+        return None
+    return Reply(int(first.split(" ", 2)[1]), headers, body)

@@ -6,6 +6,7 @@ made. The path that a program takes for one picture is short.
 
 import json
 from dataclasses import dataclass
+from time import perf_counter_ns
 from typing import Annotated, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from pydantic import BaseModel, Field
 from services.gateway.bodies import describe_body, parsed, posted
 from services.gateway.context import Context
 from services.gateway.predictions import MAX_IMAGES
-from services.gateway.served import INPUT, Served, ask, find
+from services.gateway.served import INPUT, Served, find, whole
 from services.gateway.tensors import check_shape, from_bytes, from_json, split
 from shared.errors import InvalidRequestError
 from shared.protocols import InferInput, InferRequest, InferResponse, TensorParameters
@@ -43,6 +44,7 @@ class _Asked:
     identity: str | None
     pictures: NDArray[np.uint8]
     outputs: dict[str, bool]
+    backends: tuple[str, ...]
 
 
 def routes(context: Context) -> APIBlueprint:
@@ -52,9 +54,9 @@ def routes(context: Context) -> APIBlueprint:
         with context.statistics.measure(served.title, served.version) as timed:
             asked = _asked(served, *split(posted(), request.headers.get(LENGTH)))
             timed.done("compute_input")
-            backends = tuple(dict.fromkeys(served.outputs[output] for output in asked.outputs))
-            given = ask(context, served, backends, asked.pictures, timed)
-            return _answer(served, asked, {output: given[served.outputs[output]] for output in asked.outputs})
+            outcomes = context.predictors.predict(asked.backends, served.name, served.version, asked.pictures)
+            headers, body = _answer(served, asked, whole(outcomes, len(asked.pictures), timed))
+        return Response(body, headers=headers)
 
     @api.post("/v2/models/<name>/infer", responses={200: InferResponse})
     def infer(path: TitlePath) -> Response:
@@ -73,6 +75,19 @@ def routes(context: Context) -> APIBlueprint:
         describe_body(api, path, InferRequest)
         _describe_binary(api, path)
     return api
+
+
+async def direct(
+    context: Context, title: str, version: int | None, body: bytes, length: str | None
+) -> tuple[dict[str, str], bytes]:
+    """The same on the event loop: headers and body of the answer; it raises what the routes do."""
+    begun = perf_counter_ns()
+    served = find(context, title, version)
+    asked = _asked(served, *split(body, length))
+    with context.statistics.measure(served.title, served.version, begun) as timed:
+        timed.done("compute_input")
+        outcomes = await context.predictors.ask(asked.backends, served.name, served.version, asked.pictures)
+        return _answer(served, asked, whole(outcomes, len(asked.pictures), timed))
 
 
 def _asked(served: Served, text: bytes, tail: bytes) -> _Asked:
@@ -94,8 +109,9 @@ def _asked(served: Served, text: bytes, tail: bytes) -> _Asked:
             raise InvalidRequestError(f"outputs: {output.name[:40]!r}: name each at most once, of {known}")
         wanted = _offered(output.parameters).binary_data
         outputs[output.name] = everywhere if wanted is None else wanted
-    pictures = _pictures(body.inputs[0], tail, served)
-    return _Asked(body.id, pictures, outputs or dict.fromkeys(served.outputs, everywhere))
+    outputs = outputs or dict.fromkeys(served.outputs, everywhere)
+    backends = tuple(dict.fromkeys(served.outputs[output] for output in outputs))
+    return _Asked(body.id, _pictures(body.inputs[0], tail, served), outputs, backends)
 
 
 def _pictures(tensor: InferInput, tail: bytes, served: Served) -> NDArray[np.uint8]:
@@ -119,13 +135,14 @@ def _offered(parameters: TensorParameters | None) -> TensorParameters:
     return parameters
 
 
-def _answer(served: Served, asked: _Asked, given: dict[str, NDArray[np.float32]]) -> Response:
-    """JSON, and after it the outputs that are wanted in binary."""
+def _answer(served: Served, asked: _Asked, given: dict[str, NDArray[np.float32]]) -> tuple[dict[str, str], bytes]:
+    """Headers, and JSON, and after it the outputs that are wanted in binary."""
     outputs: list[dict[str, Any]] = []
     blobs: list[bytes] = []
-    for name, array in given.items():
+    for name, is_binary in asked.outputs.items():
+        array = given[served.outputs[name]]
         output = {"name": name, "datatype": "FP32", "shape": list(array.shape)}
-        if asked.outputs[name]:
+        if is_binary:
             blobs.append(array.astype("<f4").tobytes())
             outputs.append({**output, "parameters": {"binary_data_size": len(blobs[-1])}})
         else:
@@ -134,8 +151,8 @@ def _answer(served: Served, asked: _Asked, given: dict[str, NDArray[np.float32]]
     identity = {} if asked.identity is None else {"id": asked.identity}
     text = json.dumps({**head, **identity, "outputs": outputs}).encode()
     if not blobs:
-        return Response(text, mimetype="application/json")
-    return Response(b"".join((text, *blobs)), mimetype=BINARY, headers={LENGTH: str(len(text))})
+        return {"Content-Type": "application/json"}, text
+    return {"Content-Type": BINARY, LENGTH: str(len(text))}, b"".join((text, *blobs))
 
 
 def _describe_binary(api: APIBlueprint, path: str) -> None:

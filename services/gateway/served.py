@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.gateway.context import Context
-from services.gateway.line import Answer, Failure
+from services.gateway.line import Answer, Failure, Outcome
 from services.gateway.statistics import Timed
 from shared.errors import UnavailableError
 from shared.layers import Shape
@@ -79,17 +79,14 @@ def titles(context: Context) -> Iterator[str]:
                 yield title
 
 
-def ask(
-    context: Context, served: Served, backends: tuple[str, ...], images: NDArray[np.uint8], timed: Timed
-) -> dict[str, NDArray[np.float32]]:
-    """Each backend's probabilities, float32 [N, classes], of the same pictures.
+def whole(outcomes: dict[str, Outcome], images: int, timed: Timed) -> dict[str, NDArray[np.float32]]:
+    """Each backend's probabilities, float32 [N, classes], of so many pictures.
 
     Raises:
         UnavailableError: one of them gave none; half an answer is not one here.
     """
-    outcomes = context.predictors.predict(backends, served.name, served.version, images)
     if failures := [outcome.reason for outcome in outcomes.values() if isinstance(outcome, Failure)]:
         raise UnavailableError("; ".join(failures))
     answers = cast(dict[str, Answer], outcomes)
-    timed.asked(len(images), max(answer.compute_ms for answer in answers.values()))
+    timed.asked(images, max(answer.compute_ms for answer in answers.values()))
     return {backend: answer.probabilities for backend, answer in answers.items()}

@@ -16,10 +16,10 @@ PARTS = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_
 class Timed:
     """One request on its way: nanoseconds of each of its parts."""
 
-    def __init__(self) -> None:
+    def __init__(self, begun_ns: int | None) -> None:
         self.images = 0
         self.parts: dict[str, int] = {}
-        self._begun = self._last = time.perf_counter_ns()
+        self._begun = self._last = begun_ns or time.perf_counter_ns()
 
     def done(self, part: str) -> None:
         """What went by since the last part was this one."""
@@ -53,9 +53,9 @@ class Statistics:
         self._counters: dict[tuple[str, int], _Counters] = defaultdict(_Counters)
 
     @contextmanager
-    def measure(self, title: str, version: int) -> Iterator[Timed]:
-        """Count what happens within as one request, a failure if it raises."""
-        timed, outcome = Timed(), "fail"
+    def measure(self, title: str, version: int, begun_ns: int | None = None) -> Iterator[Timed]:
+        """Count what happens within, and since `begun_ns`, as one request, a failure if it raises."""
+        timed, outcome = Timed(begun_ns), "fail"
         try:
             yield timed
             timed.done("compute_output")

@@ -13,7 +13,7 @@ from services.gateway.bodies import describe_body, parsed, posted
 from services.gateway.context import Context
 from services.gateway.inference import TitlePath, TitleVersionPath
 from services.gateway.predictions import MAX_IMAGES
-from services.gateway.served import INPUT, Served, ask, find, versions
+from services.gateway.served import INPUT, Served, find, versions, whole
 from services.gateway.tensors import check_shape, from_json
 from shared.errors import InvalidRequestError
 from shared.protocols import ModelStatus, PredictRequest, PredictResponse
@@ -61,7 +61,8 @@ def _predict(context: Context, served: Served) -> dict[str, Any]:
         check_shape(shape, served.input_shape, MAX_IMAGES)
         pictures = from_json(data, shape)
         timed.done("compute_input")
-        given = ask(context, served, served.backends, pictures, timed)
+        outcomes = context.predictors.predict(served.backends, served.name, served.version, pictures)
+        given = whole(outcomes, len(pictures), timed)
         outputs = {output: given[backend].tolist() for output, backend in served.outputs.items()}
         if len(outputs) == 1:
             return {"predictions": next(iter(outputs.values()))}

@@ -1,5 +1,6 @@
 """Kept connections, over real sockets: reused, replaced when their server was restarted, and bounded in time."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -66,30 +67,69 @@ def service() -> Iterator[Service]:
     service.stop()
 
 
-def echo(connections: Connections, body: bytes) -> bytes:
-    return connections.request("POST", "/", body, timeout_s=TIMEOUT_S).body
+async def echo(connections: Connections, body: bytes) -> bytes:
+    return (await connections.request("POST", "/", body, timeout_s=TIMEOUT_S)).body
 
 
 def test_a_connection_is_kept(service: Service) -> None:
-    with closing(Connections(service.url)) as connections:
-        assert [echo(connections, body) for body in (b"a", b"", b"c" * 100_000)] == [b"a", b"", b"c" * 100_000]
+    async def ask() -> list[bytes]:
+        with closing(Connections(service.url)) as connections:
+            return [await echo(connections, body) for body in (b"a", b"", b"c" * 1_000_000)]
+
+    assert asyncio.run(ask()) == [b"a", b"", b"c" * 1_000_000]
     assert len(service.sockets) == 1
 
 
+def test_side_by_side_each_has_a_connection_and_its_own_answer(service: Service) -> None:
+    async def ask() -> list[bytes]:
+        with closing(Connections(service.url)) as connections:
+            return await asyncio.gather(*(echo(connections, bytes([number])) for number in range(8)))
+
+    assert asyncio.run(ask()) == [bytes([number]) for number in range(8)]
+    assert len(service.sockets) == 8
+
+
 def test_a_restarted_server_is_asked_again(service: Service) -> None:
-    with closing(Connections(service.url)) as connections:
-        assert echo(connections, b"a") == b"a"
-        service.stop()
-        again = Service(service.server_address[1])
-        try:
-            assert echo(connections, b"b") == b"b"
-        finally:
-            again.stop()
+    async def ask() -> None:
+        with closing(Connections(service.url)) as connections:
+            assert await echo(connections, b"a") == b"a"
+            service.stop()
+            again = Service(service.server_address[1])
+            try:
+                assert await echo(connections, b"b") == b"b"
+            finally:
+                again.stop()
+
+    asyncio.run(ask())
 
 
-def test_nobody_there_and_too_slow_are_told_apart(service: Service) -> None:
-    service.delay_s = 1.0
-    with pytest.raises(TimeoutError):
-        Connections(service.url).request("POST", "/", b"a", timeout_s=0.05)
-    with pytest.raises(AwayError):
-        echo(Connections("http://127.0.0.1:1"), b"a")
+def test_nobody_there_and_too_slow_are_told_apart_and_a_late_answer_is_nobodys(service: Service) -> None:
+    async def ask() -> None:
+        with closing(Connections(service.url)) as connections:
+            service.delay_s = 1.0
+            with pytest.raises(TimeoutError):
+                await connections.request("POST", "/", b"late", timeout_s=0.05)
+            service.delay_s = 0.0
+            assert await echo(connections, b"a") == b"a"
+        with pytest.raises(AwayError):
+            await echo(Connections("http://127.0.0.1:1"), b"a")
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"no HTTP\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9"]
+)
+def test_an_answer_that_is_none_says_that_nobody_is_there(answer: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    async def ask() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(AwayError):
+                await echo(Connections(f"http://127.0.0.1:{port}"), b"a")
+
+    asyncio.run(ask())

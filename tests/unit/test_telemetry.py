@@ -1,11 +1,13 @@
 """Lines of log and ids of requests: what is taken, what is replaced, and where they are to be read."""
 
+import asyncio
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -99,34 +101,24 @@ def test_requests_are_counted_by_route_and_not_by_what_clients_make_up(client: F
     assert not {label for label in labels if "BREW" in label or "/made/up" in label}
 
 
-class Inline:
-    """Threads that are none: what is submitted waits until `run`."""
+def test_a_shared_call_has_the_ids_of_those_who_waited() -> None:
+    seen: list[str] = []
 
-    def __init__(self) -> None:
-        self.work: list = []
-
-    def submit(self, work: object) -> None:
-        self.work.append(work)
-
-
-def test_a_shared_call_has_the_ids_of_those_who_waited_and_their_number_is_known() -> None:
-    seen, threads = [], Inline()
-
-    def call(images: list) -> Outcome:
+    async def call(images: list) -> Outcome:
+        await asyncio.sleep(0)
         seen.append(request_id())
         return Answer(images, hop_ms=1, compute_ms=1)
 
-    line = Line("toy", call, threads)  # type: ignore[arg-type]
-    assert line.waiting() == (0, 0.0)
-    for number in range(10):
-        begin_request(f"id{number}")
-        line.submit([number, number])  # type: ignore[arg-type]
-    waiting, age_s = line.waiting()
-    assert (waiting, age_s > 0) == (20, True)
-    (carry,) = threads.work
-    carry()
-    assert seen == [",".join(f"id{number}" for number in range(8))]
-    assert request_id() == "id9"
+    async def ask() -> None:
+        line, asking = Line("toy", call), []  # type: ignore[arg-type]
+        for number in range(10):
+            begin_request(f"id{number}")
+            asking.append(asyncio.create_task(line.ask(np.zeros((2, 1), np.uint8), 10)))
+        await asyncio.gather(*asking)
+        assert request_id() == "id9"
+
+    asyncio.run(ask())
+    assert seen == ["id0", ",".join(f"id{number}" for number in range(1, 9))]
 
 
 def test_a_scrape_without_redis_has_what_the_gateway_itself_knows(tmp_path: Path) -> None:
