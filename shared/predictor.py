@@ -7,13 +7,12 @@ are loaded from the volume before they are published, or when first asked for;
 verified, tried by their golden prediction, and kept.
 """
 
+import re
 import threading
 import time
 from collections import OrderedDict
 from concurrent.futures import Future
-from contextlib import suppress
 from functools import partial
-from io import BytesIO
 from math import prod
 from typing import Any
 
@@ -25,16 +24,16 @@ from prometheus_client import Counter, Gauge, Histogram
 from shared import golden
 from shared.backend import Backend, Predictor
 from shared.errors import InvalidRequestError
+from shared.front import Front, Handler
 from shared.layers import Shape
 from shared.process import usage
 from shared.server import PICTURES, SECONDS, exposition, install_problems, instrument, serve
 from shared.settings import Settings
 from shared.store import Store, Version
-from shared.telemetry import begin_request
 
 MAX_MODELS = 16
 MAX_BODY_BYTES = 64 * 2**20
-THREADS = 4  # one computes while others receive, or load
+THREADS = 4  # that load models, while the loop computes
 COMPUTE_THREADS = 1
 
 COMPUTE_SECONDS = Histogram("tandem_compute_duration_seconds", "To compute a call's probabilities", buckets=SECONDS)
@@ -79,6 +78,16 @@ class Models:
                     self._loaded.pop(key, None)
         return loaded.result()
 
+    def ready(self, name: str, version: int) -> tuple[Predictor, Shape] | None:
+        """The same, without waiting: None if it is not loaded."""
+        key = self._store.identity(name, self._backend.NAME, version)
+        with self._lock:
+            loaded = self._loaded.get(key)
+            if loaded is None or not loaded.done():
+                return None
+            self._loaded.move_to_end(key)
+        return loaded.result()
+
     def _load(self, name: str, version: Version) -> tuple[Predictor, Shape]:
         begun = time.perf_counter()
         model = self._store.verify(name, self._backend.NAME, version)
@@ -90,11 +99,10 @@ class Models:
         return predict, model.network.input_shape
 
 
-def create_app(backend: Backend, store: Store) -> Flask:
-    """The predictor's WSGI application."""
+def create_app(backend: Backend, models: Models) -> Flask:
+    """The predictor's routes, as Flask has them."""
     app = Flask("predictor", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    models = Models(backend, store)
     instrument(app)
     app.add_url_rule("/metrics", view_func=exposition)
 
@@ -108,52 +116,46 @@ def create_app(backend: Backend, store: Store) -> Flask:
         models.get(name, draft)
         return {"loaded": draft}
 
-    def compute(name: str, version: int, body: bytes) -> tuple[bytes, list[tuple[str, str]]]:
-        run, shape = models.get(name, version)
-        if not body or len(body) % prod(shape):
-            raise InvalidRequestError(f"{len(body)} bytes are no pictures of shape {list(shape)}")
-        begun = time.perf_counter()
-        probabilities = run(np.frombuffer(body, np.uint8).reshape(-1, *shape))
-        duration_s = time.perf_counter() - begun
-        COMPUTE_SECONDS.observe(duration_s)
-        COMPUTE_PICTURES.observe(len(probabilities))
-        timing = ("Server-Timing", f"compute;dur={duration_s * 1000:.3f}")
-        return probabilities.astype("<f4").tobytes(), [("Content-Type", "application/octet-stream"), timing]
-
     @app.post("/predict/<name>/<int:version>")
     def predict(name: str, version: int) -> Response:
-        body, headers = compute(name, version, request.get_data(cache=False))
+        headers, body = _compute(*models.get(name, version), request.get_data(cache=False))
         return Response(body, headers=headers)
 
-    whole = app.wsgi_app
-
-    def shortcut(environ: dict[str, Any], start_response: Any) -> Any:
-        """Flask's way to `predict` takes three times what computing does; what is amiss goes that way, and is told."""
-        with suppress(Exception):
-            _, route, name, version = environ["PATH_INFO"].split("/")
-            size = int(environ["CONTENT_LENGTH"])
-            if (environ["REQUEST_METHOD"], route) == ("POST", "predict") and size <= MAX_BODY_BYTES:
-                begin_request(environ.get("HTTP_X_REQUEST_ID", ""))
-                body = environ["wsgi.input"].read(size)
-                environ["wsgi.input"] = BytesIO(body)
-                answer, headers = compute(name, int(version), body)
-                start_response("200 OK", [*headers, ("Content-Length", str(len(answer)))])
-                return [answer]
-        return whole(environ, start_response)
-
-    app.wsgi_app = shortcut  # type: ignore[method-assign]
     install_problems(app)
     return app
 
 
-def load_app(backend: Backend, settings: Settings) -> Flask:
+def direct(models: Models) -> dict[str, tuple[str, Handler]]:
+    """Predictions of a loaded model, on the event loop: it computes, as nothing else could meanwhile."""
+
+    async def predict(path: re.Match[str], _: Any, body: bytes) -> tuple[dict[str, str], bytes] | None:
+        loaded = models.ready(path[1], int(path[2]))
+        return _compute(*loaded, body) if loaded else None
+
+    return {"/predict/<name>/<int:version>": ("/predict/([^/]+)/([0-9]{1,18})", predict)}
+
+
+def _compute(run: Predictor, shape: Shape, body: bytes) -> tuple[dict[str, str], bytes]:
+    if not body or len(body) % prod(shape):
+        raise InvalidRequestError(f"{len(body)} bytes are no pictures of shape {list(shape)}")
+    begun = time.perf_counter()
+    probabilities = run(np.frombuffer(body, np.uint8).reshape(-1, *shape))
+    duration_s = time.perf_counter() - begun
+    COMPUTE_SECONDS.observe(duration_s)
+    COMPUTE_PICTURES.observe(len(probabilities))
+    headers = {"Content-Type": "application/octet-stream", "Server-Timing": f"compute;dur={duration_s * 1000:.3f}"}
+    return headers, probabilities.astype("<f4").tobytes()
+
+
+def load_app(backend: Backend, settings: Settings) -> Front:
     """Called in the server's worker process: the framework runs nothing before."""
     backend.configure(threads=COMPUTE_THREADS, device=settings.device, seed=0)
-    return create_app(backend, Store(settings.model_dir))
+    models = Models(backend, Store(settings.model_dir))
+    return Front(create_app(backend, models), direct(models), THREADS)
 
 
 def main(backend: Backend) -> int:
     """Serve until told to stop."""
     settings = Settings.from_env()
-    serve(partial(load_app, backend, settings), settings, settings.port_of(backend.NAME), THREADS)
+    serve(partial(load_app, backend, settings), settings, settings.port_of(backend.NAME))
     return 0

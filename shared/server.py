@@ -1,4 +1,4 @@
-"""What gateway and predictors have in common as HTTP servers: Flask under Granian.
+"""What gateway and predictors have in common as HTTP servers: Flask, behind `shared/front.py`, under Granian.
 
 One worker process that dies with its parent; an id and a time for each
 request; and problem documents for every error, Flask's own included. It knows
@@ -36,12 +36,11 @@ REQUESTS = Histogram("tandem_request_duration_seconds", "To its answer", ["route
 log = structlog.get_logger()
 
 
-def serve(load: Callable[[], Any], settings: Settings, port: int, threads: int | None = None) -> None:
+def serve(load: Callable[[], Any], settings: Settings, port: int) -> None:
     """Serve an application until SIGTERM or SIGINT; a worker that dies is replaced.
 
     Args:
-        load: makes the application, in the worker process.
-        threads: how many requests are worked on at once; without, the application is RSGI, on an event loop.
+        load: makes the application, RSGI (`shared/front.py`), in the worker process.
     """
     configure_logs(settings.logs)
     log.info("starting", address=f"http://{settings.bind_host}:{port}")
@@ -49,8 +48,7 @@ def serve(load: Callable[[], Any], settings: Settings, port: int, threads: int |
         "tandem",
         address=settings.bind_host,
         port=port,
-        interface=Interfaces.WSGI if threads else Interfaces.RSGI,
-        blocking_threads=threads,
+        interface=Interfaces.RSGI,
         respawn_failed_workers=True,
         workers_kill_timeout=5,
         websockets=False,

@@ -2,27 +2,24 @@
 
     .venv/gateway/bin/python -m benchmarks.peers.noop <port>
 
-What the gateway could reach at most with Flask under Granian and Python's own JSON.
+What the gateway could reach at most on Granian's event loop, with Python's own JSON.
 """
 
+import json
+import os
 import sys
+from typing import Any
 
-from flask import Flask, Response, jsonify, request
-
-from services.gateway.__main__ import THREADS
 from shared.server import serve
+from shared.settings import Settings
 
 
-def load_app() -> Flask:
-    app = Flask("noop", static_folder=None)
-
-    @app.post("/predict")
-    def predict() -> Response:
-        tensor = request.get_json()["inputs"][0]
-        return jsonify(numbers=len(tensor["data"]))
-
-    return app
+class Noop:
+    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        tensor = json.loads(await protocol())["inputs"][0]
+        answer = json.dumps({"numbers": len(tensor["data"])}).encode()
+        protocol.response_bytes(200, [("content-type", "application/json")], answer)
 
 
 if __name__ == "__main__":
-    serve(load_app, "127.0.0.1", int(sys.argv[1]), THREADS)
+    serve(Noop, Settings.from_env(os.environ), int(sys.argv[1]))

@@ -3,17 +3,20 @@
 import sys
 from functools import partial
 
+from services.gateway import inference, predictions
 from services.gateway.app import create_app
 from services.gateway.context import Context
-from services.gateway.front import Front
+from shared.front import Front
 from shared.server import serve
 from shared.settings import Settings
+
+THREADS = 16  # most wait for a backend or for Redis
 
 
 def load_app(settings: Settings) -> Front:
     """Called in the server's worker process."""
     context = Context.from_settings(settings)
-    return Front(create_app(context), context)
+    return Front(create_app(context), inference.direct(context) | predictions.direct(context), THREADS, context.start)
 
 
 def main() -> int:

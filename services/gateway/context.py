@@ -1,5 +1,6 @@
 """What every resource of the gateway needs, made once at the start."""
 
+from asyncio import AbstractEventLoop
 from dataclasses import dataclass, field
 
 from redis import Redis
@@ -37,6 +38,10 @@ class Context:
             Predictors(settings),
             Aliases(redis),
         )
+
+    def start(self, loop: AbstractEventLoop) -> None:
+        """The server's loop runs: predictors are asked on it."""
+        self.predictors.loop = loop
 
     def resolve(self, name: str, backends: tuple[str, ...], version: int | Alias | None) -> int:
         """The version asked for, or that its alias means; else the newest that all the backends have.

@@ -5,6 +5,7 @@ made. The path that a program takes for one picture is short.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Annotated, Any
@@ -21,12 +22,14 @@ from services.gateway.predictions import MAX_IMAGES
 from services.gateway.served import INPUT, Served, find, whole
 from services.gateway.tensors import check_shape, from_bytes, from_json, split
 from shared.errors import InvalidRequestError
+from shared.front import Handler
 from shared.protocols import InferInput, InferRequest, InferResponse, TensorParameters
 from shared.versions import VersionText
 
 TAG = Tag(name="inference", description="Open Inference Protocol v2: predictions of tensors")
 LENGTH = "Inference-Header-Content-Length"
 BINARY = "application/octet-stream"
+DIRECT_BYTES = 64 * 2**10  # of a body that the event loop reads itself: a larger one would hold the others up
 
 
 class TitlePath(BaseModel):
@@ -77,17 +80,21 @@ def routes(context: Context) -> APIBlueprint:
     return api
 
 
-async def direct(
-    context: Context, title: str, version: int | None, body: bytes, length: str | None
-) -> tuple[dict[str, str], bytes]:
-    """The same on the event loop: headers and body of the answer; it raises what the routes do."""
-    begun = perf_counter_ns()
-    served = find(context, title, version)
-    asked = _asked(served, *split(body, length))
-    with context.statistics.measure(served.title, served.version, begun) as timed:
-        timed.done("compute_input")
-        outcomes = await context.predictors.ask(asked.backends, served.name, served.version, asked.pictures)
-        return _answer(served, asked, whole(outcomes, len(asked.pictures), timed))
+def direct(context: Context) -> dict[str, tuple[str, Handler]]:
+    """The same, on the event loop."""
+
+    async def infer(path: re.Match[str], scope: Any, body: bytes) -> tuple[dict[str, str], bytes] | None:
+        if len(body) > DIRECT_BYTES or "content-encoding" in scope.headers:
+            return None
+        begun = perf_counter_ns()
+        served = find(context, path[1], int(path[2]) if path[2] else None)
+        asked = _asked(served, *split(body, scope.headers.get(LENGTH.lower())))
+        with context.statistics.measure(served.title, served.version, begun) as timed:
+            timed.done("compute_input")
+            outcomes = await context.predictors.ask(asked.backends, served.name, served.version, asked.pictures)
+            return _answer(served, asked, whole(outcomes, len(asked.pictures), timed))
+
+    return {"/v2/models/<name>/infer": (r"/v2/models/([^/:]+)(?:/versions/([0-9]{1,9}))?/infer", infer)}
 
 
 def _asked(served: Served, text: bytes, tail: bytes) -> _Asked:
