@@ -8,30 +8,40 @@ a thread and Flask's way, and is told there.
 
 import asyncio
 import re
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from time import perf_counter
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
+import structlog
+import uvloop
+from aiohttp import web
 from flask import Flask
+from multidict import CIMultiDict
 from werkzeug.wrappers import Response
 
 from shared.errors import TandemError, UnavailableError
 from shared.server import observe, problem_response
-from shared.telemetry import REQUEST_ID, begin_request, request_id
+from shared.settings import Settings
+from shared.telemetry import REQUEST_ID, begin_request, configure_logs, request_id
 
 HELD_BYTES = 256 * 2**20  # of all bodies that are being worked on
+STOP_TIMEOUT_S = 5  # for those who still wait for an answer
+BACKLOG = 1024
 
-# What a route's handler gets: the match of its path, Granian's scope, the body. What it gives: headers and a body;
+# What a route's handler gets: the match of its path, the request, the body. What it gives: headers and a body;
 # or None, or an error, and Flask is asked.
-Handler = Callable[[re.Match[str], Any, bytes], Awaitable[tuple[dict[str, str], bytes] | None]]
-Answer = tuple[int, list[tuple[str, str]], bytes]
+Handler = Callable[[re.Match[str], web.BaseRequest, bytes], Awaitable[tuple[dict[str, str], bytes] | None]]
+
+log = structlog.get_logger()
 
 
 class Front:
-    """An RSGI application before Flask's.
+    """Answers each request, by the loop or by Flask.
 
     Args:
         direct: POST routes that the loop answers: a pattern of their path, and their handler, by Flask's name for them.
@@ -46,78 +56,102 @@ class Front:
         threads: int,
         on_loop: Callable[[asyncio.AbstractEventLoop], object] = id,
     ) -> None:
-        self._app, self.__rsgi_init__ = app, on_loop
+        self._app, self._on_loop = app, on_loop
         self._direct = [(route, re.compile(path), handler) for route, (path, handler) in direct.items()]
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="flask")
         self._held = 0
 
-    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
-        length = scope.headers.get("content-length", "0")
+    async def serve(self, host: str, port: int) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, stop.set)
+        self._on_loop(loop)
+        runner = web.ServerRunner(web.Server(self._answer, access_log=None))
+        await runner.setup()
+        await web.TCPSite(runner, host, port, shutdown_timeout=STOP_TIMEOUT_S, backlog=BACKLOG).start()
+        await stop.wait()
+        await runner.cleanup()
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        length = request.headers.get("Content-Length", "0")
         # What Flask refuses for its length is not read.
         is_read = length.isdecimal() and int(length) <= self._app.config["MAX_CONTENT_LENGTH"]
-        size = int(length) if is_read and "transfer-encoding" not in scope.headers else 0
+        size = int(length) if is_read and "Transfer-Encoding" not in request.headers else 0
         if self._held + size > HELD_BYTES:
-            protocol.response_bytes(*_answer(problem_response(503, "Unavailable", "too much is being sent at once")))
-            return
+            return _from_flask(problem_response(503, "Unavailable", "too much is being sent at once"))
         self._held += size
         try:
-            body = await protocol() if size else b""
-            protocol.response_bytes(*(await self._by_loop(scope, body) or await self._by_flask(scope, body)))
+            if size and "Expect" in request.headers:
+                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            body = await request.content.read() if size else b""
+            return await self._by_loop(request, body) or await self._by_flask(request, body)
         finally:
             self._held -= size
 
-    async def _by_loop(self, scope: Any, body: bytes) -> Answer | None:
+    async def _by_loop(self, request: web.BaseRequest, body: bytes) -> web.Response | None:
         """An answer that is as it should be, or 503; None of anything else."""
-        matches = ((route, path.fullmatch(scope.path), handler) for route, path, handler in self._direct)
+        matches = ((route, path.fullmatch(request.path), handler) for route, path, handler in self._direct)
         chosen = next((entry for entry in matches if entry[1]), None)
-        if not chosen or scope.method != "POST":
+        if not chosen or request.method != "POST":
             return None
         begun, (route, found, handler) = perf_counter(), chosen
-        begin_request(scope.headers.get(REQUEST_ID.lower(), ""))
+        begin_request(request.headers.get(REQUEST_ID, ""))
         try:
-            answer = await handler(found, scope, body)  # type: ignore[arg-type] # a match, as it was chosen
-            if answer is None:
+            given = await handler(found, request, body)  # type: ignore[arg-type] # a match, as it was chosen
+            if given is None:
                 return None
-            status, headers, body = 200, [*answer[0].items(), (REQUEST_ID, request_id())], answer[1]
+            answer = web.Response(headers={**given[0], REQUEST_ID: request_id()}, body=given[1])
         except UnavailableError as error:  # to ask again would double the wait
-            status, headers, body = _answer(problem_response(error.status, error.title, str(error)))
+            answer = _from_flask(problem_response(error.status, error.title, str(error)))
         except (TandemError, ValueError, LookupError):
             return None
-        observe(scope.path, route, "POST", status, perf_counter() - begun)
-        return status, headers, body
+        observe(request.path, route, "POST", answer.status, perf_counter() - begun)
+        return answer
 
-    async def _by_flask(self, scope: Any, body: bytes) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask_flask, scope, body)
+    async def _by_flask(self, request: web.BaseRequest, body: bytes) -> web.Response:
+        environ = _environ(request, body)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask_flask, environ)
 
-    def _ask_flask(self, scope: Any, body: bytes) -> Answer:
-        return _answer(Response.from_app(self._app, _environ(scope, body), buffered=True))
-
-
-def _answer(response: Response) -> Answer:
-    return response.status_code, response.headers.to_wsgi_list(), response.get_data()
+    def _ask_flask(self, environ: dict[str, Any]) -> web.Response:
+        return _from_flask(Response.from_app(self._app, environ, buffered=True))
 
 
-def _environ(scope: Any, body: bytes) -> dict[str, Any]:
+def serve(load: Callable[[], Front], settings: Settings, port: int) -> None:
+    """Make an application and serve it, until told to stop."""
+    configure_logs(settings.logs)
+    log.info("starting", address=f"http://{settings.bind_host}:{port}")
+    uvloop.run(load().serve(settings.bind_host, port))
+
+
+def _from_flask(response: Response) -> web.Response:
+    return web.Response(
+        status=response.status_code, headers=CIMultiDict(response.headers.to_wsgi_list()), body=response.get_data()
+    )
+
+
+def _environ(request: web.BaseRequest, body: bytes) -> dict[str, Any]:
     """A request as PEP 3333 has it."""
-    host, _, port = scope.server.rpartition(":")
+    host, port = request.transport.get_extra_info("sockname")[:2] if request.transport else ("", 0)
+    path, _, query = request.raw_path.partition("?")
     environ = {
-        "REQUEST_METHOD": scope.method,
+        "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": scope.path.encode().decode("latin-1"),
-        "QUERY_STRING": scope.query_string,
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+        "QUERY_STRING": query,
         "SERVER_NAME": host,
-        "SERVER_PORT": port,
-        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
-        "REMOTE_ADDR": scope.client.rpartition(":")[0],
+        "SERVER_PORT": str(port),
+        "SERVER_PROTOCOL": f"HTTP/{request.version.major}.{request.version.minor}",
+        "REMOTE_ADDR": request.remote or "",
         "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scope.scheme,
+        "wsgi.url_scheme": "http",
         "wsgi.input": BytesIO(body),
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
     }
-    for name, value in scope.headers.items():
+    for name, value in request.headers.items():
         key = name.upper().replace("-", "_")
         environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
     return environ

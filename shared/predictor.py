@@ -24,10 +24,10 @@ from prometheus_client import Counter, Gauge, Histogram
 from shared import golden
 from shared.backend import Backend, Predictor
 from shared.errors import InvalidRequestError
-from shared.front import Front, Handler
+from shared.front import Front, Handler, serve
 from shared.layers import Shape
 from shared.process import usage
-from shared.server import PICTURES, SECONDS, exposition, install_problems, instrument, serve
+from shared.server import PICTURES, SECONDS, exposition, install_problems, instrument
 from shared.settings import Settings
 from shared.store import Store, Version
 

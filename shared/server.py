@@ -1,31 +1,22 @@
-"""What gateway and predictors have in common as HTTP servers: Flask, behind `shared/front.py`, under Granian.
+"""What gateway and predictors have in common as Flask's applications.
 
-One worker process that dies with its parent; an id and a time for each
-request; and problem documents for every error, Flask's own included. It knows
-no route and no framework.
+An id and a time for each request, and problem documents for every error,
+Flask's own included. It knows no route and no framework; what is in front of
+it is `shared/front.py`.
 """
 
 import json
-import signal
 import time
-from collections.abc import Callable
-from functools import partial
-from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
-from granian.constants import Interfaces
-from granian.log import LogLevels
-from granian.server import Server
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Histogram, generate_latest
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException
 
 from shared.errors import TandemError, UnavailableError, problem
-from shared.process import end_with_parent
-from shared.settings import Settings
-from shared.telemetry import REQUEST_ID, begin_request, configure_logs, request_id
+from shared.telemetry import REQUEST_ID, begin_request, request_id
 
 RETRY_AFTER_S = 2
 SLOW_S = 1.0
@@ -34,34 +25,6 @@ PICTURES = (1, 2, 4, 8, 16, 32, 64)
 REQUESTS = Histogram("tandem_request_duration_seconds", "To its answer", ["route", "method", "status"], buckets=SECONDS)
 
 log = structlog.get_logger()
-
-
-def serve(load: Callable[[], Any], settings: Settings, port: int) -> None:
-    """Serve an application until SIGTERM or SIGINT; a worker that dies is replaced.
-
-    Args:
-        load: makes the application, RSGI (`shared/front.py`), in the worker process.
-    """
-    configure_logs(settings.logs)
-    log.info("starting", address=f"http://{settings.bind_host}:{port}")
-    server = Server(
-        "tandem",
-        address=settings.bind_host,
-        port=port,
-        interface=Interfaces.RSGI,
-        respawn_failed_workers=True,
-        workers_kill_timeout=5,
-        websockets=False,
-        log_level=LogLevels.warning,
-        log_dictconfig={"loggers": {"_granian": {"propagate": True}}},
-    )
-    server.serve(target_loader=partial(_load_bound, load), wrap_loader=False)
-
-
-def _load_bound(load: Callable[[], Any]) -> Any:
-    """Bind the worker's life to its parent's: an orphan would keep the port."""
-    end_with_parent(signal.SIGKILL)
-    return load()
 
 
 def problem_response(status: int, title: str, detail: str) -> Response:

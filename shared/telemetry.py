@@ -31,7 +31,8 @@ def configure_logs(form: str) -> None:
     is_text = form == "text" or (form == "auto" and sys.stdout.isatty())
     first: list[Any] = [merge_contextvars, processors.add_log_level, processors.TimeStamper(fmt="iso", utc=True)]
     last: list[Any] = [text] if is_text else [processors.format_exc_info, processors.JSONRenderer()]
-    structlog.configure([*first, *last])
+    # Line and end in one write: processes share a file.
+    structlog.configure([*first, *last], logger_factory=structlog.WriteLoggerFactory())
     handler = logging.StreamHandler(sys.stdout)  # for libraries, which know nothing of structlog
     last.insert(0, ProcessorFormatter.remove_processors_meta)
     handler.setFormatter(ProcessorFormatter(processors=last, foreign_pre_chain=first))

@@ -1,25 +1,38 @@
-"""No peer: a route that only parses the same body, in the server and with the settings of Tandem's gateway.
+"""No peer: a route that only parses the same body, in Tandem's own server, with the gateway's settings.
 
-    .venv/gateway/bin/python -m benchmarks.peers.noop <port>
+    .venv/gateway/bin/python -m benchmarks.peers.noop <port> [flask]
 
-What the gateway could reach at most on Granian's event loop, with Python's own JSON.
+On the event loop, where the gateway answers too; or, with `flask`, as Flask's own route.
 """
 
-import json
-import os
+import re
 import sys
 from typing import Any
 
-from shared.server import serve
+from flask import Flask, Response, json, jsonify, request
+
+from services.gateway.__main__ import THREADS
+from shared.front import Front, serve
 from shared.settings import Settings
 
+HEADERS = {"Content-Type": "application/json"}
 
-class Noop:
-    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
-        tensor = json.loads(await protocol())["inputs"][0]
-        answer = json.dumps({"numbers": len(tensor["data"])}).encode()
-        protocol.response_bytes(200, [("content-type", "application/json")], answer)
+
+async def noop(_: re.Match[str], __: Any, body: bytes) -> tuple[dict[str, str], bytes]:
+    tensor = json.loads(body)["inputs"][0]
+    return HEADERS, json.dumps({"numbers": len(tensor["data"])}).encode()
+
+
+def load() -> Front:
+    app = Flask("noop", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = 2**20
+
+    @app.post("/predict")
+    def predict() -> Response:
+        return jsonify(numbers=len(request.get_json()["inputs"][0]["data"]))
+
+    return Front(app, {} if sys.argv[2:] else {"/predict": ("/predict", noop)}, THREADS)
 
 
 if __name__ == "__main__":
-    serve(Noop, Settings.from_env(os.environ), int(sys.argv[1]))
+    serve(load, Settings.from_env(), int(sys.argv[1]))

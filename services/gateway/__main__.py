@@ -6,8 +6,7 @@ from functools import partial
 from services.gateway import inference, predictions
 from services.gateway.app import create_app
 from services.gateway.context import Context
-from shared.front import Front
-from shared.server import serve
+from shared.front import Front, serve
 from shared.settings import Settings
 
 THREADS = 16  # most wait for a backend or for Redis

@@ -11,6 +11,7 @@ from time import perf_counter_ns
 from typing import Annotated, Any
 
 import numpy as np
+from aiohttp.web import BaseRequest
 from flask import Response, request
 from flask_openapi3 import APIBlueprint, MediaType, Parameter, Tag
 from numpy.typing import NDArray
@@ -83,12 +84,12 @@ def routes(context: Context) -> APIBlueprint:
 def direct(context: Context) -> dict[str, tuple[str, Handler]]:
     """The same, on the event loop."""
 
-    async def infer(path: re.Match[str], scope: Any, body: bytes) -> tuple[dict[str, str], bytes] | None:
-        if len(body) > DIRECT_BYTES or "content-encoding" in scope.headers:
+    async def infer(path: re.Match[str], request: BaseRequest, body: bytes) -> tuple[dict[str, str], bytes] | None:
+        if len(body) > DIRECT_BYTES or "Content-Encoding" in request.headers:
             return None
         begun = perf_counter_ns()
         served = find(context, path[1], int(path[2]) if path[2] else None)
-        asked = _asked(served, *split(body, scope.headers.get(LENGTH.lower())))
+        asked = _asked(served, *split(body, request.headers.get(LENGTH)))
         with context.statistics.measure(served.title, served.version, begun) as timed:
             timed.done("compute_input")
             outcomes = await context.predictors.ask(asked.backends, served.name, served.version, asked.pictures)

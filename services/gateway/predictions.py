@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import numpy as np
+from aiohttp.web import BaseRequest
 from flask import Response, request
 from flask_openapi3 import APIBlueprint, Tag
 from numpy.typing import NDArray
@@ -89,9 +90,9 @@ def routes(context: Context) -> APIBlueprint:
 def direct(context: Context) -> dict[str, tuple[str, Handler]]:
     """The same, on the event loop, for one small picture as the body."""
 
-    async def predict(_: re.Match[str], scope: Any, body: bytes) -> tuple[dict[str, str], bytes] | None:
-        said = parse_qsl(scope.query_string, keep_blank_values=True)
-        is_image = scope.headers.get("content-type", "").startswith("image/")
+    async def predict(_: re.Match[str], request: BaseRequest, body: bytes) -> tuple[dict[str, str], bytes] | None:
+        said = parse_qsl(request.raw_path.partition("?")[2], keep_blank_values=True)
+        is_image = request.headers.get("Content-Type", "").startswith("image/")
         if len(body) > DIRECT_BYTES or not is_image or len(dict(said)) < len(said):
             return None
         query = PredictionQuery.model_validate(dict(said))
