@@ -24,7 +24,7 @@ from shared.process import end_with_parent
 from shared.settings import Settings
 
 READY_TIMEOUT_S = 120
-STOP_TIMEOUT_S = 15
+STOP_TIMEOUT_S = 30  # supervisor may wait 8 s for the services, and 8 s more for Redis
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 QUIET = {"PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 

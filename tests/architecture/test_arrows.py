@@ -13,7 +13,7 @@ import pytest
 from shared.settings import Settings
 
 TWINS = [Path("services/tensorflow/backend.py"), Path("services/pytorch/backend.py")]
-LINES = 6_000
+LINES = 6_600
 
 
 def tracked(pattern: str) -> list[Path]:
