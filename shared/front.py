@@ -24,7 +24,7 @@ from flask import Flask
 from multidict import CIMultiDict
 from werkzeug.wrappers import Response
 
-from shared.errors import TandemError, UnavailableError
+from shared.errors import UnavailableError
 from shared.server import observe, problem_response
 from shared.settings import Settings
 from shared.telemetry import REQUEST_ID, begin_request, configure_logs, request_id
@@ -104,7 +104,7 @@ class Front:
             answer = web.Response(headers={**given[0], REQUEST_ID: request_id()}, body=given[1])
         except UnavailableError as error:  # to ask again would double the wait
             answer = _from_flask(problem_response(error.status, error.title, str(error)))
-        except (TandemError, ValueError, LookupError):
+        except Exception:  # whatever it is, Flask comes upon it again, and tells
             return None
         observe(request.path, route, "POST", answer.status, perf_counter() - begun)
         return answer

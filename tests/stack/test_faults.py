@@ -174,6 +174,9 @@ def test_a_model_with_a_flipped_byte_is_never_served(client: Client, settings: S
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
+    for pid in processes(settings, "services.pytorch.predictor"):
+        os.kill(pid, signal.SIGKILL)  # the one that has it in memory, as it was published
+    until(lambda: client.get("/v1/status")["backends"]["pytorch"]["predictor"] == "up")
     picture = Path("samples/seven-8x8.png").read_bytes()
     headers = {"Content-Type": "image/png"}
     answer = requests.post(f"{client.url}/v1/predictions?model=flipped", data=picture, headers=headers, timeout=30)

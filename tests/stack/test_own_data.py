@@ -75,6 +75,7 @@ def test_it_is_listed_and_drawn(client: Client, stripes_model: dict) -> None:
         "shape": [28, 28, 1],
         "classes": ["Längs", "quer $1"],
         "sizes": {"train": 32, "test": 8},
+        "prepare": "resize",
         "problem": None,
     }
     figure = requests.get(f"{client.url}/v1/datasets/stripes/samples.png?count=12", timeout=30)
