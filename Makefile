@@ -60,6 +60,7 @@ bench: setup ## measure; prints tables, asserts nothing
 	@$(TEST)/python -m benchmarks.parity
 	@$(TEST)/python -m benchmarks.job_start
 	@$(TEST)/python -m benchmarks.loadtest
+	@$(TEST)/python -m benchmarks.malformed
 
 bench-serving: setup ## measure serving beside its peers; prints tables, asserts nothing
 	@command -v hey > /dev/null || { echo "hey is missing: sudo apt-get install -y hey"; exit 1; }

@@ -54,7 +54,7 @@ class Front:
         app: Flask,
         direct: dict[str, tuple[str, Handler]],
         threads: int,
-        on_loop: Callable[[asyncio.AbstractEventLoop], object] = id,
+        on_loop: Callable[[asyncio.AbstractEventLoop], None] | None = None,
     ) -> None:
         self._app, self._on_loop = app, on_loop
         self._direct = [(route, re.compile(path), handler) for route, (path, handler) in direct.items()]
@@ -66,7 +66,8 @@ class Front:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
-        self._on_loop(loop)
+        if self._on_loop:
+            self._on_loop(loop)
         runner = web.ServerRunner(web.Server(self._answer, access_log=None))
         await runner.setup()
         await web.TCPSite(runner, host, port, shutdown_timeout=STOP_TIMEOUT_S, backlog=BACKLOG).start()
