@@ -17,12 +17,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import requests
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.serving import running
 from benchmarks.stack import running_stack
 
 COUNT = 500
@@ -117,9 +117,8 @@ def main() -> int:
         url = f"{client.url}/v1/predictions?model=welcome"
         while "welcome" not in [model["name"] for model in client.get("/v1/models")["models"]]:
             time.sleep(0.2)
-        gateway = gateway_of(client.url)
         requests.post(url, encoded(Image.linear_gradient("L"), "PNG"), timeout=30)
-        before = gateway.memory_info().rss
+        before = gateways_bytes()
         for name, data in malformed():
             begun = time.perf_counter()
             answer = requests.post(url, data, headers={"Content-Type": "image/png"}, timeout=60)
@@ -127,7 +126,7 @@ def main() -> int:
             statuses[answer.status_code] += 1
             if not 400 <= answer.status_code < 500 or not answer.json()["detail"]:
                 Console().print(f"{name}: {answer.status_code} {answer.text[:200]}")
-        grown = gateway.memory_info().rss - before
+        grown = gateways_bytes() - before
     table = Table("", "", title=f"{statuses.total()} malformed pictures, one after the other")
     table.add_row("statuses", ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items())))
     table.add_row("slowest", f"{slowest[0]:.2f} s ({slowest[1]})")
@@ -136,11 +135,11 @@ def main() -> int:
     return 0
 
 
-def gateway_of(url: str) -> psutil.Process:
-    """The process that serves: the worker that listens on the gateway's port."""
-    port = int(url.rsplit(":", 1)[1])
-    listening = [c for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port and c.pid]
-    return max((psutil.Process(c.pid) for c in listening), key=lambda process: process.memory_info().rss)
+def gateways_bytes() -> int:
+    """What the gateway that this process has started holds in memory."""
+    (pid,) = running("services.gateway")
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":

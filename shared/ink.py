@@ -55,7 +55,7 @@ def find(grey: Grey, height: int, width: int) -> tuple[Grey | None, tuple[str, .
     if found is None:
         return None, ("no ink found",)
     soft, shapes = found
-    notes = (f"{shapes} shapes found, the largest used",) if shapes > 1 else ()
+    notes = (f"{'two' if shapes == 2 else shapes} shapes found, the largest used",) if shapes > 1 else ()
     return _centred(_fitted(soft, height, width), height, width), notes
 
 

@@ -138,7 +138,7 @@ def test_a_broken_stroke_stays_together() -> None:
 
 def test_of_two_shapes_the_largest_is_used() -> None:
     two = draw(draw(sheet(), at=(20, 40), size=200, pen=16), at=(260, 100), size=120)
-    check(prepare(two), "2 shapes found, the largest used")
+    check(prepare(two), "two shapes found, the largest used")
 
 
 def test_dirt_is_no_shape() -> None:
