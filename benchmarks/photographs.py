@@ -122,6 +122,19 @@ def large(digit: NDArray[np.uint8], folder: Path) -> tuple[float, float]:
     return float(seconds), float(megabytes)
 
 
+def drawn(digits: NDArray[np.uint8]) -> Image.Image:
+    """Photographs, what the model sees of them, and the digits that they were drawn from, below each other."""
+    tile, gap = 84, 2
+    sheet = Image.new("L", (len(digits) * (tile + gap), 3 * (tile + gap)), 128)
+    for seed, digit in enumerate(digits):
+        data = encoded(photograph(digit, seed))
+        seen = image.prepare(data, (28, 28, 1), "photograph.jpg", preparation="ink").pixels[..., 0]
+        for row, picture in enumerate((Image.open(io.BytesIO(data)), Image.fromarray(seen), Image.fromarray(digit))):
+            place = (seed * (tile + gap), row * (tile + gap))
+            sheet.paste(picture.resize((tile, tile), Image.Resampling.BOX), place)
+    return sheet
+
+
 def main(epochs: int, count: int) -> int:
     with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as (client, settings):
         training = client.post("/v1/trainings", {**TRAINING, "epochs": epochs})
@@ -152,6 +165,7 @@ def main(epochs: int, count: int) -> int:
     results.mkdir(parents=True, exist_ok=True)
     found = {"plain": before, "photographs": after, "warnings": warnings, "ms": times, "large": [seconds, megabytes]}
     (results / "photographs.json").write_text(json.dumps(found, indent=1))
+    drawn(digits.images[:12, ..., 0]).save(results / "photographs.png")
     return 0
 
 

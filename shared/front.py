@@ -29,7 +29,9 @@ from shared.server import observe, problem_response
 from shared.settings import Settings
 from shared.telemetry import REQUEST_ID, begin_request, configure_logs, request_id
 
-HELD_BYTES = 256 * 2**20  # of all bodies that are being worked on
+HELD_BYTES = 256 * 2**20  # of all bodies that are being worked on, but for small ones
+SMALL_BYTES = 64 * 2**10
+BODY_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 5  # for those who still wait for an answer
 BACKLOG = 1024
 
@@ -79,16 +81,20 @@ class Front:
         # What Flask refuses for its length is not read.
         is_read = length.isdecimal() and int(length) <= self._app.config["MAX_CONTENT_LENGTH"]
         size = int(length) if is_read and "Transfer-Encoding" not in request.headers else 0
-        if self._held + size > HELD_BYTES:
+        held = size if size > SMALL_BYTES else 0
+        if held and self._held + held > HELD_BYTES:
             return _from_flask(problem_response(503, "Unavailable", "too much is being sent at once"))
-        self._held += size
+        self._held += held
         try:
             if size and "Expect" in request.headers:
                 await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            body = await request.content.read() if size else b""
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                body = await request.content.read() if size else b""
             return await self._by_loop(request, body) or await self._by_flask(request, body)
+        except TimeoutError:  # the handlers' own end as answers
+            return _from_flask(problem_response(408, "Request timeout", f"the body took over {BODY_TIMEOUT_S:g} s"))
         finally:
-            self._held -= size
+            self._held -= held
 
     async def _by_loop(self, request: web.BaseRequest, body: bytes) -> web.Response | None:
         """An answer that is as it should be, or 503; None of anything else."""

@@ -45,7 +45,7 @@ def load() -> front.Front:
             raise InvalidRequestError("it is wrong")
         return None if path[1] == "other" else ({"Content-Type": "text/plain"}, b"loop " + body)
 
-    front.HELD_BYTES = 2 * MAX_BODY_BYTES
+    front.HELD_BYTES, front.BODY_TIMEOUT_S = 2 * MAX_BODY_BYTES, 4
     return front.Front(app, {"/<what>": ("/(direct|down|wrong|other)", direct)}, threads=2)
 
 
@@ -138,19 +138,23 @@ def test_headers_and_lines_have_an_end(port: int) -> None:
 
 def test_slow_bodies_hold_nobody_up_and_too_many_at_once_are_refused(port: int) -> None:
     head = f"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: {MAX_BODY_BYTES}\r\n\r\nabc".encode()
+    large = bytes(2 * front.SMALL_BYTES)
     slow = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(2)]
     try:
         for connection in slow:
             connection.sendall(head)
         time.sleep(0.3)
         assert requests.get(f"http://127.0.0.1:{port}/x", timeout=10).status_code == 200
-        refused = requests.post(f"http://127.0.0.1:{port}/direct", b"abc", timeout=10)
+        assert requests.post(f"http://127.0.0.1:{port}/direct", b"abc", timeout=10).status_code == 200
+        refused = requests.post(f"http://127.0.0.1:{port}/direct", large, timeout=10)
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
+        slow[0].settimeout(30)
+        assert b"408" in slow[0].recv(65536).splitlines()[0]
     finally:
         for connection in slow:
             connection.close()
     deadline = time.monotonic() + 10
-    while requests.post(f"http://127.0.0.1:{port}/direct", b"abc", timeout=10).status_code != 200:
+    while requests.post(f"http://127.0.0.1:{port}/direct", large, timeout=10).status_code != 200:
         assert time.monotonic() < deadline, "what was held is not let go"
 
 
