@@ -74,10 +74,7 @@ class Store:
 
     def path(self, name: str, backend: str, version: Version) -> Path:
         """Where a model lies; a name that is none can lead nowhere else on the disk."""
-        is_version = isinstance(version, int) or _DRAFT.fullmatch(version)
-        if not (_NAME.fullmatch(name) and _NAME.fullmatch(backend) and is_version):
-            raise NotFoundError(f"there is no model {name[:80]!r} of {backend[:80]!r}")
-        return _place(self.root, name, backend, str(version))
+        return _place(self.root, name, backend, version)
 
     def events(self, name: str, backend: str, version: int) -> Path:
         """Where a run writes for TensorBoard, beside the models; a version's backends stand together."""
@@ -140,10 +137,8 @@ class Store:
 
     def versions(self, name: str, backend: str) -> list[int]:
         """Published versions, oldest first; none for a name that is none."""
-        if not (_NAME.fullmatch(name) and _NAME.fullmatch(backend)):
-            return []
-        place = _place(self.root, name, backend)
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with contextlib.suppress(NotFoundError, FileNotFoundError, NotADirectoryError):
+            place = _place(self.root, name, backend)
             changed = place.stat().st_mtime_ns
             # While a folder is young, it may change again and still bear this time.
             read = _versions if time.time_ns() - changed > SETTLED_NS else _versions.__wrapped__
@@ -176,7 +171,7 @@ class Store:
     def _is_whole(self, name: str, backends: tuple[str, ...], version: int) -> bool:
         try:
             for backend in backends:
-                path = _place(self.path(name, backend, version), WEIGHTS)
+                path = _place(self.root, name, backend, version, WEIGHTS)
                 if _sum(path, _identity(path)) != self.manifest(name, backend, version)["files"][WEIGHTS]:
                     return False
         except (OSError, NotFoundError, CorruptModelError):
@@ -190,7 +185,7 @@ class Store:
             NotFoundError: no such model.
         """
         try:
-            return _identity(_place(self.path(name, backend, version), MANIFEST))
+            return _identity(_place(self.root, name, backend, version, MANIFEST))
         except FileNotFoundError:
             raise NotFoundError(f"model {name!r} has no version {version} of {backend}") from None
 
@@ -201,7 +196,7 @@ class Store:
             NotFoundError: no such model.
             CorruptModelError: it is not this model's manifest as it was published.
         """
-        path = _place(self.path(name, backend, version), MANIFEST)
+        path = _place(self.root, name, backend, version, MANIFEST)
         try:
             manifest = _manifest(path, self.identity(name, backend, version))
         except (OSError, ValueError) as error:
@@ -262,9 +257,12 @@ def _sum_of(data: bytes) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1024)
-def _place(root: Path, *names: str) -> Path:
-    """Joining paths costs a prediction more than asking the disk about them."""
-    return root.joinpath(*names)
+def _place(root: Path, name: str, backend: str, version: Version | None = None, file: str = "") -> Path:
+    """A folder or a file of the volume: to check and join names costs a prediction more than asking the disk."""
+    is_version = version is None or isinstance(version, int) or _DRAFT.fullmatch(version)
+    if not (_NAME.fullmatch(name) and _NAME.fullmatch(backend) and is_version):
+        raise NotFoundError(f"there is no model {name[:80]!r} of {backend[:80]!r}")
+    return root / name / backend if version is None else root / name / backend / str(version) / file
 
 
 @lru_cache(maxsize=1024)
