@@ -86,10 +86,7 @@ class Front:
             return _from_flask(problem_response(503, "Unavailable", "too much is being sent at once"))
         self._held += held
         try:
-            if size and "Expect" in request.headers:
-                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            async with asyncio.timeout(BODY_TIMEOUT_S):
-                body = await request.content.read() if size else b""
+            body = await _body_of(request) if size else b""
             return await self._by_loop(request, body) or await self._by_flask(request, body)
         except TimeoutError:  # the handlers' own end as answers
             return _from_flask(problem_response(408, "Request timeout", f"the body took over {BODY_TIMEOUT_S:g} s"))
@@ -129,6 +126,15 @@ def serve(load: Callable[[], Front], settings: Settings, port: int) -> None:
     configure_logs(settings.logs)
     log.info("starting", address=f"http://{settings.bind_host}:{port}")
     uvloop.run(load().serve(settings.bind_host, port))
+
+
+async def _body_of(request: web.BaseRequest) -> bytes:
+    if request.content.is_eof():  # it came with the headers, as small ones do
+        return request.content.read_nowait()
+    if "Expect" in request.headers:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    async with asyncio.timeout(BODY_TIMEOUT_S):
+        return await request.content.read()
 
 
 def _from_flask(response: Response) -> web.Response:
