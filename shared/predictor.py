@@ -34,7 +34,6 @@ from shared.store import Store, Version
 MAX_MODELS = 16
 MAX_BODY_BYTES = 64 * 2**20
 THREADS = 4  # that load models, while the loop computes
-COMPUTE_THREADS = 1
 
 COMPUTE_SECONDS = Histogram("tandem_compute_duration_seconds", "To compute a call's probabilities", buckets=SECONDS)
 COMPUTE_PICTURES = Histogram("tandem_compute_pictures", "Pictures in a call", buckets=PICTURES)
@@ -99,7 +98,7 @@ class Models:
         return predict, model.network.input_shape
 
 
-def create_app(backend: Backend, models: Models) -> Flask:
+def create_app(backend: Backend, models: Models, threads: int) -> Flask:
     """The predictor's routes, as Flask has them."""
     app = Flask("predictor", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
@@ -108,7 +107,7 @@ def create_app(backend: Backend, models: Models) -> Flask:
 
     @app.get("/health")
     def health() -> dict[str, Any]:
-        return {"versions": backend.versions(), "threads": COMPUTE_THREADS, **usage()}
+        return {"versions": backend.versions(), "threads": threads, **usage()}
 
     @app.post("/warm/<name>/<draft>")
     def warm(name: str, draft: str) -> dict[str, Any]:
@@ -149,9 +148,9 @@ def _compute(run: Predictor, shape: Shape, body: bytes) -> tuple[dict[str, str],
 
 def load_app(backend: Backend, settings: Settings) -> Front:
     """Called in the server's worker process: the framework runs nothing before."""
-    backend.configure(threads=COMPUTE_THREADS, device=settings.device, seed=0)
+    backend.configure(threads=settings.prediction_threads, device=settings.device, seed=0)
     models = Models(backend, Store(settings.model_dir))
-    return Front(create_app(backend, models), direct(models), THREADS)
+    return Front(create_app(backend, models, settings.prediction_threads), direct(models), THREADS)
 
 
 def main(backend: Backend) -> int:

@@ -44,6 +44,7 @@ class Settings:
     )
     job_timeout_s: int = _setting("TANDEM_JOB_TIMEOUT_S", "3600", "seconds a training or an evaluation may run")
     threads: int = _setting("TANDEM_THREADS", "0", "threads per trainer; 0 is max(1, cores // backends)")
+    prediction_threads: int = _setting("TANDEM_PREDICTION_THREADS", "1", "threads with which a predictor computes")
     device: str = _setting("TANDEM_DEVICE", "cpu", "cpu, cuda or auto")
     logs: str = _setting("TANDEM_LOGS", "auto", "auto, json or text: how log lines look; auto is text on a terminal")
     commit: str = _setting("TANDEM_COMMIT", "unknown", "what reports name as the source they were measured with")
@@ -134,6 +135,7 @@ _PARSERS: dict[str, Any] = {
     "prediction_timeout_s": _at_least(0.001, float),
     "job_timeout_s": _at_least(1, int),
     "threads": _at_least(0, int),
+    "prediction_threads": _at_least(1, int),
     "device": partial(_one_of, ("cpu", "cuda", "auto")),
     "logs": partial(_one_of, ("auto", "json", "text")),
 }

@@ -41,6 +41,7 @@ def test_folders_follow_the_state_folder_unless_they_are_named() -> None:
         ("TANDEM_PREDICTION_TIMEOUT_S", "-1"),
         ("TANDEM_JOB_TIMEOUT_S", "0"),
         ("TANDEM_THREADS", "-1"),
+        ("TANDEM_PREDICTION_THREADS", "0"),
         ("TANDEM_DEVICE", "tpu"),
     ],
 )
