@@ -19,6 +19,7 @@ class Service(ThreadingHTTPServer):
     """Answers a body with itself; counts its connections; closes them when it stops."""
 
     daemon_threads = True
+    request_queue_size = 64  # more than five may come at once
 
     def __init__(self, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), Echo)
