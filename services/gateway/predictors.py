@@ -40,6 +40,8 @@ class Predictors:
         self._timeout_s = settings.prediction_timeout_s
         self._connections = {backend: Connections(settings.url_of(backend)) for backend in settings.backends}
         self._lines: dict[tuple[str, str, int], Line] = {}
+        self._seconds = {backend: HOP_SECONDS.labels(backend) for backend in settings.backends}
+        self._pictures = {backend: HOP_PICTURES.labels(backend) for backend in settings.backends}
 
     async def ask(
         self, backends: tuple[str, ...], name: str, version: int, images: NDArray[np.uint8]
@@ -79,7 +81,7 @@ class Predictors:
 
     async def _call(self, backend: str, name: str, version: int, images: NDArray[np.uint8]) -> Outcome:
         begun = perf_counter()
-        HOP_PICTURES.labels(backend).observe(len(images))
+        self._pictures[backend].observe(len(images))
         try:
             reply = await self._connections[backend].request(
                 "POST", f"/predict/{name}/{version}", images.tobytes(), timeout_s=self._timeout_s
@@ -90,7 +92,7 @@ class Predictors:
             return Failure(f"{backend}'s predictor does not answer")
         finally:
             duration_s = perf_counter() - begun
-            HOP_SECONDS.labels(backend).observe(duration_s)
+            self._seconds[backend].observe(duration_s)
         if reply.status != 200:
             return Failure(_reason(backend, reply))
         try:
