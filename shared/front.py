@@ -70,7 +70,7 @@ class Front:
             loop.add_signal_handler(signum, stop.set)
         if self._on_loop:
             self._on_loop(loop)
-        runner = web.ServerRunner(web.Server(self._answer, access_log=None))
+        runner = web.ServerRunner(web.Server(self._answer, access_log=None, auto_decompress=False))
         await runner.setup()
         await web.TCPSite(runner, host, port, shutdown_timeout=STOP_TIMEOUT_S, backlog=BACKLOG).start()
         await stop.wait()

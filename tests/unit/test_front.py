@@ -1,6 +1,7 @@
 """The door of a server, over real sockets: what the loop answers, what Flask does, and what neither reads."""
 
 import contextlib
+import gzip
 import re
 import signal
 import socket
@@ -115,6 +116,13 @@ def test_a_body_is_read_up_to_the_limit_and_no_further(port: int) -> None:
     assert raw(port, head).startswith(b"HTTP/1.1 413")
     chunks = b"POST /chunks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
     assert raw(port, chunks).startswith(b"HTTP/1.1 411")
+
+
+def test_a_compressed_body_is_not_unpacked(port: int) -> None:
+    """A few kB of it can hold anything."""
+    packed = gzip.compress(bytes(64 * MAX_BODY_BYTES))
+    answer = requests.post(f"http://127.0.0.1:{port}/direct", packed, headers={"Content-Encoding": "gzip"}, timeout=10)
+    assert answer.content == b"loop " + packed
 
 
 def test_who_asks_whether_to_go_on_is_told(port: int) -> None:
