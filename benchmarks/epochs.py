@@ -23,7 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from shared import dataset
+from shared.data import datasets
 from shared.errors import MissingDatasetError
 from shared.settings import Settings
 
@@ -143,7 +143,7 @@ def main() -> int:
         parser.error(f"no network {', '.join(sorted(unknown))}: choose of {', '.join(ROUNDS)}")
     console, settings = Console(), Settings.from_env()
     try:
-        dataset.prepare(dataset.find("mnist", settings), settings)
+        datasets.prepare(datasets.find("mnist", settings), settings)
     except MissingDatasetError as error:
         console.print(f"Nothing is measured without MNIST: {error}")
         return 0

@@ -24,7 +24,7 @@ from rq import Queue, Worker
 
 from benchmarks.stack import running_stack
 from services.cli.client import Client
-from shared.store import Store
+from shared.models.registry import ModelRegistry
 
 MOMENTUM = {"name": "sgd", "learning_rate": 0.01, "momentum": 0.9}
 TRAININGS: dict[str, dict[str, Any]] = {
@@ -67,7 +67,7 @@ def moved(client: Client, name: str) -> dict[str, Any]:
     return proofs
 
 
-def killed(client: Client, redis: Redis, store: Store, undisturbed: Any) -> dict[str, Any]:
+def killed(client: Client, redis: Redis, registry: ModelRegistry, undisturbed: Any) -> dict[str, Any]:
     """Train again, kill each backend's work horse after the first epoch, and compare the weights that come of it."""
     again = client.post("/v1/trainings", {**TRAININGS["lenet5"], "name": undisturbed["name"]})
     path, waiting = f"/v1/trainings/{again['id']}", set(again["runs"])
@@ -83,7 +83,7 @@ def killed(client: Client, redis: Redis, store: Store, undisturbed: Any) -> dict
     again = client.follow(path)
     found = {}
     for backend, run in again["runs"].items():
-        one, other = (store.verify(work["name"], backend, work["version"]).weights for work in (undisturbed, again))
+        one, other = (registry.verify(work["name"], backend, work["version"]).weights for work in (undisturbed, again))
         apart = max(float(np.abs(one[name] - other[name]).max()) for name in one)
         found[backend] = {"resumed_after": run["resumed_after"], "max_weight_difference": apart}
     return found
@@ -99,7 +99,9 @@ def main() -> int:
             results[name] = compared(works[name], time.perf_counter() - begun)
         results["transplants of cnn"] = moved(client, works["cnn"]["name"])
         with Redis.from_url(settings.redis_url) as redis:
-            results["lenet5, killed and resumed"] = killed(client, redis, Store(settings.model_dir), works["lenet5"])
+            results["lenet5, killed and resumed"] = killed(
+                client, redis, ModelRegistry(settings.model_dir), works["lenet5"]
+            )
     table = Table(title="Whole trainings on MNIST, every backend given the same")
     for column in ("network", "test accuracy", "same class", "weights differ by", "probabilities", "McNemar's p"):
         table.add_column(column)

@@ -27,7 +27,7 @@ from rich.table import Table
 
 from benchmarks.stack import running_stack
 from services.cli.client import Client
-from shared import dataset, image
+from shared.data import datasets, images
 
 BATCH = 64  # pictures in one request
 ROUNDS = 100
@@ -108,7 +108,7 @@ def preparing_ms(digits: NDArray[np.uint8]) -> list[float]:
     for seed, digit in enumerate(digits):
         data = encoded(photograph(digit, seed, 1000))
         begun = time.perf_counter()
-        image.prepare(data, (28, 28, 1), "photograph.jpg", preparation="ink")
+        images.prepare(data, (28, 28, 1), "photograph.jpg", preparation="ink")
         times.append((time.perf_counter() - begun) * 1000)
     return times[len(times) // 10 :]  # the first ones warm up
 
@@ -128,7 +128,7 @@ def drawn(digits: NDArray[np.uint8]) -> Image.Image:
     sheet = Image.new("L", (len(digits) * (tile + gap), 3 * (tile + gap)), 128)
     for seed, digit in enumerate(digits):
         data = encoded(photograph(digit, seed))
-        seen = image.prepare(data, (28, 28, 1), "photograph.jpg", preparation="ink").pixels[..., 0]
+        seen = images.prepare(data, (28, 28, 1), "photograph.jpg", preparation="ink").pixels[..., 0]
         for row, picture in enumerate((Image.open(io.BytesIO(data)), Image.fromarray(seen), Image.fromarray(digit))):
             place = (seed * (tile + gap), row * (tile + gap))
             sheet.paste(picture.resize((tile, tile), Image.Resampling.BOX), place)
@@ -138,8 +138,8 @@ def drawn(digits: NDArray[np.uint8]) -> Image.Image:
 def main(epochs: int, count: int) -> int:
     with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as (client, settings):
         training = client.post("/v1/trainings", {**TRAINING, "epochs": epochs})
-        mnist = dataset.find("mnist", settings)
-        digits = dataset.read(mnist, "test", settings, count)
+        mnist = datasets.find("mnist", settings)
+        digits = datasets.read(mnist, "test", settings, count)
         plain = [encoded(digit[..., 0], "PNG") for digit in digits.images]
         photographs = [encoded(photograph(digit[..., 0], seed)) for seed, digit in enumerate(digits.images)]
         client.follow(f"/v1/trainings/{training['id']}")

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchmarks.stack import running_stack
 
-PLACE = Path("shared/welcome")
+PLACE = Path("shared/models/welcome")
 BACKEND = "pytorch"
 TRAINING: dict[str, Any] = {
     "network": "lenet5",

@@ -14,11 +14,11 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.dataset import Dataset, Split, SplitName
-from shared.network import Network
-from shared.optimizer import Optimizer
-from shared.stream import Epoch
-from shared.weights import Arrays, Weights
+from shared.data.batches import EpochBatches
+from shared.data.datasets import Dataset, Split, SplitName
+from shared.network.description import Network
+from shared.network.optimizers import Optimizer
+from shared.network.weights import Arrays, Weights
 
 Precision = Literal["float32", "float64"]
 Probabilities = NDArray[np.float32]
@@ -90,7 +90,7 @@ class Backend(Protocol):
         """Mean cross-entropy of int64 labels [N] and logits [N, classes]; made after the model, in its precision."""
 
     def train(
-        self, model: Any, optimizer: Any, loss: Any, data: Split, batch_size: int, epochs: Iterable[Epoch]
+        self, model: Any, optimizer: Any, loss: Any, data: Split, batch_size: int, epochs: Iterable[EpochBatches]
     ) -> Iterator[tuple[float, float]]:
         """Train epoch by epoch; an epoch is taken from the stream when it begins.
 

@@ -12,8 +12,8 @@ from typing import Any
 from flask import Flask, Response, json, jsonify, request
 
 from services.gateway.__main__ import THREADS
-from shared.front import Front, serve
 from shared.settings import Settings
+from shared.web.server import HttpServer, serve
 
 HEADERS = {"Content-Type": "application/json"}
 
@@ -23,7 +23,7 @@ async def noop(_: re.Match[str], __: Any, body: bytes) -> tuple[dict[str, str], 
     return HEADERS, json.dumps({"numbers": len(tensor["data"])}).encode()
 
 
-def load() -> Front:
+def load() -> HttpServer:
     app = Flask("noop", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = 2**20
 
@@ -31,7 +31,7 @@ def load() -> Front:
     def predict() -> Response:
         return jsonify(numbers=len(request.get_json()["inputs"][0]["data"]))
 
-    return Front(app, {} if sys.argv[2:] else {"/predict": ("/predict", noop)}, THREADS)
+    return HttpServer(app, {} if sys.argv[2:] else {"/predict": ("/predict", noop)}, THREADS)
 
 
 if __name__ == "__main__":

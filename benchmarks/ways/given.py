@@ -5,8 +5,8 @@ import resource
 import sys
 import time
 
-from shared import dataset
-from shared.dataset import Split
+from shared.data import datasets
+from shared.data.datasets import Split
 from shared.settings import Settings
 
 BATCH = 64
@@ -21,8 +21,8 @@ settings = Settings.from_env()
 
 def mnist() -> tuple[Split, Split]:
     """MNIST as NumPy arrays, the training split and the test split."""
-    found = dataset.find("mnist", settings)
-    return dataset.read(found, "train", settings), dataset.read(found, "test", settings)
+    found = datasets.find("mnist", settings)
+    return datasets.read(found, "train", settings), datasets.read(found, "test", settings)
 
 
 class Clock:

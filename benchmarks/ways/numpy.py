@@ -5,9 +5,9 @@ from numpy.typing import NDArray
 
 from benchmarks.ways import given
 from benchmarks.ways.given import BATCH, EVALUATION_BATCH, LEARNING_RATE, SEED, WITHOUT_END, Clock
-from shared import dataset
-from shared.network import PRESETS
-from shared.weights import initial_weights
+from shared.data import batches
+from shared.network.description import PRESETS
+from shared.network.weights import initial_weights
 
 Array = NDArray[np.float32]
 
@@ -41,7 +41,7 @@ def floor(network: str, clock: Clock) -> None:
 
     for epoch in range(1, WITHOUT_END):
         clock.begin()
-        order = dataset.order(SEED, epoch, len(data))
+        order = batches.order(SEED, epoch, len(data))
         every = []
         for start in range(0, len(data), BATCH):
             batch = order[start : start + BATCH]

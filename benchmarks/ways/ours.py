@@ -1,16 +1,16 @@
 """Tandem's own: a backend and the data stream, put together as shared/training.py does."""
 
 from benchmarks.ways.given import BATCH, LEARNING_RATE, MOMENTUM, SEED, WITHOUT_END, Clock, settings
-from shared import dataset
 from shared.backend import Backend
-from shared.network import PRESETS
-from shared.optimizer import Sgd
-from shared.stream import stream
-from shared.weights import initial_weights
+from shared.data import datasets
+from shared.data.batches import stream
+from shared.network.description import PRESETS
+from shared.network.optimizers import Sgd
+from shared.network.weights import initial_weights
 
 
 def train(backend: Backend, network: str, clock: Clock) -> None:
-    found = dataset.find("mnist", settings)
+    found = datasets.find("mnist", settings)
     data, test = (backend.load_data(found, settings.cache_dir, split) for split in ("train", "test"))
     described = PRESETS[network].network(found.shape, len(found.classes))
     model = backend.define_network(described, initial_weights(described, SEED))

@@ -10,8 +10,8 @@ from benchmarks.ways import given, ours
 from benchmarks.ways.given import BATCH, EVALUATION_BATCH, LEARNING_RATE, MOMENTUM, SEED, WITHOUT_END, Clock
 from services.pytorch import backend
 from services.pytorch.vision import torchvision
-from shared import dataset
-from shared.dataset import Split
+from shared.data import batches
+from shared.data.datasets import Split
 
 versions = backend.versions
 
@@ -143,7 +143,7 @@ def tight(network: str, clock: Clock) -> None:
 
     for epoch in range(1, WITHOUT_END):
         clock.begin()
-        order = torch.from_numpy(dataset.order(SEED, epoch, len(labels)))
+        order = torch.from_numpy(batches.order(SEED, epoch, len(labels)))
         loss, accuracy = figures(train(order), labels[order])
         test_loss, test_accuracy = figures(evaluate(), test_labels)
         print(f"loss {loss:.4f}, accuracy {accuracy:.4f}, test {test_loss:.4f}, {test_accuracy:.4f}")

@@ -10,7 +10,7 @@ from keras import layers
 from benchmarks.ways import given, ours
 from benchmarks.ways.given import BATCH, EVALUATION_BATCH, LEARNING_RATE, MOMENTUM, SEED, WITHOUT_END, Clock
 from services.tensorflow import backend
-from shared import dataset
+from shared.data import batches
 
 versions = backend.versions
 
@@ -136,7 +136,7 @@ def tight(network: str, clock: Clock) -> None:
 
     for epoch in range(1, WITHOUT_END):
         clock.begin()
-        loss, accuracy = train(tf.constant(dataset.order(SEED, epoch, len(data))))
+        loss, accuracy = train(tf.constant(batches.order(SEED, epoch, len(data))))
         test_loss, test_accuracy = evaluate()
         print(f"loss {loss:.4f}, accuracy {accuracy:.4f}, test {test_loss:.4f}, {test_accuracy:.4f}")
         clock.end(float(test_accuracy))

@@ -3,19 +3,21 @@
 import sys
 from functools import partial
 
-from services.gateway import inference, predictions
 from services.gateway.app import create_app
 from services.gateway.context import Context
-from shared.front import Front, serve
+from services.gateway.routes import open_inference, predictions
 from shared.settings import Settings
+from shared.web.server import HttpServer, serve
 
 THREADS = 16  # most wait for a backend or for Redis
 
 
-def load_app(settings: Settings) -> Front:
+def load_app(settings: Settings) -> HttpServer:
     """Called in the server's worker process."""
     context = Context.from_settings(settings)
-    return Front(create_app(context), inference.direct(context) | predictions.direct(context), THREADS, context.start)
+    return HttpServer(
+        create_app(context), open_inference.direct(context) | predictions.direct(context), THREADS, context.start
+    )
 
 
 def main() -> int:

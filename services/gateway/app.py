@@ -9,16 +9,17 @@ from flask_openapi3_swagger.templates import swagger_html_string
 from pydantic import ValidationError
 from werkzeug.routing import BaseConverter
 
-from services.gateway import (
+from services.gateway.context import Context
+from services.gateway.routes import (
     aliases,
     certificates,
     datasets,
     evaluations,
     health,
-    inference,
     loadtests,
     models,
     networks,
+    open_inference,
     predictions,
     repository,
     status,
@@ -26,11 +27,11 @@ from services.gateway import (
     trainings,
     transplants,
 )
-from services.gateway.bodies import MAX_JSON_BYTES, why
-from services.gateway.context import Context
+from services.gateway.routes.request_bodies import MAX_JSON_BYTES, why
+from services.gateway.schemas.catalog import Problem
 from services.gateway.version import VERSION
-from shared.messages import Problem
-from shared.server import install_problems, instrument, problem_response
+from shared.web.problems import install_problems, problem_response
+from shared.web.request_metrics import instrument
 
 MAX_BODY_BYTES = 64 * 2**20
 PROBLEM = {
@@ -39,7 +40,7 @@ PROBLEM = {
 }
 RESOURCES = (
     *(trainings, evaluations, certificates, loadtests, predictions, models, aliases, transplants),
-    *(inference, repository, tfserving, networks, datasets, status, health),
+    *(open_inference, repository, tfserving, networks, datasets, status, health),
 )
 
 

@@ -5,57 +5,47 @@ from dataclasses import dataclass, field
 
 from redis import Redis
 
-from services.gateway.predictors import Predictors
-from services.gateway.statistics import Statistics
-from shared import dataset
-from shared.aliases import Aliases
-from shared.dataset import Dataset
-from shared.errors import InvalidRequestError, NotFoundError
-from shared.jobs import Jobs, connect, signing_key
+from services.gateway.prediction.dispatcher import Dispatcher
+from services.gateway.prediction.model_address import ModelAddresses
+from services.gateway.prediction.triton_statistics import Statistics
+from shared.data import datasets
+from shared.data.datasets import Dataset
+from shared.errors import InvalidRequestError
+from shared.jobs.job_queue import JobQueue, connect
+from shared.jobs.signing import signing_key
+from shared.models.aliases import Aliases
+from shared.models.registry import ModelRegistry
 from shared.settings import Settings
-from shared.store import Store
-from shared.versions import Alias
 
 
 @dataclass(frozen=True)
 class Context:
     settings: Settings
     redis: Redis
-    jobs: Jobs
-    store: Store
-    predictors: Predictors
+    jobs: JobQueue
+    registry: ModelRegistry
+    dispatcher: Dispatcher
     aliases: Aliases
+    addresses: ModelAddresses
     statistics: Statistics = field(default_factory=Statistics)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Context":
         redis = connect(settings.redis_url, patient=False)
+        registry, aliases = ModelRegistry(settings.model_dir), Aliases(redis)
         return cls(
             settings,
             redis,
-            Jobs(redis, settings.job_timeout_s, signing_key(settings.key_file)),
-            Store(settings.model_dir),
-            Predictors(settings),
-            Aliases(redis),
+            JobQueue(redis, settings.job_timeout_s, signing_key(settings.key_file)),
+            registry,
+            Dispatcher(settings),
+            aliases,
+            ModelAddresses(registry, aliases, settings.backends),
         )
 
     def start(self, loop: AbstractEventLoop) -> None:
         """The server's loop runs: predictors are asked on it."""
-        self.predictors.loop = loop
-
-    def resolve(self, name: str, backends: tuple[str, ...], version: int | Alias | None) -> int:
-        """The version asked for, or that its alias means; else the newest that all the backends have.
-
-        Raises:
-            NotFoundError: there is none, or nobody has set the alias.
-        """
-        if isinstance(version, str):
-            found = self.aliases.of(name).get(version)
-            if found is None:
-                where = f"/v1/models/<name>/aliases/{version}"
-                raise NotFoundError(f"no version of the model {name[:80]!r} is {version}: PUT one to {where}")
-            version = found
-        return self.store.resolve(name, backends, version)
+        self.dispatcher.loop = loop
 
     def require_data(self, found: Dataset) -> None:
         """See that a dataset is here and whole, so that no job begins that cannot read it.
@@ -63,8 +53,8 @@ class Context:
         Raises:
             MissingDatasetError, InvalidDatasetError: what is wrong with it.
         """
-        dataset.prepare(found, self.settings)
-        dataset.verify(found)
+        datasets.prepare(found, self.settings)
+        datasets.verify(found)
 
     def choose_backends(self, asked: list[str] | None) -> tuple[str, ...]:
         """The backends asked for, in the order of the settings; all by default.

@@ -10,14 +10,14 @@ from typing import Any
 
 import structlog
 
-from services.loadtest import rates, results
-from services.loadtest.bench import Bench
-from shared.jobs import LOADTEST, connect
+from services.loadtest import results, strategies
+from services.loadtest.sides import Bench
+from shared.jobs.job_queue import LOADTEST, connect
+from shared.jobs.run_state import SUCCEEDED, Run
+from shared.jobs.worker import consume
+from shared.logs import configure_logs
 from shared.process import usage
-from shared.runs import SUCCEEDED, Run
 from shared.settings import Settings
-from shared.telemetry import configure_logs
-from shared.worker import consume
 
 
 def main() -> int:
@@ -34,7 +34,7 @@ def test(settings: Settings, run: Run, job: dict[str, Any]) -> None:
     alone_qps = min(bench.warm_up(side) for side in bench.sides)
     processes = {side: bench.process_of(side) or {} for side in bench.sides}
     searching = request["target_qps"] == "search"
-    found = rates.search(bench, request) if searching else rates.fixed(bench, request, alone_qps)
+    found = strategies.search(bench, request) if searching else strategies.fixed(bench, request, alone_qps)
     run.finish(SUCCEEDED, **found, conditions=_conditions(settings, processes, job))
 
 

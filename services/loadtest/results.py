@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.loadtest.estimates import quantile, shift
 from services.loadtest.generator import CONNECTION, CONNECTIONS, OK, TIMEOUT, UNSENT, Block
+from services.loadtest.intervals import quantile, shift
 
 LEVELS = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
 P999_QUERIES = 6_636  # so many allow one late query at p99.9 with 99 % confidence, as LoadGen stops early

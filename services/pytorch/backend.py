@@ -13,17 +13,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from services.pytorch import layers, optimizers, placement
+from services.pytorch import device as placement
+from services.pytorch import layers, optimizers
 from services.pytorch.vision import torchvision
-from shared import dataset
-from shared import layers as kinds
 from shared.backend import Evaluation, Precision, Predictor, Step
-from shared.dataset import Dataset, Split, SplitName
+from shared.data import datasets
+from shared.data.batches import EpochBatches
+from shared.data.datasets import Dataset, Split, SplitName
 from shared.errors import UnavailableError
-from shared.network import Network
-from shared.optimizer import Adam, Optimizer, Sgd
-from shared.stream import Epoch
-from shared.weights import Arrays, Weights
+from shared.network import layers as kinds
+from shared.network.description import Network
+from shared.network.optimizers import Adam, Optimizer, Sgd
+from shared.network.weights import Arrays, Weights
 
 NAME = "pytorch"
 EVALUATION_BATCH = 1000
@@ -52,7 +53,7 @@ def configure(threads: int, device: str, seed: int) -> str:
 
 def load_data(found: Dataset, cache: Path, split: SplitName) -> Split:
     if found.folder is None:
-        return dataset.read_neutral(found, split)
+        return datasets.read_neutral(found, split)
     # Twin: torchvision knows MNIST by name; its tensors lack the channel.
     reader = getattr(torchvision.datasets, found.folder.split("/")[0])
     data = reader(cache, train=split == "train", download=False)
@@ -166,7 +167,7 @@ def train(
     loss: nn.Module,
     data: Split,
     batch_size: int,
-    epochs: Iterable[Epoch],
+    epochs: Iterable[EpochBatches],
 ) -> Iterator[tuple[float, float]]:
     images = placement.tensor(data.images)
     labels, count = placement.tensor(data.labels), len(data)

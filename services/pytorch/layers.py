@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from shared.layers import LEAKY_RELU_SLOPE
+from shared.network.layers import LEAKY_RELU_SLOPE
 
 ACTIVATIONS = {
     "relu": nn.ReLU,

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from services.pytorch import placement
-from shared.optimizer import Sgd
-from shared.weights import Arrays
+from services.pytorch import device
+from shared.network.optimizers import Sgd
+from shared.network.weights import Arrays
 
 
 def sgd(
@@ -53,5 +53,5 @@ def restore(optimizer: torch.optim.Optimizer, arrays: Arrays) -> None:
     kept: dict[int, dict[str, torch.Tensor]] = {}
     for name, array in arrays.items():
         index, what = name.split(".")
-        kept.setdefault(int(index), {})[what] = placement.tensor(array)
+        kept.setdefault(int(index), {})[what] = device.tensor(array)
     optimizer.load_state_dict({**optimizer.state_dict(), "state": kept})

@@ -3,7 +3,7 @@
 import sys
 
 from services.pytorch import backend
-from shared import predictor
+from shared.serving import predictor
 
 if __name__ == "__main__":
     sys.exit(predictor.main(backend))

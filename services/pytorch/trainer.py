@@ -2,8 +2,8 @@
 
 import sys
 
-from shared import trainer
 from shared.backend import Backend, Events
+from shared.training import trainer
 
 
 def load() -> tuple[Backend, Events]:

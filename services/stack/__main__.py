@@ -38,7 +38,7 @@ def demo() -> int:
     stack = Stack(environ, log=state / "log")
     try:
         subprocess.run(
-            [*python_of("gateway"), "-m", "shared.dataset", "mnist"],
+            [*python_of("gateway"), "-m", "shared.data.datasets", "mnist"],
             env=environ,
             check=False,
             stdout=subprocess.DEVNULL,

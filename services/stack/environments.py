@@ -34,8 +34,8 @@ def is_made(name: str) -> bool:
 
 
 def pip_arguments(name: str) -> list[str]:
-    """What a service's own `index.py` adds for pip, where it has one."""
-    script = Path(f"services/{name}/index.py")
+    """What a service's own `wheel_index.py` adds for pip, where it has one."""
+    script = Path(f"services/{name}/wheel_index.py")
     if not script.is_file():
         return []
     return subprocess.run([sys.executable, script], check=True, text=True, stdout=subprocess.PIPE).stdout.split()

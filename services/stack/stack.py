@@ -136,7 +136,7 @@ class Stack:
             yield "user=root"
         if self._redis_is_ours():
             yield from _program("redis", self._redis(), priority=1)
-        yield from _program("datasets", [*python_of("gateway"), "-m", "shared.dataset"], once=True)
+        yield from _program("datasets", [*python_of("gateway"), "-m", "shared.data.datasets"], once=True)
         yield from _program("gateway", [*python_of("gateway"), "-m", "services.gateway"])
         yield from _program("loadtest", [*python_of("loadtest"), "-m", "services.loadtest"])
         for backend in self.settings.backends:

@@ -14,15 +14,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from services.tensorflow import layers, optimizers
-from shared import dataset
-from shared import layers as kinds
 from shared.backend import Evaluation, Precision, Predictor, Step
-from shared.dataset import Dataset, Split, SplitName
+from shared.data import datasets
+from shared.data.batches import EpochBatches
+from shared.data.datasets import Dataset, Split, SplitName
 from shared.errors import UnavailableError
-from shared.network import Network
-from shared.optimizer import Adam, Optimizer, Sgd
-from shared.stream import Epoch
-from shared.weights import Arrays, Weights
+from shared.network import layers as kinds
+from shared.network.description import Network
+from shared.network.optimizers import Adam, Optimizer, Sgd
+from shared.network.weights import Arrays, Weights
 
 NAME = "tensorflow"
 EVALUATION_BATCH = 1000
@@ -53,7 +53,7 @@ def configure(threads: int, device: str, seed: int) -> str:
 
 def load_data(found: Dataset, cache: Path, split: SplitName) -> Split:
     if found.folder is None:
-        return dataset.read_neutral(found, split)
+        return datasets.read_neutral(found, split)
     # Twin: TensorFlow has no reader for IDX files, so the bytes are decoded:
     # a header of 16 bytes before the images, of 8 before the labels.
     kind = "train" if split == "train" else "t10k"
@@ -164,7 +164,7 @@ def train(
     loss: keras.losses.Loss,
     data: Split,
     batch_size: int,
-    epochs: Iterable[Epoch],
+    epochs: Iterable[EpochBatches],
 ) -> Iterator[tuple[float, float]]:
     images, labels = tf.constant(data.images), tf.constant(data.labels)
     count = len(data)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from shared.layers import LEAKY_RELU_SLOPE, Activation
+from shared.network.layers import LEAKY_RELU_SLOPE, Activation
 
 
 def use(precision: str) -> None:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shared import optimizer as described
+from shared.network import optimizers as described
 
 
 class SGD(keras.optimizers.SGD):

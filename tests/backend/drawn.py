@@ -8,8 +8,9 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from shared.dataset import Split
-from shared.layers import (
+from shared.data.datasets import Split
+from shared.network.description import Network
+from shared.network.layers import (
     AveragePool2D,
     BatchNorm,
     Conv2D,
@@ -21,9 +22,8 @@ from shared.layers import (
     MaxPool2D,
     Shape,
 )
-from shared.network import Network
-from shared.optimizer import Adam, Optimizer, Sgd
-from shared.weights import Weights
+from shared.network.optimizers import Adam, Optimizer, Sgd
+from shared.network.weights import Weights
 
 # Few examples and no deadline, because a framework may need a second to build a graph;
 # always the same ones, so that a failure is there again when one looks for it.

@@ -13,11 +13,11 @@ import multiprocessing
 import sys
 
 from shared.backend import Backend
+from shared.data.batches import stream
 from shared.errors import UnavailableError
-from shared.network import PRESETS
-from shared.optimizer import Sgd
-from shared.stream import stream
-from shared.weights import Weights, to_bytes
+from shared.network.description import PRESETS
+from shared.network.optimizers import Sgd
+from shared.network.weights import Weights, to_bytes
 from tests.backend.drawn import random_split
 
 

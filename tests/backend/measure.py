@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from shared.weights import Arrays
+from shared.network.weights import Arrays
 
 # The smallest size that a tensor is given, as a fraction of the largest of its group. A bias right before
 # batch norm has no effect: its gradient is zero on paper, and in a computer nothing but rounding, of which

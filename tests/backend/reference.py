@@ -11,14 +11,14 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import layers
 from shared.backend import Step
-from shared.dataset import Split
-from shared.layers import LEAKY_RELU_SLOPE, AveragePool2D, Conv2D, Layer, MaxPool2D, Shape
-from shared.network import Network
-from shared.optimizer import Adam, Optimizer, Sgd
-from shared.reference import Array, forward, windows
-from shared.weights import Arrays
+from shared.data.datasets import Split
+from shared.network import layers
+from shared.network.description import Network
+from shared.network.layers import LEAKY_RELU_SLOPE, AveragePool2D, Conv2D, Layer, MaxPool2D, Shape
+from shared.network.optimizers import Adam, Optimizer, Sgd
+from shared.network.reference import Array, forward, windows
+from shared.network.weights import Arrays
 
 # dy/dz in terms of y = activation(z); at its kink, a ReLU has the slope of its left side.
 SLOPES = {

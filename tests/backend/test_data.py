@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from shared import dataset
+from shared.data import datasets
 from shared.errors import MissingDatasetError
 from shared.settings import Settings
 
 
-@pytest.fixture(scope="module", params=dataset.DATASETS)
+@pytest.fixture(scope="module", params=datasets.DATASETS)
 def found(request, settings):
     """A dataset that lies in the cache."""
-    described = dataset.find(request.param, settings)
+    described = datasets.find(request.param, settings)
     try:
-        dataset.prepare(described, settings)
+        datasets.prepare(described, settings)
     except MissingDatasetError as error:
         pytest.skip(str(error))
     return described
@@ -21,8 +21,8 @@ def found(request, settings):
 
 def assert_reads_what_numpy_reads(backend, settings, found, split):
     data = backend.load_data(found, settings.cache_dir, split)
-    expected = dataset.read(found, split, settings)
-    assert type(data) is dataset.Split
+    expected = datasets.read(found, split, settings)
+    assert type(data) is datasets.Split
     assert (data.images.dtype, data.images.shape) == (np.uint8, (found.sizes[split], *found.shape))
     assert (data.labels.dtype, data.labels.shape) == (np.int64, (found.sizes[split],))
     assert {type(data.images), type(data.labels)} == {np.ndarray}
@@ -30,7 +30,7 @@ def assert_reads_what_numpy_reads(backend, settings, found, split):
     assert data.labels.flags.c_contiguous
     assert (data.images == expected.images).all()
     assert (data.labels == expected.labels).all()
-    assert dataset.fingerprint(data) == dataset.fingerprint(expected)
+    assert datasets.fingerprint(data) == datasets.fingerprint(expected)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -43,7 +43,7 @@ def test_a_split_is_what_numpy_reads(backend, settings, found, split):
 def test_files_of_the_published_form_are_read_whatever_they_show(backend, tmp_path, name, split):
     """The published data may not be here; files laid out as they are, of random bytes, always can be."""
     settings = Settings.from_env({"TANDEM_STATE_DIR": str(tmp_path)})
-    found = dataset.find(name, settings)
+    found = datasets.find(name, settings)
     generator = np.random.default_rng(0)
     place = settings.cache_dir / found.folder
     place.mkdir(parents=True)
@@ -53,7 +53,7 @@ def test_files_of_the_published_form_are_read_whatever_they_show(backend, tmp_pa
         header = bytes([0, 0, 8, len(sizes)]) + b"".join(size.to_bytes(4, "big") for size in sizes)
         values = generator.integers(0, 256 if dimensions else 10, sizes, np.uint8)
         (place / file.name).write_bytes(header + values.tobytes())
-    assert dataset.is_ready(found, settings)
+    assert datasets.is_ready(found, settings)
     assert_reads_what_numpy_reads(backend, settings, found, split)
 
 
@@ -67,7 +67,7 @@ def test_ones_own_pictures_are_read_as_numpy_reads_them(backend, tmp_path):
             pixels = generator.integers(0, 256, (20 + index, 30, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "pets" / "train" / name / f"{index}.png")
     settings = Settings.from_env({"TANDEM_DATA_DIR": str(tmp_path)})
-    found = dataset.find("pets", settings)
+    found = datasets.find("pets", settings)
     for split in ("train", "test"):
         assert_reads_what_numpy_reads(backend, settings, found, split)
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from shared.layers import Dense, Dropout, Flatten
-from shared.network import Network
-from shared.optimizer import Sgd
-from shared.stream import Epoch
+from shared.data.batches import EpochBatches
+from shared.network.description import Network
+from shared.network.layers import Dense, Dropout, Flatten
+from shared.network.optimizers import Sgd
 from tests.backend import reference
 from tests.backend.drawn import random_split, random_weights
 
@@ -29,7 +29,7 @@ def end(backend, network, *seeds):
     """The weights after an epoch of each seed."""
     model = backend.define_network(network, random_weights(network, seed=1))
     optimizer = backend.define_optimizer(Sgd(learning_rate=0.1), model)
-    epochs = [Epoch(ORDER, seed=seed) for seed in seeds]
+    epochs = [EpochBatches(ORDER, seed=seed) for seed in seeds]
     list(backend.train(model, optimizer, backend.define_loss(), DATA, 8, epochs))
     return b"".join(array.tobytes() for array in backend.save(model).values())
 
@@ -43,7 +43,7 @@ def test_a_later_epoch_drops_what_it_drops_as_the_first(backend):
     # A step too small to move a weight: then an epoch's loss depends on what it drops alone.
     model = backend.define_network(NETWORK, random_weights(NETWORK, seed=1))
     optimizer = backend.define_optimizer(Sgd(learning_rate=1e-30), model)
-    epochs = [Epoch(ORDER, seed=seed) for seed in (5, 6, 5)]
+    epochs = [EpochBatches(ORDER, seed=seed) for seed in (5, 6, 5)]
     losses = [loss for loss, _ in backend.train(model, optimizer, backend.define_loss(), DATA, 8, epochs)]
     assert losses[0] == losses[2] != losses[1]
 
@@ -51,7 +51,7 @@ def test_a_later_epoch_drops_what_it_drops_as_the_first(backend):
 def test_each_value_is_nothing_or_divided_by_what_is_kept_and_no_two_layers_or_steps_drop_the_same(backend):
     model, loss = backend.define_network(NETWORK, random_weights(NETWORK, seed=1), "float64"), backend.define_loss()
     optimizer = backend.define_optimizer(Sgd(learning_rate=1e-30), model)
-    list(backend.train(model, optimizer, loss, DATA, 20, [Epoch(ORDER, seed=3)]))
+    list(backend.train(model, optimizer, loss, DATA, 20, [EpochBatches(ORDER, seed=3)]))
     masks = []
     for step in backend.trace(model, optimizer, loss, [random_split(NETWORK, 50, seed=2)] * 8):
         for index in (2, 4):
@@ -80,7 +80,7 @@ def test_gradients_go_only_where_values_went(backend):
 def test_nothing_is_dropped_where_a_model_is_evaluated_or_served_also_between_epochs(backend, network):
     model, loss = backend.define_network(network, random_weights(network, seed=1)), backend.define_loss()
     optimizer = backend.define_optimizer(Sgd(learning_rate=0.1), model)
-    for _ in backend.train(model, optimizer, loss, DATA, 8, [Epoch(ORDER, seed=3), Epoch(ORDER, seed=4)]):
+    for _ in backend.train(model, optimizer, loss, DATA, 8, [EpochBatches(ORDER, seed=3), EpochBatches(ORDER, seed=4)]):
         _, accuracy, expected = reference.evaluate(network, reference.double(backend.save(model)), DATA)
         result = backend.evaluate(model, loss, DATA)
         assert result.accuracy == accuracy
@@ -93,7 +93,7 @@ def test_at_a_rate_of_nothing_training_is_that_of_the_reference(backend):
     weights = random_weights(WITHOUT, seed=1)
     model = backend.define_network(WITHOUT, weights)
     optimizer = backend.define_optimizer(Sgd(learning_rate=0.1), model)
-    list(backend.train(model, optimizer, backend.define_loss(), DATA, 8, [Epoch(ORDER, seed=3)]))
+    list(backend.train(model, optimizer, backend.define_loss(), DATA, 8, [EpochBatches(ORDER, seed=3)]))
     expected, *_ = reference.epoch(WITHOUT, reference.double(weights), DATA, ORDER, 8, Sgd(learning_rate=0.1), {})
     for name, array in backend.save(model).items():
         np.testing.assert_allclose(array, expected[name], rtol=0, atol=2e-6, err_msg=name)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from shared.dataset import Split
-from shared.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten
-from shared.network import PRESETS, Network
-from shared.optimizer import Sgd
-from shared.stream import Epoch
+from shared.data.batches import EpochBatches
+from shared.data.datasets import Split
+from shared.network.description import PRESETS, Network
+from shared.network.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten
+from shared.network.optimizers import Sgd
 from tests.backend import reference
 from tests.backend.drawn import random_split, random_weights
 
@@ -110,7 +110,9 @@ def test_after_training_it_takes_those_that_training_has_moved(backend):
     model, loss = backend.define_network(NORMED, random_weights(NORMED, seed=3)), backend.define_loss()
     optimizer = backend.define_optimizer(Sgd(learning_rate=0.1), model)
     before = backend.save(model)
-    for _ in backend.train(model, optimizer, loss, some, 16, [Epoch(np.arange(50)), Epoch(np.arange(50), seed=1)]):
+    for _ in backend.train(
+        model, optimizer, loss, some, 16, [EpochBatches(np.arange(50)), EpochBatches(np.arange(50), seed=1)]
+    ):
         after = backend.save(model)
         assert all((before[name] != after[name]).all() for name in before if ".moving_" in name)
         expected = reference.evaluate(NORMED, reference.double(after), some)[2]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, note
 
-from shared.dataset import Split
-from shared.layers import Dense, Flatten
-from shared.network import PRESETS, Network
+from shared.data.datasets import Split
+from shared.network.description import PRESETS, Network
+from shared.network.layers import Dense, Flatten
 from tests.backend import reference
 from tests.backend.drawn import examples, few, random_split, random_weights
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from shared.backend import Backend, Evaluation
-from shared.network import PRESETS
-from shared.optimizer import Adam
-from shared.stream import Epoch
+from shared.data.batches import EpochBatches
+from shared.network.description import PRESETS
+from shared.network.optimizers import Adam
 from tests.backend.drawn import random_split
 
 FUNCTIONS = {name: each for name, each in vars(Backend).items() if inspect.isfunction(each) and name[0] != "_"}
@@ -44,7 +44,7 @@ def test_what_comes_out_is_numpy_and_plain_python(backend, precision):
     data = random_split(network, 8, seed=0)
     model, loss = backend.define_network(network, None, precision), backend.define_loss()
     optimizer = backend.define_optimizer(Adam(), model)
-    [(epoch_loss, accuracy)] = backend.train(model, optimizer, loss, data, 4, [Epoch(np.arange(8))])
+    [(epoch_loss, accuracy)] = backend.train(model, optimizer, loss, data, 4, [EpochBatches(np.arange(8))])
     result = backend.evaluate(model, loss, data)
     assert type(result) is Evaluation
     assert [type(number) for number in (epoch_loss, accuracy, result.loss, result.accuracy)] == [float] * 4

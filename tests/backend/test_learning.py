@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from shared import dataset
-from shared.network import PRESETS
-from shared.optimizer import Sgd
-from shared.stream import stream
-from shared.weights import initial_weights
+from shared.data import batches, datasets
+from shared.data.batches import stream
+from shared.network.description import PRESETS
+from shared.network.optimizers import Sgd
+from shared.network.weights import initial_weights
 from tests.backend import reference
 
 EPOCHS, BATCH_SIZE, OPTIMIZER = 20, 32, Sgd(learning_rate=0.3)
@@ -16,7 +16,7 @@ EPOCHS, BATCH_SIZE, OPTIMIZER = 20, 32, Sgd(learning_rate=0.3)
 TOLERANCE = 1e-4
 
 NETWORK = PRESETS["mlp"].network((8, 8, 1), 10)
-DIGITS = dataset.DIGITS
+DIGITS = datasets.DIGITS
 
 
 def train(backend, settings, weights, shuffle):
@@ -52,10 +52,10 @@ def test_the_mlp_learns_the_digits(backend, settings, request, pairing, least):
 
 def test_twenty_epochs_end_where_the_reference_ends(backend, paired):
     model, history = paired
-    data = dataset.read_neutral(DIGITS, "train")
+    data = datasets.read_neutral(DIGITS, "train")
     parameters, state, expected = reference.double(initial_weights(NETWORK, seed=0)), {}, []
     for epoch in range(1, EPOCHS + 1):
-        order = dataset.order(0, epoch, len(data))
+        order = batches.order(0, epoch, len(data))
         parameters, state, *seen = reference.epoch(NETWORK, parameters, data, order, BATCH_SIZE, OPTIMIZER, state)
         expected.append(seen)
     assert [loss for loss, _ in history] == pytest.approx([loss for loss, _ in expected], rel=TOLERANCE)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, note
 
-from shared.network import PRESETS
-from shared.optimizer import Sgd
-from shared.stream import Epoch
-from shared.weights import initial_weights
+from shared.data.batches import EpochBatches
+from shared.network.description import PRESETS
+from shared.network.optimizers import Sgd
+from shared.network.weights import initial_weights
 from tests.backend.drawn import examples, few, random_split, random_weights
 
 
@@ -99,7 +99,7 @@ def test_what_was_saved_is_a_copy_that_later_training_does_not_touch(backend):
     model = backend.define_network(network, weights)
     saved = backend.save(model)
     optimizer = backend.define_optimizer(Sgd(learning_rate=1), model)
-    epoch, loss = Epoch(np.arange(9)), backend.define_loss()
+    epoch, loss = EpochBatches(np.arange(9)), backend.define_loss()
     list(backend.train(model, optimizer, loss, random_split(network, 9, 0), 4, [epoch]))
     assert_same_bits(saved, weights)
     assert all((backend.save(model)[name] != weights[name]).any() for name in weights)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, note
 
-from shared.dataset import Split
-from shared.layers import AveragePool2D, BatchNorm, Conv2D, Dense, Flatten, GlobalAveragePool2D, MaxPool2D
-from shared.network import Network
-from shared.optimizer import Adam, Sgd
+from shared.data.datasets import Split
+from shared.network.description import Network
+from shared.network.layers import AveragePool2D, BatchNorm, Conv2D, Dense, Flatten, GlobalAveragePool2D, MaxPool2D
+from shared.network.optimizers import Adam, Sgd
 from tests.backend import reference
 from tests.backend.drawn import OPTIONS, examples, few, options, random_split, random_weights
 from tests.backend.measure import distance, distances

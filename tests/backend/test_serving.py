@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from shared.network import PRESETS
+from shared.network.description import PRESETS
 from tests.backend.drawn import random_split, random_weights
 
 # A product over another number of rows may be summed in another order: some

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from shared.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten
-from shared.network import Network
-from shared.optimizer import Adam, Sgd
-from shared.stream import Augmentation, stream
+from shared.data.augmentation import Augmentation
+from shared.data.batches import stream
+from shared.network.description import Network
+from shared.network.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten
+from shared.network.optimizers import Adam, Sgd
 from tests.backend.drawn import random_split, random_weights
 
 NETWORK = Network(

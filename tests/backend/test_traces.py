@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, note
 
-from shared.dataset import Split
-from shared.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D
-from shared.network import PRESETS, Network
-from shared.optimizer import Adam, Sgd
-from shared.stream import Epoch
+from shared.data.batches import EpochBatches
+from shared.data.datasets import Split
+from shared.network.description import PRESETS, Network
+from shared.network.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D
+from shared.network.optimizers import Adam, Sgd
 from tests.backend import reference
 from tests.backend.drawn import OPTIONS, examples, few, options, random_split, random_weights
 from tests.backend.measure import distance, distances
@@ -152,7 +152,7 @@ def test_training_takes_the_very_steps_that_a_trace_shows(backend, optimizer):
     *_, last = trace(backend, PICTURES, optimizer, batches, weights)
     model = backend.define_network(PICTURES, weights, "float64")
     ours = backend.define_optimizer(optimizer, model)
-    list(backend.train(model, ours, backend.define_loss(), data, 8, [Epoch(order)]))
+    list(backend.train(model, ours, backend.define_loss(), data, 8, [EpochBatches(order)]))
     # A graph of the whole epoch may be put together otherwise: some roundings of a double.
     assert distance(backend.save(model), last.weights) <= 1e-12
 

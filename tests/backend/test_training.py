@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, note, settings
 
-from shared import dataset
-from shared.dataset import Split
-from shared.layers import BatchNorm, Conv2D, Dense, Flatten, MaxPool2D
-from shared.network import Network
-from shared.optimizer import Adam, Sgd
-from shared.stream import Epoch
+from shared.data import batches
+from shared.data.batches import EpochBatches
+from shared.data.datasets import Split
+from shared.network.description import Network
+from shared.network.layers import BatchNorm, Conv2D, Dense, Flatten, MaxPool2D
+from shared.network.optimizers import Adam, Sgd
 from tests.backend import reference
 from tests.backend.drawn import examples, few, random_split, random_weights
 from tests.backend.measure import distance
@@ -43,7 +43,7 @@ SGD = Sgd(learning_rate=0.1)
 
 
 def orders_of(count, epochs):
-    return [Epoch(dataset.order(7, epoch, count)) for epoch in range(epochs)]
+    return [EpochBatches(batches.order(7, epoch, count)) for epoch in range(epochs)]
 
 
 def train(backend, network, weights, data, batch_size, epochs, sgd=SGD, precision="float32"):
@@ -118,7 +118,7 @@ def test_an_epoch_may_bring_pictures_of_its_own(backend):
     others = [random_split(network, COUNT, seed).images for seed in (6, 7)]
     order = np.random.default_rng(0).permutation(COUNT)
     # The second epoch shows the data's own again.
-    epochs = [Epoch(order, others[0]), Epoch(order), Epoch(order, others[1])]
+    epochs = [EpochBatches(order, others[0]), EpochBatches(order), EpochBatches(order, others[1])]
     assert_agrees(backend, network, data, 8, epochs)
 
 
@@ -148,7 +148,7 @@ def test_an_epoch_is_taken_when_its_epoch_begins(backend):
     def epochs():
         for epoch in range(3):
             drawn.append(epoch)
-            yield Epoch(np.arange(COUNT))
+            yield EpochBatches(np.arange(COUNT))
 
     model = backend.define_network(network, None)
     optimizer = backend.define_optimizer(Sgd(), model)
@@ -193,14 +193,14 @@ def test_what_is_only_read_may_be_read_only(backend, frozen):
     network = NETWORKS["linear"]
     data, order = random_split(network, COUNT, seed=5), np.arange(COUNT)
     {"images": data.images, "labels": data.labels, "order": order}[frozen].setflags(write=False)
-    assert_agrees(backend, network, data, 8, [Epoch(order, data.images)])
+    assert_agrees(backend, network, data, 8, [EpochBatches(order, data.images)])
 
 
 def test_when_the_framework_shuffles_by_itself_it_visits_every_example_once(backend):
     network = NETWORKS["sigmoid"]
     weights, data = random_weights(network, seed=4), random_split(network, COUNT, seed=5)
     # A step too small to move a weight: the epoch's mean is the mean over the data, whatever the order.
-    epochs, still = [Epoch(None, seed=1), Epoch(None, seed=2)], Sgd(learning_rate=1e-30)
+    epochs, still = [EpochBatches(None, seed=1), EpochBatches(None, seed=2)], Sgd(learning_rate=1e-30)
     _, history = train(backend, network, weights, data, 8, epochs, still)
     loss, accuracy, _ = reference.evaluate(network, reference.double(weights), data)
     assert history == [(pytest.approx(loss, rel=TOLERANCE), accuracy)] * 2
@@ -214,8 +214,8 @@ def test_when_the_framework_shuffles_by_itself_the_epochs_seed_decides_the_order
         model, _ = train(backend, network, weights, data, 1, [epoch])
         return backend.save(model)["layers.1.kernel"].tobytes()
 
-    assert len({end(Epoch(None, seed=seed)) for seed in (1, 2, 3)} | {end(Epoch(np.arange(COUNT)))}) == 4
-    assert end(Epoch(None, seed=1)) == end(Epoch(None, seed=1))
+    assert len({end(EpochBatches(None, seed=seed)) for seed in (1, 2, 3)} | {end(EpochBatches(np.arange(COUNT)))}) == 4
+    assert end(EpochBatches(None, seed=1)) == end(EpochBatches(None, seed=1))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -223,7 +223,7 @@ def test_the_tolerance_is_far_below_what_a_mistake_would_cost(name):
     network = NETWORKS[name]
     weights, data, orders = random_weights(network, seed=4), random_split(network, COUNT, seed=5), orders_of(COUNT, 8)
     right, first = train_reference(network, weights, data, 8, orders)[0], next(iter(weights))
-    whole = [Epoch(epoch.order[:32]) for epoch in orders]
+    whole = [EpochBatches(epoch.order[:32]) for epoch in orders]
     mistakes = {
         "the orders come in another order": train_reference(network, weights, data, 8, orders[::-1]),
         "the smaller batch is dropped": train_reference(network, weights, data, 8, whole),

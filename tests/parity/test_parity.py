@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, note
 from hypothesis import settings as limits
 
-from shared import reference
-from shared.layers import Dense, Flatten
-from shared.network import Network
-from shared.optimizer import Sgd
+from shared.network import reference
+from shared.network.description import Network
+from shared.network.layers import Dense, Flatten
+from shared.network.optimizers import Sgd
 from shared.settings import Settings
 from tests.backend.drawn import OPTIONS, Example, examples, few, options, random_split, random_weights
 from tests.backend.measure import distance, distances

@@ -21,10 +21,10 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from shared.backend import Backend, Step
-from shared.dataset import Split
-from shared.network import Network
-from shared.optimizer import Optimizer
-from shared.weights import Arrays, Weights
+from shared.data.datasets import Split
+from shared.network.description import Network
+from shared.network.optimizers import Optimizer
+from shared.network.weights import Arrays, Weights
 
 LENGTH = struct.Struct("<Q")
 

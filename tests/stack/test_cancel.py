@@ -7,8 +7,8 @@ import pytest
 import requests
 
 from services.cli.client import Client
+from shared.models.registry import ModelRegistry
 from shared.settings import Settings
-from shared.store import Store
 
 pytestmark = pytest.mark.stack
 
@@ -42,7 +42,7 @@ def trainers_are_idle(client: Client) -> bool:
 
 def assert_no_model_and_idle_trainers(client: Client, settings: Settings, name: str) -> None:
     until(lambda: trainers_are_idle(client), PATIENCE_S)
-    assert Store(settings.model_dir).backends(name) == []
+    assert ModelRegistry(settings.model_dir).backends(name) == []
 
 
 def test_a_running_training_is_cancelled(client: Client, settings: Settings) -> None:

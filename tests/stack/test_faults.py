@@ -15,8 +15,8 @@ from redis import Redis
 from rq import Queue, Worker
 
 from services.cli.client import Client
+from shared.models.registry import ModelRegistry
 from shared.settings import Settings
-from shared.store import Store
 
 pytestmark = pytest.mark.stack
 
@@ -66,7 +66,7 @@ def test_a_work_horse_that_is_killed_costs_its_run_nothing_but_time(
     os.kill(horse, signal.SIGKILL)
     training = client.follow(path)
     assert len(training["runs"]["pytorch"]["history"]) == 400
-    assert Store(settings.model_dir).versions("killed", "pytorch") == [training["version"]]
+    assert ModelRegistry(settings.model_dir).versions("killed", "pytorch") == [training["version"]]
 
 
 def test_a_run_whose_trainer_always_dies_fails_and_says_so(client: Client, redis: Redis) -> None:
@@ -170,7 +170,7 @@ def test_under_steady_predictions_a_dead_predictor_costs_only_its_own_answers(
 def test_a_model_with_a_flipped_byte_is_never_served(client: Client, settings: Settings) -> None:
     training = client.post("/v1/trainings", {"dataset": "digits", "epochs": 1, "name": "flipped"})
     training = client.follow(f"/v1/trainings/{training['id']}")
-    weights = Store(settings.model_dir).path("flipped", "pytorch", 1) / "weights.safetensors"
+    weights = ModelRegistry(settings.model_dir).path("flipped", "pytorch", 1) / "weights.safetensors"
     good = weights.read_bytes()
     data = bytearray(good)
     data[-1] ^= 1
@@ -189,7 +189,9 @@ def test_a_model_with_a_flipped_byte_is_never_served(client: Client, settings: S
     weights.write_bytes(good)  # for the tests that ask of every model
 
 
-@pytest.mark.parametrize("function", ["os.system", "shared.worker.perform"], ids=["a function of its own", "unsigned"])
+@pytest.mark.parametrize(
+    "function", ["os.system", "shared.jobs.worker.perform"], ids=["a function of its own", "unsigned"]
+)
 def test_a_planted_job_is_not_run(client: Client, redis: Redis, tmp_path: Path, function: str) -> None:
     mark = tmp_path / "planted"
     queue = Queue("pytorch", connection=redis, serializer="json")

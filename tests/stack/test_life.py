@@ -9,8 +9,8 @@ import requests
 
 from services.cli.client import Client
 from services.stack.stack import Stack
+from shared.models.registry import ModelRegistry
 from shared.settings import Settings
-from shared.store import Store
 
 pytestmark = pytest.mark.stack
 
@@ -51,7 +51,7 @@ def test_ten_versions_are_published_while_it_is_asked_a_hundred_times_a_second(c
 
 def test_a_broken_version_disturbs_no_good_one(client: Client, settings: Settings) -> None:
     good, bad = train(client, "spoilt"), train(client, "spoilt")
-    weights = Store(settings.model_dir).path("spoilt", "pytorch", bad) / "weights.safetensors"
+    weights = ModelRegistry(settings.model_dir).path("spoilt", "pytorch", bad) / "weights.safetensors"
     published = weights.read_bytes()
     weights.write_bytes(bytes(len(published)))
     (image,) = client.predict("spoilt", Path("samples/seven.png"))["images"]

@@ -10,7 +10,7 @@ import requests
 from PIL import Image
 
 from services.cli.client import FINAL, Client
-from services.gateway import reports
+from services.gateway.reports import loadtest_report
 
 pytestmark = pytest.mark.stack
 
@@ -92,9 +92,9 @@ def test_conditions_name_what_it_was_measured_with(load_test: dict) -> None:
 
 def test_a_report_is_rebuilt_from_its_json_alone(client: Client, load_test: dict) -> None:
     page = fetch(client, load_test, "html").text
-    assert page == reports.html(load_test)
-    assert fetch(client, load_test, "png").content == reports.png(load_test)
-    assert fetch(client, load_test, "csv").text.splitlines() == reports.csv(load_test).splitlines()
+    assert page == loadtest_report.html(load_test)
+    assert fetch(client, load_test, "png").content == loadtest_report.png(load_test)
+    assert fetch(client, load_test, "csv").text.splitlines() == loadtest_report.csv(load_test).splitlines()
 
 
 def test_the_page_needs_nothing_else_and_says_what_it_is(client: Client, load_test: dict) -> None:

@@ -9,9 +9,9 @@ import requests
 from PIL import Image
 
 from services.cli.client import Client, ClientError
-from shared import dataset
+from shared.data import datasets
+from shared.models.registry import ModelRegistry
 from shared.settings import Settings
-from shared.store import Store
 
 pytestmark = pytest.mark.stack
 
@@ -71,14 +71,14 @@ def test_versions_count_up_and_are_shared_by_the_runs(client: Client) -> None:
 
 
 def test_a_manifest_says_what_was_trained_on_what_data(digits_model: dict, settings: Settings) -> None:
-    store = Store(settings.model_dir)
+    store = ModelRegistry(settings.model_dir)
     for backend in BACKENDS:
         manifest = store.verify("mlp-digits", backend, digits_model["version"]).manifest
-        assert manifest["classes"] == list("0123456789")
-        assert manifest["request"]["epochs"] == 20
+        assert manifest.classes == tuple("0123456789")
+        assert manifest.request["epochs"] == 20
         for split in ("train", "test"):
-            oracle = dataset.fingerprint(dataset.read(dataset.DIGITS, split, settings))
-            assert manifest["data"][split] == oracle
+            oracle = datasets.fingerprint(datasets.read(datasets.DIGITS, split, settings))
+            assert getattr(manifest.data, split) == oracle
 
 
 def test_an_evaluation_repeats_the_figures_of_the_training(client: Client, digits_model: dict) -> None:
@@ -101,7 +101,7 @@ def test_an_evaluation_repeats_the_figures_of_the_training(client: Client, digit
 def test_posted_pictures_are_right_as_often_as_the_test_accuracy_says(
     client: Client, digits_model: dict, settings: Settings
 ) -> None:
-    test = dataset.read(dataset.DIGITS, "test", settings)
+    test = datasets.read(datasets.DIGITS, "test", settings)
     expected = digits_model["runs"]["tensorflow"]["history"][-1]["test_accuracy"]
     right = dict.fromkeys(BACKENDS, 0)
     for start in range(0, 360, 60):
@@ -117,7 +117,7 @@ def test_posted_pictures_are_right_as_often_as_the_test_accuracy_says(
 def test_pictures_keep_their_order_their_names_and_their_probabilities(
     client: Client, digits_model: dict, settings: Settings
 ) -> None:
-    pictures = dataset.read(dataset.DIGITS, "test", settings).images[:5]
+    pictures = datasets.read(datasets.DIGITS, "test", settings).images[:5]
     together = post_pictures(client, "mlp-digits", pictures)["images"]
     assert [image["name"] for image in together] == [f"{index}.png" for index in range(5)]
     for index, pixels in enumerate(pictures):
@@ -199,7 +199,7 @@ def test_the_articles_table_on_mnist(client: Client, has_mnist: None, settings: 
     for a, b in zip(one, other, strict=True):
         assert a["loss"] == pytest.approx(b["loss"], rel=1e-5)
 
-    test = dataset.read(dataset.MNIST, "test", settings)
+    test = datasets.read(datasets.MNIST, "test", settings)
     accuracy = one[-1]["test_accuracy"]
     for asked in (None, *BACKENDS):
         right = dict.fromkeys(BACKENDS if asked is None else [asked], 0)

@@ -6,8 +6,8 @@ import requests
 from safetensors.numpy import load
 
 from services.cli.client import Client, ClientError
+from shared.models.registry import ModelRegistry
 from shared.settings import Settings
-from shared.store import Store
 
 pytestmark = pytest.mark.stack
 
@@ -44,7 +44,7 @@ def test_a_deleted_version_is_gone_for_good_and_its_sister_stays(client: Client,
     assert requests.delete(f"{client.url}/v1/models/short-lived/pytorch/1", timeout=10).status_code == 404
     with pytest.raises(ClientError, match="not published by tensorflow and pytorch"):
         client.post("/v1/evaluations", {"model": "short-lived"})
-    assert not list(Store(settings.model_dir).root.glob("short-lived/pytorch/.tmp-*"))
+    assert not list(ModelRegistry(settings.model_dir).root.glob("short-lived/pytorch/.tmp-*"))
     again = client.post("/v1/trainings", {"dataset": "digits", "epochs": 1, "name": "short-lived"})
     assert again["version"] == 2, "a version is given out once"
     client.follow(f"/v1/trainings/{again['id']}")

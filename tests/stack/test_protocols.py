@@ -15,7 +15,7 @@ from PIL import Image
 from tritonclient.utils import InferenceServerException
 
 from services.cli.client import Client
-from shared import dataset
+from shared.data import datasets
 from shared.settings import Settings
 from tests.stack.test_faults import processes, until
 
@@ -33,7 +33,7 @@ def server(client: Client, digits_model: dict) -> Iterator[triton.InferenceServe
 @pytest.fixture(scope="module")
 def pictures(settings: Settings) -> np.ndarray:
     """uint8 [5, 8, 8, 1]: pictures that no model was trained on."""
-    return dataset.read(dataset.DIGITS, "test", settings).images[:5]
+    return datasets.read(datasets.DIGITS, "test", settings).images[:5]
 
 
 @pytest.fixture(scope="module")

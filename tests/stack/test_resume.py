@@ -8,8 +8,8 @@ import pytest
 from redis import Redis
 
 from services.cli.client import Client
+from shared.models.registry import ModelRegistry
 from shared.settings import Settings
-from shared.store import Store
 from tests.stack.test_faults import until, work_horses
 
 pytestmark = pytest.mark.stack
@@ -54,7 +54,7 @@ def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(
     assert 2 <= run["resumed_after"] < 40
     assert undisturbed["runs"][backend]["resumed_after"] is None
     assert [entry["epoch"] for entry in run["history"]] == list(range(1, 41))
-    store = Store(settings.model_dir)
+    store = ModelRegistry(settings.model_dir)
     one, other = (store.verify(name, backend, work["version"]).weights for work in (undisturbed, killed))
     for kernel in one:
         np.testing.assert_allclose(one[kernel], other[kernel], rtol=0, atol=1e-6, err_msg=kernel)

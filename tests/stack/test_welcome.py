@@ -12,9 +12,9 @@ from PIL import Image, ImageChops
 
 from services.cli.client import Client
 from services.stack.stack import Stack
+from shared.models.registry import ModelRegistry
+from shared.models.starter import NAME, PLACE
 from shared.settings import Settings
-from shared.store import Store
-from shared.welcome import NAME, PLACE
 
 pytestmark = pytest.mark.stack
 
@@ -63,6 +63,6 @@ def test_a_photograph_is_prepared_and_shown(client: Client, stack: Stack) -> Non
 
 
 def test_every_backend_has_the_weights_of_the_repository(settings: Settings) -> None:
-    store = Store(settings.model_dir)
+    store = ModelRegistry(settings.model_dir)
     theirs = {store.weights_file(NAME, backend, 1) for backend in settings.backends}
     assert theirs == {(PLACE / "weights.safetensors").read_bytes()}

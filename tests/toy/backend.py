@@ -12,16 +12,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared import dataset
 from shared.backend import Evaluation, Precision, Predictor, Step
-from shared.dataset import Dataset, Split, SplitName
+from shared.data import datasets
+from shared.data.batches import EpochBatches
+from shared.data.datasets import Dataset, Split, SplitName
 from shared.errors import UnavailableError
-from shared.layers import Dropout
-from shared.network import Network
-from shared.optimizer import Optimizer
-from shared.reference import output as output_of  # a layer at a time, for dropout to come in between
-from shared.stream import Epoch
-from shared.weights import Arrays, Weights, initial_weights
+from shared.network.description import Network
+from shared.network.layers import Dropout
+from shared.network.optimizers import Optimizer
+from shared.network.reference import output as output_of  # a layer at a time, for dropout to come in between
+from shared.network.weights import Arrays, Weights, initial_weights
 from tests.backend import reference
 
 NAME = "toy"
@@ -62,7 +62,7 @@ def configure(threads: int, device: str, seed: int) -> str:
 
 def load_data(found: Dataset, cache: Path, split: SplitName) -> Split:
     if found.folder is None:
-        return dataset.read_neutral(found, split)
+        return datasets.read_neutral(found, split)
     kind = cache / found.folder / ("train" if split == "train" else "t10k")
     images = np.fromfile(f"{kind}-images-idx3-ubyte", np.uint8, offset=16)
     labels = np.fromfile(f"{kind}-labels-idx1-ubyte", np.uint8, offset=8)
@@ -93,7 +93,7 @@ def define_loss() -> Loss:
 
 
 def train(
-    model: Model, optimizer: Rule, loss: Loss, data: Split, batch_size: int, epochs: Iterable[Epoch]
+    model: Model, optimizer: Rule, loss: Loss, data: Split, batch_size: int, epochs: Iterable[EpochBatches]
 ) -> Iterator[tuple[float, float]]:
     for epoch in epochs:
         _chance[0] = np.random.default_rng(epoch.seed)

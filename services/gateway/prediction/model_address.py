@@ -1,0 +1,118 @@
+"""A model as other protocols address it: one name, pictures in, one or several outputs.
+
+`article-mnist-tensorflow` is one backend's model, with the output `probabilities`. `article-mnist` is the
+models of all backends, with one output per backend, named after the backend. Either text is called a title.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.gateway.prediction.batcher import Answer, Failure, Outcome
+from services.gateway.prediction.triton_statistics import Timed
+from shared.errors import NotFoundError, UnavailableError
+from shared.models.aliases import Aliases
+from shared.models.registry import ModelRegistry
+from shared.models.versions import Alias
+from shared.network.layers import Shape
+
+INPUT, OUTPUT = "image", "probabilities"
+
+
+@dataclass(frozen=True)
+class ModelAddress:
+    """One version of a model, of one backend or of all.
+
+    Attributes:
+        title: the name that the client sent: `name`, or `name-backend`.
+        name: the model's name.
+        backends: the backends whose models are asked.
+        classes: how many classes the model has.
+    """
+
+    title: str
+    name: str
+    backends: tuple[str, ...]
+    version: int
+    input_shape: Shape
+    classes: int
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """Return the backend behind each output name. Every output is float32 [N, classes]."""
+        if self.title == self.name:
+            return {backend: backend for backend in self.backends}
+        return {OUTPUT: self.backends[0]}
+
+
+def parse_title(title: str, backends: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Split a title into the model's name and its backends. No model's name ends in `-<backend>`."""
+    for backend in backends:
+        if title.endswith(f"-{backend}"):
+            return title.removesuffix(f"-{backend}"), (backend,)
+    return title, backends
+
+
+@dataclass(frozen=True)
+class ModelAddresses:
+    """Finds the models on the volume by title, version and alias."""
+
+    registry: ModelRegistry
+    aliases: Aliases
+    backends: tuple[str, ...]
+
+    def resolve_version(self, name: str, backends: tuple[str, ...], version: int | Alias | None) -> int:
+        """Return a version number: `version` itself, the one its alias points to, or the newest of all backends.
+
+        Raises:
+            NotFoundError: there is no such version, or the alias was never set.
+        """
+        if isinstance(version, str):
+            number = self.aliases.of(name).get(version)
+            if number is None:
+                where = f"/v1/models/<name>/aliases/{version}"
+                raise NotFoundError(f"the model {name[:80]!r} has no alias {version}: set it with PUT {where}")
+            version = number
+        return self.registry.resolve(name, backends, version)
+
+    def resolve_model(self, title: str, version: int | Alias | None = None) -> ModelAddress:
+        """Return the address of a version, by default of the newest that all its backends have.
+
+        Raises:
+            NotFoundError: there is none; the message lists the models that are ready.
+        """
+        name, backends = parse_title(title, self.backends)
+        number = self.resolve_version(name, backends, version)
+        manifest = self.registry.manifest(name, backends[0], number)
+        return ModelAddress(title, name, backends, number, manifest.network.input_shape, len(manifest.classes))
+
+    def versions(self, title: str) -> list[int]:
+        """Return the versions that all backends of a title have, oldest first."""
+        name, backends = parse_title(title, self.backends)
+        return sorted(set.intersection(*(set(self.registry.versions(name, backend)) for backend in backends)))
+
+    def titles(self) -> Iterator[str]:
+        """Yield every title that has a version: each model's name, and the name with each backend."""
+        for name in self.registry.names():
+            for title in (name, *(f"{name}-{backend}" for backend in self.backends)):
+                if self.versions(title):
+                    yield title
+
+
+def require_all(outcomes: dict[str, Outcome], images: int, timed: Timed) -> dict[str, NDArray[np.float32]]:
+    """Return each backend's probabilities, float32 [N, classes].
+
+    Args:
+        images: how many images were predicted; counted in `timed`.
+
+    Raises:
+        UnavailableError: a backend gave no answer. These protocols have no partial answers.
+    """
+    if failures := [outcome.reason for outcome in outcomes.values() if isinstance(outcome, Failure)]:
+        raise UnavailableError("; ".join(failures))
+    answers = cast(dict[str, Answer], outcomes)
+    timed.asked(images, max(answer.compute_ms for answer in answers.values()))
+    return {backend: answer.probabilities for backend, answer in answers.items()}

@@ -1,0 +1,113 @@
+"""/v1/loadtests: the same arrivals against every backend, and reports of what came of it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, make_response
+from flask_openapi3 import APIBlueprint, Tag
+
+from services.gateway.context import Context
+from services.gateway.reports import loadtest_report
+from services.gateway.routes.submissions import OnceHeader, WorkPath, accepted, file_of
+from services.gateway.schemas.loadtests import LoadTest, LoadTestRequest
+from shared.data import datasets
+from shared.errors import ConflictError, InvalidRequestError
+from shared.jobs.job_queue import LOADTEST
+from shared.jobs.run_state import SUCCEEDED
+
+TAG = Tag(name="load tests", description="Which backend holds up better")
+
+
+def routes(context: Context) -> APIBlueprint:
+    api = APIBlueprint("loadtests", __name__, abp_tags=[TAG])
+    jobs = context.jobs
+
+    def answer(identity: str) -> Response:
+        return accepted(f"/v1/loadtests/{identity}", _load_test(jobs.read(LOADTEST, identity)))
+
+    def report(identity: str, draw: Callable[[dict[str, Any]], str | bytes], media_type: str) -> Response:
+        test = _load_test(jobs.read(LOADTEST, identity))
+        if test["status"] != SUCCEEDED:
+            raise ConflictError(f"the load test is {test['status']}: there is a report once it has succeeded")
+        response = make_response(draw(test))
+        response.headers["Content-Type"] = media_type
+        return response
+
+    @api.post("/v1/loadtests", responses={202: LoadTest})
+    def submit(header: OnceHeader, body: LoadTestRequest) -> Response:
+        """Replay the same arrivals against each backend, in balanced order."""
+        once = header.once(body)
+        if once and (first := jobs.first(LOADTEST, once)):
+            return answer(first)
+        sides = _sides(context, body.backends)
+        backends = tuple(dict.fromkeys(sides.values()))
+        version = context.addresses.resolve_version(body.model, backends, body.version)
+        manifests = {backend: context.registry.manifest(body.model, backend, version) for backend in backends}
+        data = manifests[backends[0]].data.dataset
+        context.require_data(datasets.find(data, context.settings))
+        _check_duration(body, len(sides), context.settings.job_timeout_s)
+        record = {
+            "request": {**body.model_dump(mode="json"), "backends": list(sides.values())},
+            "model": body.model,
+            "version": version,
+            "dataset": data,
+            "sides": sides,
+            "models": {
+                backend: {name: file.model_dump() for name, file in manifest.files.items()}
+                for backend, manifest in manifests.items()
+            },
+        }
+        return answer(jobs.submit(LOADTEST, record, {LOADTEST: {}}, once=once))
+
+    @api.get("/v1/loadtests/<id>", responses={200: LoadTest})
+    def read(path: WorkPath) -> dict[str, Any]:
+        """How a load test stands, and in the end every figure of its report."""
+        return _load_test(jobs.read(LOADTEST, path.id))
+
+    @api.post("/v1/loadtests/<id>/cancel", responses={202: LoadTest})
+    def cancel(path: WorkPath) -> Response:
+        """End a load test here and now."""
+        jobs.cancel(LOADTEST, path.id)
+        return answer(path.id)
+
+    @api.get("/v1/loadtests/<id>/report.html", responses=file_of("text/html", "a page that needs nothing else"))
+    def html(path: WorkPath) -> Response:
+        """The report: claims, figures, pictures, conditions."""
+        return report(path.id, loadtest_report.html, "text/html; charset=utf-8")
+
+    @api.get("/v1/loadtests/<id>/report.png", responses=file_of("image/png", "a figure"))
+    def png(path: WorkPath) -> Response:
+        """Latency over rate, its distribution, over time, and where the time went."""
+        return report(path.id, loadtest_report.png, "image/png")
+
+    @api.get("/v1/loadtests/<id>/report.csv", responses=file_of("text/csv", "a row for each backend and rate"))
+    def csv(path: WorkPath) -> Response:
+        """The figures as a table."""
+        return report(path.id, loadtest_report.csv, "text/csv; charset=utf-8")
+
+    return api
+
+
+def _sides(context: Context, asked: list[str] | None) -> dict[str, str]:
+    """What is compared: names of sides, and their backends. One backend twice is an A/A test."""
+    if asked and len(asked) == 2 and asked[0] == asked[1]:
+        (backend,) = context.choose_backends(asked[:1])
+        return {backend: backend, f"{backend} again": backend}
+    return {backend: backend for backend in context.choose_backends(asked)}
+
+
+def _check_duration(body: LoadTestRequest, sides: int, timeout_s: int) -> None:
+    rates = len(body.target_qps) if isinstance(body.target_qps, list) else 1
+    whole_s = sides * rates * body.duration_s
+    if whole_s > timeout_s:
+        raise InvalidRequestError(
+            f"{sides} backends at {rates} rates for {body.duration_s:g} s each are {whole_s:,.0f} s, more than a job "
+            f"may take, {timeout_s:,} s (TANDEM_JOB_TIMEOUT_S): shorten duration_s, or name fewer rates"
+        )
+
+
+def _load_test(record: dict[str, Any]) -> dict[str, Any]:
+    run = record["runs"][LOADTEST]
+    if run.get("conditions"):
+        run["conditions"]["overlapped"] = run["overlapped"]
+    return LoadTest.model_validate({**record, **run, "status": record["status"]}).model_dump(mode="json")

@@ -1,0 +1,74 @@
+"""Requests: every default as documented, and nothing guessed."""
+
+import pytest
+from pydantic import ValidationError
+
+from services.gateway.schemas.predictions import PredictionQuery
+from shared.jobs.payloads import EvaluationRequest, TrainingRequest
+
+
+def test_an_empty_training_is_the_articles_own() -> None:
+    assert TrainingRequest().model_dump() == {
+        "network": "article",
+        "dataset": "mnist",
+        "name": None,
+        "backends": None,
+        "epochs": 10,
+        "batch_size": 64,
+        "optimizer": {
+            "name": "sgd",
+            "learning_rate": 0.01,
+            "momentum": 0.0,
+            "nesterov": False,
+            "weight_decay": 0.0,
+        },
+        "precision": "float32",
+        "augmentation": None,
+        "seed": 0,
+        "pairing": "shared",
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"epoch": 1},
+        *({"epochs": value} for value in (0, -1, 1.5, "10", "ten", True, None, 10**9)),
+        *({"batch_size": value} for value in (0, -1, 64.0, "64")),
+        *({"seed": value} for value in (-1, 2**32, 0.5)),
+        *({"optimizer": {"learning_rate": value}} for value in (0, -1, float("nan"), float("inf"), None)),
+        {"optimizer": {"name": "magic"}},
+        {"optimizer": {"momentum": 1}},
+        {"optimizer": {"name": "adam", "momentum": 0.9}},
+        {"backends": []},
+        {"pairing": "none"},
+        {"network": None},
+        {"network": 3},
+        {"name": ""},
+        {"name": "a" * 5000},
+    ],
+    ids=str,
+)
+def test_a_training_that_cannot_be_meant_is_refused(body: dict) -> None:
+    with pytest.raises(ValidationError):
+        TrainingRequest.model_validate(body)
+
+
+def test_an_error_speaks_of_the_network_that_was_meant() -> None:
+    network = {"input_shape": [2, 2, 1], "layers": [{"kind": "flatten"}, {"kind": "dense", "units": "many"}]}
+    with pytest.raises(ValidationError) as caught:
+        TrainingRequest.model_validate({"network": network})
+    assert any(error["loc"][-1] == "units" for error in caught.value.errors())
+    assert not any("str" in error["loc"] for error in caught.value.errors())
+
+
+def test_an_evaluation_needs_a_model_and_no_more() -> None:
+    assert EvaluationRequest.model_validate({"model": "m"}).split == "test"
+    with pytest.raises(ValidationError, match="model"):
+        EvaluationRequest.model_validate({})
+
+
+def test_a_query_takes_its_numbers_from_text() -> None:
+    assert PredictionQuery.model_validate({"model": "m", "version": "3"}).version == 3
+    with pytest.raises(ValidationError):
+        PredictionQuery.model_validate({"model": "m", "version": "latest"})

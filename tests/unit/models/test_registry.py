@@ -1,0 +1,186 @@
+"""The model volume: whole or not at all, once, and verified."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundError
+from shared.models.registry import ABANDONED_AFTER_S, ModelRegistry
+from shared.network.description import PRESETS
+from shared.network.weights import initial_weights
+from tests.unit.models.descriptions import describe
+
+NETWORK = PRESETS["article"].network((8, 8, 1), 10)
+BOTH = ("tensorflow", "pytorch")
+
+
+def publish(
+    registry: ModelRegistry, version: int = 1, backend: str = "pytorch", name: str = "m", writer: str = "w"
+) -> None:
+    registry.publish(name, backend, version, describe(NETWORK), initial_weights(NETWORK, version), writer)
+
+
+def test_what_was_published_is_what_is_read(tmp_path: Path) -> None:
+    publish(ModelRegistry(tmp_path))
+    model = ModelRegistry(tmp_path).verify("m", "pytorch", 1)
+    assert model.manifest.network == NETWORK
+    assert model.manifest.format == 1
+    expected = initial_weights(NETWORK, 1)
+    assert all(np.array_equal(model.weights[name], expected[name]) for name in expected)
+
+
+def test_the_event_files_of_a_model_go_with_it_and_are_no_model(tmp_path: Path) -> None:
+    registry = ModelRegistry(tmp_path)
+    for version in (1, 2):
+        publish(registry, version)
+        registry.events("m", "pytorch", version).mkdir(parents=True)
+    registry.delete("m", "pytorch", 1)
+    assert not registry.events("m", "pytorch", 1).exists()
+    assert registry.events("m", "pytorch", 2).exists()
+    assert registry.names() == ["m"]
+
+
+def test_a_version_is_published_once(tmp_path: Path) -> None:
+    registry = ModelRegistry(tmp_path)
+    publish(registry, writer="first")
+    before = (registry.path("m", "pytorch", 1) / "manifest.json").read_bytes()
+    with pytest.raises(AlreadyPublishedError):
+        publish(registry, writer="second")
+    publish(registry, writer="first")  # the same job again: it has nothing left to do
+    assert (registry.path("m", "pytorch", 1) / "manifest.json").read_bytes() == before
+    assert os.listdir(tmp_path / "m" / "pytorch") == ["1"], "a draft was left behind"
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "manifest.json"])
+def test_a_flipped_byte_is_found(tmp_path: Path, file: str) -> None:
+    registry = ModelRegistry(tmp_path)
+    publish(registry)
+    path = registry.path("m", "pytorch", 1) / file
+    good = path.read_bytes()
+    for place in range(0, len(good), 1 + len(good) // 100):
+        bad = bytearray(good)
+        bad[place] ^= 1
+        path.write_bytes(bad)
+        with pytest.raises(CorruptModelError):
+            registry.verify("m", "pytorch", 1)
+
+
+@pytest.mark.parametrize(
+    "change", [{"format": 2}, {"version": 2}, {"name": "other"}, {"network": {}}, {"files": {}}, {"classes": ["a"]}]
+)
+def test_a_manifest_of_something_else_is_refused(tmp_path: Path, change: dict) -> None:
+    registry = ModelRegistry(tmp_path)
+    publish(registry)
+    path = registry.path("m", "pytorch", 1) / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(CorruptModelError):
+        registry.verify("m", "pytorch", 1)
+
+
+def test_the_newest_version_that_all_have_is_used(tmp_path: Path) -> None:
+    registry = ModelRegistry(tmp_path)
+    for version, backend in ((1, "tensorflow"), (1, "pytorch"), (2, "tensorflow"), (2, "pytorch"), (10, "pytorch")):
+        publish(registry, version, backend)
+    assert registry.resolve("m", BOTH) == 2
+    assert registry.resolve("m", ("pytorch",)) == 10
+    assert registry.resolve("m", BOTH, 1) == 1
+    with pytest.raises(NotFoundError, match=r"version 10 is not published by tensorflow and pytorch; ready: m\."):
+        registry.resolve("m", BOTH, 10)
+
+
+def test_a_broken_newest_version_is_passed_over_unless_it_is_asked_for(tmp_path: Path) -> None:
+    registry = ModelRegistry(tmp_path)
+    for version in (1, 2):
+        for backend in BOTH:
+            publish(registry, version, backend)
+    (registry.path("m", "tensorflow", 2) / "manifest.json").write_text("{")
+    assert registry.resolve("m", BOTH) == 1
+    assert registry.resolve("m", ("pytorch",)) == 2
+    assert registry.resolve("m", BOTH, 2) == 2
+    with pytest.raises(CorruptModelError):
+        registry.manifest("m", "tensorflow", 2)
+
+
+def test_what_comes_and_goes_is_seen_at_once_in_an_old_folder(tmp_path: Path) -> None:
+    registry = ModelRegistry(tmp_path)
+    publish(registry)
+    os.utime(tmp_path / "m" / "pytorch", (1e9, 1e9))
+    for _ in range(2):
+        assert registry.versions("m", "pytorch") == [1]
+    publish(registry, version=2)
+    assert registry.versions("m", "pytorch") == [1, 2]
+    registry.delete("m", "pytorch", 1)
+    assert registry.versions("m", "pytorch") == [2]
+
+
+def test_an_unknown_model_is_told_which_are_ready_and_how_to_train_one(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"ready: none yet\. Train one with POST /v1/trainings"):
+        ModelRegistry(tmp_path).resolve("nothing", BOTH)
+
+
+@pytest.mark.parametrize("name", ["..", "../m", "m/..", "/etc", "", ".", "a" * 64, "M", "m\0"])
+def test_a_name_that_is_none_leads_nowhere(tmp_path: Path, name: str) -> None:
+    registry = ModelRegistry(tmp_path / "models")
+    publish(registry)
+    assert registry.versions(name, "pytorch") == []
+    assert registry.backends(name) == []
+    with pytest.raises(NotFoundError):
+        registry.verify(name, "pytorch", 1)
+
+
+def test_only_old_drafts_are_collected(tmp_path: Path) -> None:
+    registry = ModelRegistry(tmp_path)
+    publish(registry)
+    drafts = [tmp_path / "m" / "pytorch" / f".tmp-{age}" for age in ("old", "new")]
+    for draft in drafts:
+        draft.mkdir()
+    long_ago = drafts[0].stat().st_mtime - ABANDONED_AFTER_S - 1
+    os.utime(drafts[0], (long_ago, long_ago))
+    assert registry.collect() == 1
+    assert not drafts[0].exists()
+    assert drafts[1].exists()
+    assert registry.versions("m", "pytorch") == [1]
+
+
+def test_a_newest_version_with_a_broken_file_is_passed_over(tmp_path: Path) -> None:
+    registry = ModelRegistry(tmp_path)
+    for version in (1, 2, 3):
+        publish(registry, version)
+    path = registry.path("m", "pytorch", 3) / "weights.safetensors"
+    path.write_bytes(bytes(path.stat().st_size))
+    assert registry.resolve("m", ("pytorch",)) == 2
+    (registry.path("m", "pytorch", 2) / "manifest.json").unlink()
+    assert registry.resolve("m", ("pytorch",)) == 1
+    assert registry.resolve("m", ("pytorch",), 3) == 3, "who names a version is told what is wrong with it"
+
+
+def test_a_draft_can_be_read_before_anybody_else_sees_it_and_keeps_its_identity(tmp_path: Path) -> None:
+    registry, seen = ModelRegistry(tmp_path), []
+
+    def before(draft: str) -> None:
+        assert registry.versions("m", "pytorch") == []
+        assert registry.verify("m", "pytorch", draft).manifest.version == 1
+        seen.append(registry.identity("m", "pytorch", draft))
+
+    registry.publish("m", "pytorch", 1, describe(NETWORK), initial_weights(NETWORK, 1), "w", before)
+    assert seen == [registry.identity("m", "pytorch", 1)]
+
+
+def test_what_is_raised_before_a_publication_prevents_it(tmp_path: Path) -> None:
+    registry = ModelRegistry(tmp_path)
+
+    def before(draft: str) -> None:
+        raise CorruptModelError(draft)
+
+    with pytest.raises(CorruptModelError):
+        registry.publish("m", "pytorch", 1, describe(NETWORK), initial_weights(NETWORK, 1), "w", before)
+    assert os.listdir(tmp_path / "m" / "pytorch") == []
+
+
+@pytest.mark.parametrize("version", ["..", "../../x/y/1", ".tmp-", ".tmp-" + "0" * 31, "1", ""])
+def test_a_draft_by_another_name_leads_nowhere(tmp_path: Path, version: str) -> None:
+    with pytest.raises(NotFoundError):
+        ModelRegistry(tmp_path).verify("m", "pytorch", version)

@@ -1,0 +1,136 @@
+"""Kept connections, over real sockets: reused, replaced when their server was restarted, and bounded in time."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from shared.serving.client import ConnectionFailedError, PredictorClient
+
+TIMEOUT_S = 10.0
+
+
+class Service(ThreadingHTTPServer):
+    """Answers a body with itself; counts its connections; closes them when it stops."""
+
+    daemon_threads = True
+    request_queue_size = 64  # more than five may come at once
+
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Echo)
+        self.sockets: list[Any] = []
+        self.delay_s = 0.0
+        Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def get_request(self) -> Any:
+        self.sockets.append(super().get_request())
+        return self.sockets[-1]
+
+    def handle_error(self, *_: Any) -> None:
+        """Who did not wait for an answer has closed the connection."""
+
+    def stop(self) -> None:
+        self.shutdown()
+        self.server_close()
+        for socket, _ in self.sockets:
+            self.shutdown_request(socket)
+
+
+class Echo(BaseHTTPRequestHandler):
+    server: Service
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        time.sleep(self.server.delay_s)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    service = Service()
+    yield service
+    service.stop()
+
+
+async def echo(connections: PredictorClient, body: bytes) -> bytes:
+    return (await connections.request("POST", "/", body, timeout_s=TIMEOUT_S)).body
+
+
+def test_a_connection_is_kept(service: Service) -> None:
+    async def ask() -> list[bytes]:
+        with closing(PredictorClient(service.url)) as connections:
+            return [await echo(connections, body) for body in (b"a", b"", b"c" * 1_000_000)]
+
+    assert asyncio.run(ask()) == [b"a", b"", b"c" * 1_000_000]
+    assert len(service.sockets) == 1
+
+
+def test_side_by_side_each_has_a_connection_and_its_own_answer(service: Service) -> None:
+    async def ask() -> list[bytes]:
+        with closing(PredictorClient(service.url)) as connections:
+            return await asyncio.gather(*(echo(connections, bytes([number])) for number in range(8)))
+
+    assert asyncio.run(ask()) == [bytes([number]) for number in range(8)]
+    assert len(service.sockets) == 8
+
+
+def test_a_restarted_server_is_asked_again(service: Service) -> None:
+    async def ask() -> None:
+        with closing(PredictorClient(service.url)) as connections:
+            assert await echo(connections, b"a") == b"a"
+            service.stop()
+            again = Service(service.server_address[1])
+            try:
+                assert await echo(connections, b"b") == b"b"
+            finally:
+                again.stop()
+
+    asyncio.run(ask())
+
+
+def test_nobody_there_and_too_slow_are_told_apart_and_a_late_answer_is_nobodys(service: Service) -> None:
+    async def ask() -> None:
+        with closing(PredictorClient(service.url)) as connections:
+            service.delay_s = 1.0
+            with pytest.raises(TimeoutError):
+                await connections.request("POST", "/", b"late", timeout_s=0.05)
+            service.delay_s = 0.0
+            assert await echo(connections, b"a") == b"a"
+        with pytest.raises(ConnectionFailedError):
+            await echo(PredictorClient("http://127.0.0.1:1"), b"a")
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"no HTTP\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9"]
+)
+def test_an_answer_that_is_none_says_that_nobody_is_there(answer: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    async def ask() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(ConnectionFailedError):
+                await echo(PredictorClient(f"http://127.0.0.1:{port}"), b"a")
+
+    asyncio.run(ask())
