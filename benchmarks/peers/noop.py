@@ -1,37 +1,40 @@
-"""No peer: a route that only parses the same body, in Tandem's own server, with the gateway's settings.
+"""Not a peer: a route that only parses the same body, in Tandem's own server. It shows what the server itself costs.
 
     .venv/gateway/bin/python -m benchmarks.peers.noop <port> [flask]
 
-On the event loop, where the gateway answers too; or, with `flask`, as Flask's own route.
+The event loop answers, as it does for the gateway's predictions; with `flask`, Flask does.
 """
 
 import re
 import sys
-from typing import Any
 
+from aiohttp import web
 from flask import Flask, Response, json, jsonify, request
 
-from services.gateway.__main__ import THREADS
 from shared.settings import Settings
-from shared.web.server import HttpServer, serve
+from shared.web.server import BufferedRequest, HttpServer, Route, serve
 
-HEADERS = {"Content-Type": "application/json"}
+FLASK_THREADS = 16  # as in the gateway
 
 
-async def noop(_: re.Match[str], __: Any, body: bytes) -> tuple[dict[str, str], bytes]:
-    tensor = json.loads(body)["inputs"][0]
-    return HEADERS, json.dumps({"numbers": len(tensor["data"])}).encode()
+async def noop(request: BufferedRequest) -> web.Response:
+    """Count the numbers of the first input."""
+    tensor = json.loads(request.body)["inputs"][0]
+    return web.Response(
+        headers={"Content-Type": "application/json"}, body=json.dumps({"numbers": len(tensor["data"])}).encode()
+    )
 
 
 def load() -> HttpServer:
+    """Return the server."""
     app = Flask("noop", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = 2**20
 
     @app.post("/predict")
     def predict() -> Response:
         return jsonify(numbers=len(request.get_json()["inputs"][0]["data"]))
 
-    return HttpServer(app, {} if sys.argv[2:] else {"/predict": ("/predict", noop)}, THREADS)
+    routes = [] if sys.argv[2:] else [Route("/predict", re.compile("/predict"), noop)]
+    return HttpServer(app, routes, FLASK_THREADS)
 
 
 if __name__ == "__main__":

@@ -1,28 +1,17 @@
 """The gateway's process: `python -m services.gateway`."""
 
 import sys
-from functools import partial
 
-from services.gateway.app import create_app
+from services.gateway.app import create_server
 from services.gateway.context import Context
-from services.gateway.routes import open_inference, predictions
 from shared.settings import Settings
-from shared.web.server import HttpServer, serve
-
-THREADS = 16  # most wait for a backend or for Redis
-
-
-def load_app(settings: Settings) -> HttpServer:
-    """Called in the server's worker process."""
-    context = Context.from_settings(settings)
-    return HttpServer(
-        create_app(context), open_inference.direct(context) | predictions.direct(context), THREADS, context.start
-    )
+from shared.web.server import serve
 
 
 def main() -> int:
+    """Serve until the process is told to stop."""
     settings = Settings.from_env()
-    serve(partial(load_app, settings), settings, settings.gateway_port)
+    serve(lambda: create_server(Context.from_settings(settings)), settings, settings.gateway_port)
     return 0
 
 

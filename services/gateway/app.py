@@ -1,8 +1,8 @@
-"""The gateway's application: every resource under one roof, described by OpenAPI."""
+"""The gateway's server and its Flask application: every resource's routes, and the OpenAPI document of all."""
 
 from typing import Any
 
-from flask import Response, render_template_string, request
+from flask import Response, make_response, render_template_string, request
 from flask_openapi3 import Info, OpenAPI
 from flask_openapi3_swagger.plugins import RegisterPlugin
 from flask_openapi3_swagger.templates import swagger_html_string
@@ -20,84 +20,93 @@ from services.gateway.routes import (
     models,
     networks,
     open_inference,
+    open_inference_models,
     predictions,
-    repository,
     status,
     tfserving,
     trainings,
     transplants,
 )
+from services.gateway.routes.event_loop import PLACEHOLDERS, EventLoopBlueprint
 from services.gateway.routes.request_bodies import MAX_JSON_BYTES, why
 from services.gateway.schemas.catalog import Problem
 from services.gateway.version import VERSION
-from shared.web.problems import install_problems, problem_response
-from shared.web.request_metrics import instrument
+from shared.web.problems import ProblemDocument, install_problems, problem_response
+from shared.web.server import HttpServer
 
-MAX_BODY_BYTES = 64 * 2**20
+FLASK_THREADS = 16  # most of them wait for a predictor or for Redis
+EVENT_LOOP_ROUTES = "event_loop_routes"  # the key of the application's extension that holds them
 PROBLEM = {
     "description": "A problem document (RFC 9457)",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 RESOURCES = (
     *(trainings, evaluations, certificates, loadtests, predictions, models, aliases, transplants),
-    *(open_inference, repository, tfserving, networks, datasets, status, health),
+    *(open_inference, open_inference_models, tfserving, networks, datasets, status, health),
 )
 
 
 class TitleConverter(BaseConverter):
-    """A model's name in a path: a colon begins what is done with it, such as `:predict`."""
+    """A model's title in a path. It ends at a colon, which begins a verb such as `:predict`."""
 
-    regex = "[^/:]+"
-    part_isolating = True  # it never spans two parts of a path
+    regex = PLACEHOLDERS["title"]
+    part_isolating = True  # a title never spans two parts of a path
 
 
 class BackendConverter(BaseConverter):
-    """A backend's name in a path: TensorFlow Serving has `versions` in its place."""
+    """A backend's name in a path. TensorFlow Serving's paths have `versions` in the same place."""
 
     regex = r"(?!versions\Z)[^/]+"
     part_isolating = True
 
 
+def create_server(context: Context) -> HttpServer:
+    """Return the gateway's server. Nothing connects until a request comes."""
+    app = create_app(context)
+    return HttpServer(app, app.extensions[EVENT_LOOP_ROUTES], FLASK_THREADS, context.start)
+
+
 def create_app(context: Context) -> OpenAPI:
-    """The public API over a context; nothing connects until a request comes."""
+    """Return the Flask application; its extension EVENT_LOOP_ROUTES holds the routes that are not Flask's."""
     app = OpenAPI(
         "gateway",
         info=Info(title="Tandem", version=VERSION, description="One network, TensorFlow and PyTorch, side by side."),
         static_folder=None,
         doc_ui=False,
-        validation_error_callback=_refused,
+        validation_error_callback=_refuse,
         validation_error_model=Problem,
     )
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.converters |= {"title": TitleConverter, "backend": BackendConverter}
-    instrument(app)
     install_problems(app)
+    app.extensions[EVENT_LOOP_ROUTES] = []
     for resource in RESOURCES:
-        app.register_api(resource.routes(context))
+        api = resource.routes(context)
+        app.register_api(api)
+        if isinstance(api, EventLoopBlueprint):
+            app.extensions[EVENT_LOOP_ROUTES] += api.event_loop_routes
     _install_docs(app)
 
     @app.before_request
-    def require_length() -> Response | None:
-        """A chunked body over the limit would arrive cut off and look whole."""
-        if request.content_length is None and "Transfer-Encoding" in request.headers:
-            return problem_response(411, "Length required", "send a Content-Length header with the body")
+    def limit_json() -> Response | None:
+        """Refuse a large JSON body before it is parsed."""
         if request.is_json and (request.content_length or 0) > MAX_JSON_BYTES:
-            return problem_response(413, "Request entity too large", f"JSON is at most {MAX_JSON_BYTES:,} bytes")
+            detail = f"JSON may have at most {MAX_JSON_BYTES:,} bytes"
+            return problem_response(ProblemDocument.of(413, "Request Entity Too Large", detail))
         return None
 
     return app
 
 
-def _refused(error: ValidationError) -> Response:
-    """What pydantic refused, as a problem document that names each field."""
+def _refuse(error: ValidationError) -> Response:
+    """Return a problem document that names each field that pydantic refused."""
     if request.is_json and request.get_json(silent=True) is None:
-        return problem_response(400, "Bad request", "the body is not JSON")
-    return problem_response(422, "Invalid request", why(error))
+        return problem_response(ProblemDocument.of(400, "Bad request", "the body is not JSON"))
+    return problem_response(ProblemDocument.of(422, "Invalid request", why(error)))
 
 
 def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
-    """Any operation may answer a problem document, and no other error."""
+    """Return the OpenAPI document with the problem document as every operation's only error."""
     for path in document["paths"].values():
         for operation in path.values():
             operation["responses"].pop("422", None)
@@ -108,12 +117,12 @@ def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _install_docs(app: OpenAPI) -> None:
-    """The OpenAPI document at /openapi.json, and its page at /docs."""
+    """Serve the OpenAPI document at /openapi.json, and its page at /docs."""
     app.register_blueprint(RegisterPlugin.register(doc_url="/openapi.json"), url_prefix="")
 
     @app.get("/openapi.json", doc_ui=False)
-    def openapi() -> Any:
-        return app.json.response(_with_problems(app.api_doc))
+    def openapi() -> Response:
+        return make_response(_with_problems(app.api_doc))
 
     @app.get("/docs", doc_ui=False)
     def docs() -> str:

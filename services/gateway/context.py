@@ -1,13 +1,14 @@
 """What every resource of the gateway needs, made once at the start."""
 
 from asyncio import AbstractEventLoop
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from redis import Redis
 
 from services.gateway.prediction.dispatcher import Dispatcher
 from services.gateway.prediction.model_address import ModelAddresses
-from services.gateway.prediction.triton_statistics import Statistics
+from services.gateway.prediction.triton_statistics import TritonStatistics
 from shared.data import datasets
 from shared.data.datasets import Dataset
 from shared.errors import InvalidRequestError
@@ -16,6 +17,8 @@ from shared.jobs.signing import signing_key
 from shared.models.aliases import Aliases
 from shared.models.registry import ModelRegistry
 from shared.settings import Settings
+
+DECODER_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Context:
     dispatcher: Dispatcher
     aliases: Aliases
     addresses: ModelAddresses
-    statistics: Statistics = field(default_factory=Statistics)
+    statistics: TritonStatistics = field(default_factory=TritonStatistics)
+    decoders: Executor = field(default_factory=lambda: ThreadPoolExecutor(DECODER_THREADS, "decoder"))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Context":

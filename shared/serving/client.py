@@ -1,34 +1,68 @@
-"""Kept HTTP connections to one predictor, on the event loop.
+"""The only client of a predictor: kept HTTP connections on the event loop, and one blocking call for jobs.
 
-A request goes out in one piece, and of the answer is read what a predictor
-sends: a status, headers and a length. A library's client costs as much again
-as the call that it carries (ADR 10).
+A request is written at once, and a reply is a status, headers and a body of known length. A general HTTP library
+costs as much per call as everything else on the way to the predictor together (ADR 10).
 """
 
 import asyncio
+import json
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+from numpy.typing import NDArray
+
 from shared.logs import REQUEST_ID, request_id
 
 CONNECT_TIMEOUT_S = 1.0
-END = b"\r\n\r\n"  # of the headers
+END_OF_HEADERS = b"\r\n\r\n"
 
 
-class ConnectionFailedError(Exception):
-    """Nobody answers at the predictor's address, or no longer, or not in HTTP."""
+class PredictorError(Exception):
+    """A predictor gave no usable reply. The message is for the client of the gateway."""
+
+
+class ConnectionFailedError(PredictorError):
+    """The connection was refused or closed, or the response is not valid HTTP."""
+
+
+class RefusedError(PredictorError):
+    """The predictor replied with another status than 200."""
 
 
 @dataclass(frozen=True)
 class Reply:
+    """A predictor's HTTP response.
+
+    Attributes:
+        headers: by their names in lower case.
+    """
+
     status: int
-    headers: dict[str, str]  # their names in small letters
+    headers: dict[str, str]
     body: bytes
 
 
+@dataclass(frozen=True)
+class Computation:
+    """What a predictor computed.
+
+    Attributes:
+        probabilities: float32 [N, classes].
+        compute_ms: how long the predictor computed, without the way there and back.
+    """
+
+    probabilities: NDArray[np.float32]
+    compute_ms: float
+
+
 class PredictorClient:
-    """Connections to one address, kept as long as both sides keep them."""
+    """Connections to one predictor. They are kept as long as both sides keep them.
+
+    Args:
+        url: of the predictor, such as `http://127.0.0.1:8101`.
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -36,25 +70,41 @@ class PredictorClient:
         self._root, self._host = parts.path.rstrip("/"), parts.netloc
         self._idle: list[_Connection] = []
 
-    async def request(self, method: str, path: str, body: bytes = b"", *, timeout_s: float) -> Reply:
-        """One request, that changes nothing: where a kept connection turns out to be dead, it is asked again.
+    async def predict(self, name: str, version: int, images: NDArray[np.uint8], timeout_s: float) -> Computation:
+        """Have a model predict images, uint8 [N, H, W, C].
 
         Raises:
-            TimeoutError: no answer, or not all of it, within `timeout_s`.
-            AwayError: the connection is refused or breaks.
+            TimeoutError: the reply did not arrive within `timeout_s`.
+            PredictorError: there is no usable reply.
+        """
+        reply = await self.request("POST", f"/predict/{name}/{version}", images.tobytes(), timeout_s=timeout_s)
+        if reply.status != 200:
+            raise RefusedError(_reason_of(reply))
+        try:
+            probabilities = np.frombuffer(reply.body, "<f4").reshape(len(images), -1)
+            return Computation(probabilities, float(reply.headers["server-timing"].removeprefix("compute;dur=")))
+        except (ValueError, LookupError) as error:
+            raise PredictorError(f"the predictor's reply cannot be read: {error}") from None
+
+    async def request(self, method: str, path: str, body: bytes = b"", *, timeout_s: float) -> Reply:
+        """Send one request. It must change nothing: if a kept connection turns out to be closed, it is sent again.
+
+        Raises:
+            TimeoutError: the reply did not arrive completely within `timeout_s`.
+            ConnectionFailedError: the connection was refused or closed, or the reply is not valid HTTP.
         """
         head = f"{method} {self._root}{path} HTTP/1.1\r\nHost: {self._host}\r\n{REQUEST_ID}: {request_id()}\r\n"
         message = f"{head}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
         async with asyncio.timeout(timeout_s):
             if self._idle:
-                try:  # the one used last, so that in quiet times its server closes the others
+                try:  # the connection used last, so that in quiet times the predictor closes the others
                     return await self._exchange(self._idle.pop(), message)
                 except ConnectionFailedError:
-                    self.close()  # the server was restarted: they are as dead
+                    self.close()  # the predictor was restarted, so all kept connections are closed
             return await self._exchange(await self._connect(), message)
 
     def close(self) -> None:
-        """Close the connections that nobody uses now."""
+        """Close the connections that no request uses."""
         while self._idle:
             self._idle.pop().transport.close()
 
@@ -63,13 +113,13 @@ class PredictorClient:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 _, connection = await asyncio.get_running_loop().create_connection(_Connection, *self._address)
                 return connection
-        except OSError as error:  # TimeoutError is one, too
+        except OSError as error:  # TimeoutError is a subclass
             raise ConnectionFailedError(str(error)) from error
 
     async def _exchange(self, connection: "_Connection", message: bytes) -> Reply:
         try:
             reply = await connection.exchange(message)
-        except BaseException:  # whoever waits no longer must leave no answer behind for the next one
+        except BaseException:  # a reply that arrives later must not be taken for the next request's
             connection.transport.close()
             raise
         if reply.headers.get("connection") == "close":
@@ -79,8 +129,26 @@ class PredictorClient:
         return reply
 
 
+def ask_predictor(url: str, path: str, body: bytes, timeout_s: float) -> Reply:
+    """POST to a predictor, and block until it replies. For jobs, which have no event loop.
+
+    Raises:
+        TimeoutError: the reply did not arrive completely within `timeout_s`.
+        ConnectionFailedError: the connection was refused or closed, or the reply is not valid HTTP.
+    """
+
+    async def ask() -> Reply:
+        client = PredictorClient(url)
+        try:
+            return await client.request("POST", path, body, timeout_s=timeout_s)
+        finally:
+            client.close()
+
+    return asyncio.run(ask())
+
+
 class _Connection(asyncio.Protocol):
-    """One request at a time, and its reply."""
+    """A connection with at most one request on its way."""
 
     transport: asyncio.Transport
     _reply: asyncio.Future[Reply] | None = None
@@ -99,11 +167,11 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._reply is None or self._reply.done():
-            self.transport.close()  # nobody asked
+            self.transport.close()  # bytes without a request
             return
         self._received += data
         try:
-            if reply := _reply_in(self._received):
+            if reply := _parse_reply(self._received):
                 self._reply.set_result(reply)
         except (ValueError, LookupError) as error:
             self.connection_lost(error)
@@ -113,9 +181,13 @@ class _Connection(asyncio.Protocol):
             self._reply.set_exception(ConnectionFailedError(str(error)))
 
 
-def _reply_in(received: bytes) -> Reply | None:
-    """A whole reply, or None; ValueError or LookupError: that is none, and will not be."""
-    head, end, body = received.partition(END)
+def _parse_reply(received: bytes) -> Reply | None:
+    """Return a reply, or None while it is incomplete.
+
+    Raises:
+        ValueError, LookupError: the bytes are not a reply of a predictor.
+    """
+    head, end, body = received.partition(END_OF_HEADERS)
     if not end:
         return None
     first, *lines = head.decode("latin-1").split("\r\n")
@@ -124,3 +196,11 @@ def _reply_in(received: bytes) -> Reply | None:
     if len(body) < int(headers["content-length"]):
         return None
     return Reply(int(first.split(" ", 2)[1]), headers, body)
+
+
+def _reason_of(reply: Reply) -> str:
+    """Return the detail of a predictor's problem document."""
+    try:
+        return str(json.loads(reply.body)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"the predictor answered {reply.status}"

@@ -1,10 +1,9 @@
-"""A backend's HTTP server: tensors in, probabilities out, whatever the framework.
+"""A backend's HTTP server: images in, probabilities out, whatever the framework.
 
-The gateway is its only client. A picture has become a tensor before it comes
-here, so the hop is raw bytes: `POST /predict/<name>/<version>` takes uint8
-[N, H, W, C] and answers float32 [N, classes], little-endian, C order. Models
-are loaded from the volume before they are published, or when first asked for;
-verified, tried by their golden prediction, and kept.
+Its clients are the gateway and the trainers (`shared/serving/client.py`). An image is already uint8 pixels when it
+arrives, so `POST /predict/<name>/<version>` takes raw bytes, uint8 [N, H, W, C], and answers float32 [N, classes],
+both little-endian in C order. Models are loaded from the volume when they are first requested, or before they are
+published (`POST /warm/<name>/<draft>`). A model is verified and tried with its golden prediction before it serves.
 """
 
 import re
@@ -18,7 +17,8 @@ from typing import Any
 
 import numpy as np
 import structlog
-from flask import Flask, Response, request
+from aiohttp import web
+from flask import Flask
 from prometheus_client import Counter, Gauge, Histogram
 
 from shared.backend import Backend, Predictor
@@ -27,38 +27,47 @@ from shared.models import golden_check
 from shared.models.registry import ModelRegistry, VersionOrDraft
 from shared.network.layers import Shape
 from shared.process import usage
+from shared.serving.health import ProcessUse
 from shared.settings import Settings
 from shared.web.problems import install_problems
-from shared.web.request_metrics import PICTURES, SECONDS, exposition, instrument
-from shared.web.server import Handler, HttpServer, serve
+from shared.web.request_metrics import IMAGE_BUCKETS, SECONDS_BUCKETS, metrics_response
+from shared.web.server import BufferedRequest, HttpServer, Route, run_in_thread, serve
 
 MAX_MODELS = 16
-MAX_BODY_BYTES = 64 * 2**20
-THREADS = 4  # that load models, while the loop computes
+FLASK_THREADS = 4  # for health, metrics and warming
+LOOP_IMAGES = 64  # as many as the gateway sends at most; more are computed in a thread
 
-COMPUTE_SECONDS = Histogram("tandem_compute_duration_seconds", "To compute a call's probabilities", buckets=SECONDS)
-COMPUTE_PICTURES = Histogram("tandem_compute_pictures", "Pictures in a call", buckets=PICTURES)
-LOADS = Counter("tandem_model_loads", "Models that were asked for and not there yet", ["outcome"])
-LOAD_SECONDS = Histogram("tandem_model_load_duration_seconds", "To verify and load a model", buckets=SECONDS)
-LOADED = Gauge("tandem_models_loaded", "Models kept ready, or being loaded")
+COMPUTE_SECONDS = Histogram(
+    "tandem_compute_duration_seconds", "To compute the probabilities of a call", buckets=SECONDS_BUCKETS
+)
+COMPUTE_IMAGES = Histogram("tandem_compute_pictures", "Pictures in a call", buckets=IMAGE_BUCKETS)
+LOADS = Counter("tandem_model_loads", "Models that were requested and not loaded yet", ["outcome"])
+LOAD_SECONDS = Histogram("tandem_model_load_duration_seconds", "To verify and load a model", buckets=SECONDS_BUCKETS)
+LOADED = Gauge("tandem_models_loaded", "Models that are loaded, or being loaded")
 
 log = structlog.get_logger()
 
+LoadedModel = tuple[Predictor, Shape]  # how a model predicts, and its input shape [H, W, C]
 
-class Models:
-    """The loaded models, the least recently used forgotten first; one that is being loaded holds up no other."""
+
+class LoadedModels:
+    """Keeps up to MAX_MODELS models loaded, and drops the one that was not requested for the longest time.
+
+    While a model is being loaded, requests for other models go on.
+    """
 
     def __init__(self, backend: Backend, registry: ModelRegistry) -> None:
         self._backend, self._registry = backend, registry
-        self._loaded: OrderedDict[tuple[int, ...], Future[tuple[Predictor, Shape]]] = OrderedDict()
+        self._loaded: OrderedDict[tuple[int, ...], Future[LoadedModel]] = OrderedDict()
         self._lock = threading.Lock()
         LOADED.set_function(self._loaded.__len__)
 
-    def get(self, name: str, version: VersionOrDraft) -> tuple[Predictor, Shape]:
-        """A model ready to predict, and its input shape.
+    def get(self, name: str, version: VersionOrDraft) -> LoadedModel:
+        """Return a model; load it first if necessary, which can take seconds.
 
         Raises:
-            NotFoundError, CorruptModelError: see `Store.verify`.
+            NotFoundError: there is no such model.
+            CorruptModelError: a file of the model is not as it was published.
         """
         key = self._registry.identity(name, self._backend.NAME, version)
         with self._lock:
@@ -78,8 +87,8 @@ class Models:
                     self._loaded.pop(key, None)
         return loaded.result()
 
-    def ready(self, name: str, version: int) -> tuple[Predictor, Shape] | None:
-        """The same, without waiting: None if it is not loaded."""
+    def get_if_loaded(self, name: str, version: int) -> LoadedModel | None:
+        """Return a model without waiting, or None if it is not loaded. Raises NotFoundError for an unknown one."""
         key = self._registry.identity(name, self._backend.NAME, version)
         with self._lock:
             loaded = self._loaded.get(key)
@@ -88,74 +97,77 @@ class Models:
             self._loaded.move_to_end(key)
         return loaded.result()
 
-    def _load(self, name: str, version: VersionOrDraft) -> tuple[Predictor, Shape]:
-        begun = time.perf_counter()
+    def _load(self, name: str, version: VersionOrDraft) -> LoadedModel:
+        started = time.perf_counter()
         model = self._registry.verify(name, self._backend.NAME, version)
-        predict = self._backend.serve(self._backend.define_network(model.manifest.network, model.weights))
-        golden_check.check(predict, model.manifest.network.input_shape, model.manifest)
-        duration_s = time.perf_counter() - begun
+        network = model.manifest.network
+        predict = self._backend.serve(self._backend.define_network(network, model.weights))
+        golden_check.check(predict, network.input_shape, model.manifest)
+        duration_s = time.perf_counter() - started
         LOAD_SECONDS.observe(duration_s)
         log.info("model loaded", name=name, version=version, seconds=round(duration_s, 3))
-        return predict, model.manifest.network.input_shape
+        return predict, network.input_shape
 
 
-def create_app(backend: Backend, models: Models, threads: int) -> Flask:
-    """The predictor's routes, as Flask has them."""
+def create_app(backend: Backend, models: LoadedModels, threads: int) -> Flask:
+    """Return the routes that Flask answers: health, metrics and warming."""
     app = Flask("predictor", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    instrument(app)
-    app.add_url_rule("/metrics", view_func=exposition)
+    app.add_url_rule("/metrics", view_func=metrics_response)
 
     @app.get("/health")
     def health() -> dict[str, Any]:
-        return {"versions": backend.versions(), "threads": threads, **usage()}
+        """Report the process' versions, threads and use."""
+        return ProcessUse(versions=backend.versions(), threads=threads, **usage()).model_dump()
 
     @app.post("/warm/<name>/<draft>")
-    def warm(name: str, draft: str) -> dict[str, Any]:
-        """Load a model that is about to be published; it stays loaded when it is."""
+    def warm(name: str, draft: str) -> dict[str, str]:
+        """Load a model that is about to be published. It stays loaded when it is published."""
         models.get(name, draft)
         return {"loaded": draft}
-
-    @app.post("/predict/<name>/<int:version>")
-    def predict(name: str, version: int) -> Response:
-        headers, body = _compute(*models.get(name, version), request.get_data(cache=False))
-        return Response(body, headers=headers)
 
     install_problems(app)
     return app
 
 
-def direct(models: Models) -> dict[str, tuple[str, Handler]]:
-    """Predictions of a loaded model, on the event loop: it computes, as nothing else could meanwhile."""
+def prediction_route(models: LoadedModels) -> Route:
+    """Return the route that predicts. It computes on the event loop, which has nothing else to do meanwhile."""
 
-    async def predict(path: re.Match[str], _: Any, body: bytes) -> tuple[dict[str, str], bytes] | None:
-        loaded = models.ready(path[1], int(path[2]))
-        return _compute(*loaded, body) if loaded else None
+    async def predict(request: BufferedRequest) -> web.Response:
+        name, version = request.path_values["name"], int(request.path_values["version"])
+        model = models.get_if_loaded(name, version)
+        if model is None:
+            model = await run_in_thread(None, models.get, name, version)
+        if len(request.body) > LOOP_IMAGES * prod(model[1]):
+            return await run_in_thread(None, _compute, model, request.body)
+        return _compute(model, request.body)
 
-    return {"/predict/<name>/<int:version>": ("/predict/([^/]+)/([0-9]{1,18})", predict)}
+    pattern = re.compile("/predict/(?P<name>[^/]+)/(?P<version>[0-9]{1,18})")
+    return Route("/predict/<name>/<int:version>", pattern, predict)
 
 
-def _compute(run: Predictor, shape: Shape, body: bytes) -> tuple[dict[str, str], bytes]:
+def _compute(model: LoadedModel, body: bytes) -> web.Response:
+    predict, shape = model
     if not body or len(body) % prod(shape):
-        raise InvalidRequestError(f"{len(body)} bytes are no pictures of shape {list(shape)}")
-    begun = time.perf_counter()
-    probabilities = run(np.frombuffer(body, np.uint8).reshape(-1, *shape))
-    duration_s = time.perf_counter() - begun
+        raise InvalidRequestError(f"the body has {len(body)} bytes: send one or more images of shape {list(shape)}")
+    started = time.perf_counter()
+    probabilities = predict(np.frombuffer(body, np.uint8).reshape(-1, *shape))
+    duration_s = time.perf_counter() - started
     COMPUTE_SECONDS.observe(duration_s)
-    COMPUTE_PICTURES.observe(len(probabilities))
+    COMPUTE_IMAGES.observe(len(probabilities))
     headers = {"Content-Type": "application/octet-stream", "Server-Timing": f"compute;dur={duration_s * 1000:.3f}"}
-    return headers, probabilities.astype("<f4").tobytes()
+    return web.Response(headers=headers, body=probabilities.astype("<f4").tobytes())
 
 
-def load_app(backend: Backend, settings: Settings) -> HttpServer:
-    """Called in the server's worker process: the framework runs nothing before."""
+def create_server(backend: Backend, settings: Settings) -> HttpServer:
+    """Configure the framework, and return the predictor's server."""
     backend.configure(threads=settings.prediction_threads, device=settings.device, seed=0)
-    models = Models(backend, ModelRegistry(settings.model_dir))
-    return HttpServer(create_app(backend, models, settings.prediction_threads), direct(models), THREADS)
+    models = LoadedModels(backend, ModelRegistry(settings.model_dir))
+    app = create_app(backend, models, settings.prediction_threads)
+    return HttpServer(app, [prediction_route(models)], FLASK_THREADS)
 
 
 def main(backend: Backend) -> int:
-    """Serve until told to stop."""
+    """Serve until the process is told to stop."""
     settings = Settings.from_env()
-    serve(partial(load_app, backend, settings), settings, settings.port_of(backend.NAME))
+    serve(partial(create_server, backend, settings), settings, settings.port_of(backend.NAME))
     return 0

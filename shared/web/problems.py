@@ -1,57 +1,81 @@
-"""What gateway and predictors have in common as Flask's applications.
-
-An id and a time for each request, and problem documents for every error,
-Flask's own included. It knows no route and no framework; what is in front of
-it is `shared/front.py`.
-"""
+"""Errors become RFC 9457 problem documents here, for Flask's routes and for the event loop's routes alike."""
 
 import json
+from dataclasses import dataclass, field
 
 import structlog
 from flask import Flask, Response, request
 from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException
 
-from shared.errors import TandemError, UnavailableError, problem
+from shared.errors import TandemError, problem
 
 RETRY_AFTER_S = 2
+PROBLEM_TYPE = "application/problem+json"
+# What a client needs besides the document: when to try again, and which encoding to send.
+HEADERS_BY_STATUS = {503: {"Retry-After": str(RETRY_AFTER_S)}, 415: {"Accept-Encoding": "identity"}}
+KEPT_HEADERS = ("Allow", "Retry-After")  # of those that Werkzeug's errors carry
 
 log = structlog.get_logger()
 
 
-def problem_response(status: int, title: str, detail: str) -> Response:
-    """An RFC 9457 answer; 503 says when to come again."""
-    response = Response(json.dumps(problem(status, title, detail)), status, mimetype="application/problem+json")
-    if status == UnavailableError.status:
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
-    return response
+@dataclass(frozen=True)
+class ProblemDocument:
+    """An RFC 9457 response.
+
+    Attributes:
+        headers: without `Content-Type`.
+        body: the document as JSON.
+    """
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> "ProblemDocument":
+        """Write a document.
+
+        Args:
+            title: the kind of problem; it also names the document's `type`.
+            detail: what the client should change.
+        """
+        body = json.dumps(problem(status, title, detail)).encode()
+        return cls(status, body, {**HEADERS_BY_STATUS.get(status, {}), **(headers or {})})
+
+
+def problem_of(error: Exception, path: str) -> ProblemDocument:
+    """Return the document for an error, and log the errors that an operator must see.
+
+    Args:
+        path: of the request; for the log.
+    """
+    if isinstance(error, TandemError):
+        if error.status >= 500:
+            log.error("request failed", path=path, title=error.title, reason=str(error))
+        return ProblemDocument.of(error.status, error.title, str(error))
+    if isinstance(error, HTTPException):
+        headers = {name: value for name, value in error.get_headers() if name in KEPT_HEADERS}
+        return ProblemDocument.of(error.code or 500, error.name, error.description or error.name, headers)
+    if isinstance(error, RedisError):
+        log.error("redis does not answer", path=path, reason=str(error))
+        return ProblemDocument.of(503, "Unavailable", "Redis does not answer: try again in a moment")
+    if isinstance(error, RecursionError):
+        return ProblemDocument.of(400, "Bad request", "the JSON is nested too deeply")
+    log.error("request failed", path=path, exc_info=error)
+    return ProblemDocument.of(500, "Internal error", f"{type(error).__name__}: the log of the server says more")
 
 
 def install_problems(app: Flask) -> None:
-    """Turn every error into a problem document, in this one place."""
-
-    @app.errorhandler(TandemError)
-    def known(error: TandemError) -> Response:
-        if error.status >= 500:
-            log.error("request failed", path=request.path, title=error.title, reason=str(error))
-        return problem_response(error.status, error.title, str(error))
-
-    @app.errorhandler(RedisError)
-    def redis_is_away(error: RedisError) -> Response:
-        log.error("redis does not answer", path=request.path, reason=str(error))
-        return problem_response(503, "Unavailable", "Redis does not answer: try again in a moment")
-
-    @app.errorhandler(HTTPException)
-    def from_flask(error: HTTPException) -> Response:
-        if error.response is not None:  # an answer made on purpose, such as a redirect
-            return Response(error.response.get_data(), error.response.status_code, dict(error.response.headers))  # type: ignore[attr-defined]
-        response = problem_response(error.code or 500, error.name, error.description or error.name)
-        for name, value in error.get_headers():
-            if name in ("Allow", "Retry-After"):
-                response.headers[name] = value
-        return response
+    """Answer every error of a Flask application with a problem document."""
 
     @app.errorhandler(Exception)
-    def unknown(error: Exception) -> Response:
-        log.exception("request failed", path=request.path)
-        return problem_response(500, "Internal error", f"{type(error).__name__}: the log says more")
+    def answer(error: Exception) -> Response:
+        if isinstance(error, HTTPException) and error.response is not None:  # such as a redirect
+            return Response(error.response.get_data(), error.response.status_code, dict(error.response.headers))  # type: ignore[attr-defined]
+        return problem_response(problem_of(error, request.path))
+
+
+def problem_response(document: ProblemDocument) -> Response:
+    """Return a document as a response of Flask's."""
+    return Response(document.body, document.status, document.headers, content_type=PROBLEM_TYPE)

@@ -1,171 +1,226 @@
-"""A server's door: an event loop that answers a few routes by itself, and hands everything else to Flask.
+"""HTTP server: aiohttp answers the prediction routes; Flask, in a thread pool, answers the rest.
 
-A thread that is woken for one picture costs more than all that it does for it
-(ADR 10), and so does Flask. So the paths that programs take for one picture
-end in the loop. Whatever else there is, or is amiss with one of them, goes to
-a thread and Flask's way, and is told there.
+The prediction routes run on the event loop, because waking a thread costs more than a small prediction (ADR 10). A
+handler must not block the loop for more than a few milliseconds: `run_in_thread` takes longer work. Request ids,
+metrics, logs and problem documents are made here, once for both kinds of route. This module knows no route.
 """
 
 import asyncio
 import re
 import signal
-import sys
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
-from urllib.parse import unquote_to_bytes
+from typing import Any, TypeVar
 
 import structlog
 import uvloop
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 from flask import Flask
-from multidict import CIMultiDict
-from werkzeug.wrappers import Response
+from multidict import CIMultiDictProxy
+from werkzeug.exceptions import MethodNotAllowed
 
-from shared.errors import UnavailableError
 from shared.logs import REQUEST_ID, begin_request, configure_logs, request_id
 from shared.settings import Settings
-from shared.web.problems import problem_response
-from shared.web.request_metrics import observe
+from shared.web.problems import PROBLEM_TYPE, ProblemDocument, problem_of
+from shared.web.request_bodies import BodyReader
+from shared.web.request_metrics import record_request
+from shared.web.wsgi_bridge import UNKNOWN_ROUTE, call_flask, environ_of, install_route_names
 
-HELD_BYTES = 256 * 2**20  # of all bodies that are being worked on, but for small ones
-SMALL_BYTES = 64 * 2**10
+MAX_BODY_BYTES = 64 * 2**20
+MAX_TOTAL_BODY_BYTES = 256 * 2**20  # of all bodies that are being read or worked on
 BODY_TIMEOUT_S = 60
-STOP_TIMEOUT_S = 5  # for those who still wait for an answer
-BACKLOG = 1024
+MAX_HEADER_BYTES = 32 * 2**10  # of the request line, and of each header; browsers send cookies of over 8 kB
+STOP_TIMEOUT_S = 5  # for requests that are being answered when the server is told to stop
+BACKLOG = 1024  # connections that wait to be accepted
 
-# What a route's handler gets: the match of its path, the request, the body. What it gives: headers and a body;
-# or None, or an error, and Flask is asked.
-Handler = Callable[[re.Match[str], web.BaseRequest, bytes], Awaitable[tuple[dict[str, str], bytes] | None]]
-
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
-class HttpServer:
-    """Answers each request, by the loop or by Flask.
+@dataclass(frozen=True, slots=True)
+class BufferedRequest:
+    """A request whose body has arrived completely.
+
+    Attributes:
+        path_values: what the placeholders of the route's rule matched.
+        query: the query string, still encoded.
+    """
+
+    path: str
+    path_values: dict[str, str]
+    query: str
+    headers: CIMultiDictProxy[str]
+    body: bytes
+
+
+Handler = Callable[[BufferedRequest], Awaitable[web.Response]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A POST route that the event loop answers.
+
+    Attributes:
+        rule: the route's name in metrics, such as `/v2/models/<name>/infer`.
+        pattern: matches the whole path; its named groups become `path_values`.
+        handler: may raise any error; the server turns it into a problem document.
+    """
+
+    rule: str
+    pattern: re.Pattern[str]
+    handler: Handler
+
+
+async def run_in_thread(executor: Executor | None, function: Callable[..., T], *arguments: Any) -> T:
+    """Run a blocking function in a thread. Its log lines keep the request's id.
 
     Args:
-        direct: POST routes that the loop answers: a pattern of their path, and their handler, by Flask's name for them.
+        executor: None is the event loop's own pool.
+    """
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(executor, copy_context().run, function, *arguments)
+
+
+class HttpServer:
+    """Answers each request by a route of the event loop, or by Flask.
+
+    Args:
+        app: answers every path that no route matches.
         threads: how many requests Flask works on at once.
-        on_loop: told of the loop, once it runs.
+        on_start: called with the event loop once it runs.
+        bodies: reads request bodies within limits.
     """
 
     def __init__(
         self,
         app: Flask,
-        direct: dict[str, tuple[str, Handler]],
+        routes: Sequence[Route],
         threads: int,
-        on_loop: Callable[[asyncio.AbstractEventLoop], None] | None = None,
+        on_start: Callable[[asyncio.AbstractEventLoop], None] | None = None,
+        bodies: BodyReader | None = None,
     ) -> None:
-        self._app, self._on_loop = app, on_loop
-        self._direct = [(route, re.compile(path), handler) for route, (path, handler) in direct.items()]
+        self._app, self._routes, self._on_start = app, routes, on_start
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="flask")
-        self._held = 0
+        self._bodies = bodies or BodyReader(MAX_BODY_BYTES, MAX_TOTAL_BODY_BYTES, BODY_TIMEOUT_S)
+        install_route_names(app)
 
     async def serve(self, host: str, port: int) -> None:
         """Serve until SIGTERM or SIGINT."""
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
-        if self._on_loop:
-            self._on_loop(loop)
-        runner = web.ServerRunner(web.Server(self._answer, access_log=None, auto_decompress=False))
+        if self._on_start:
+            self._on_start(loop)
+        server = _Server(
+            self._respond,
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+        )
+        runner = web.ServerRunner(server)
         await runner.setup()
         await web.TCPSite(runner, host, port, shutdown_timeout=STOP_TIMEOUT_S, backlog=BACKLOG).start()
         await stop.wait()
         await runner.cleanup()
 
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
-        length = request.headers.get("Content-Length", "0")
-        # What Flask refuses for its length is not read.
-        is_read = length.isdecimal() and int(length) <= self._app.config["MAX_CONTENT_LENGTH"]
-        size = int(length) if is_read and "Transfer-Encoding" not in request.headers else 0
-        held = size if size > SMALL_BYTES else 0
-        if held and self._held + held > HELD_BYTES:
-            return _from_flask(problem_response(503, "Unavailable", "too much is being sent at once"))
-        self._held += held
-        try:
-            body = await _body_of(request) if size else b""
-            return await self._by_loop(request, body) or await self._by_flask(request, body)
-        except TimeoutError:  # the handlers' own end as answers
-            return _from_flask(problem_response(408, "Request timeout", f"the body took over {BODY_TIMEOUT_S:g} s"))
-        finally:
-            self._held -= held
-
-    async def _by_loop(self, request: web.BaseRequest, body: bytes) -> web.Response | None:
-        """An answer that is as it should be, or 503; None of anything else."""
-        matches = ((route, path.fullmatch(request.path), handler) for route, path, handler in self._direct)
-        chosen = next((entry for entry in matches if entry[1]), None)
-        if not chosen or request.method != "POST":
-            return None
-        begun, (route, found, handler) = perf_counter(), chosen
+    async def _respond(self, request: web.BaseRequest) -> web.Response:
+        """Answer a request: the one place where ids, errors and metrics are handled."""
+        started = perf_counter()
         begin_request(request.headers.get(REQUEST_ID, ""))
+        rule = UNKNOWN_ROUTE
         try:
-            given = await handler(found, request, body)  # type: ignore[arg-type] # a match, as it was chosen
-            if given is None:
-                return None
-            answer = web.Response(headers={**given[0], REQUEST_ID: request_id()}, body=given[1])
-        except UnavailableError as error:  # to ask again would double the wait
-            answer = _from_flask(problem_response(error.status, error.title, str(error)))
-        except Exception:  # whatever it is, Flask comes upon it again, and tells
-            return None
-        observe(request.path, route, "POST", answer.status, perf_counter() - begun)
-        return answer
+            route, path_values = self._match(request.method, request.path)
+            async with self._bodies.read(request) as body:
+                if route:
+                    rule = route.rule
+                    response = await route.handler(_buffered(request, path_values, body))
+                else:
+                    environ = environ_of(request, body)
+                    rule, response = await run_in_thread(self._threads, call_flask, self._app, environ)
+        except Exception as error:
+            response = _from_document(problem_of(error, request.path))
+            if not request.content.is_eof():  # the rest of the body is not read
+                response.force_close()
+        # Clients can make up any number of methods, so only those of known routes become labels of metrics.
+        method = request.method if rule != UNKNOWN_ROUTE else UNKNOWN_ROUTE
+        return _finish(response, request.path, rule, method, started)
 
-    async def _by_flask(self, request: web.BaseRequest, body: bytes) -> web.Response:
-        environ = _environ(request, body)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask_flask, environ)
+    def _match(self, method: str, path: str) -> tuple[Route | None, dict[str, str]]:
+        """Return the route of a path and the values of its placeholders, or None: then the path is Flask's.
 
-    def _ask_flask(self, environ: dict[str, Any]) -> web.Response:
-        return _from_flask(Response.from_app(self._app, environ, buffered=True))
+        Raises:
+            MethodNotAllowed: the path is a route's, and the method is neither POST nor OPTIONS.
+        """
+        for route in self._routes:
+            if found := route.pattern.fullmatch(path):
+                if method == "POST":
+                    return route, found.groupdict()
+                if method == "OPTIONS":
+                    return _OPTIONS, {}
+                raise MethodNotAllowed(["OPTIONS", "POST"], f"{method[:20]} is not allowed here: use POST")
+        return None, {}
+
+
+async def _list_methods(_: BufferedRequest) -> web.Response:
+    return web.Response(headers={"Allow": "OPTIONS, POST"})
+
+
+_OPTIONS = Route(UNKNOWN_ROUTE, re.compile(""), _list_methods)
+
+
+class _Server(web.Server):
+    """aiohttp's server, with connections that answer malformed requests with problem documents."""
+
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class _Connection(RequestHandler):
+    """A connection; aiohttp calls `handle_error` for what is not a valid HTTP request."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        started = perf_counter()
+        begin_request("")
+        if status >= 500:
+            log.error("request failed", path=request.path, exc_info=exc)
+        reason = (message or type(exc).__name__).strip().splitlines()[0]
+        title = "Bad request" if status < 500 else "Internal error"
+        document = ProblemDocument.of(status, title, f"the request is not valid HTTP: {reason}")
+        response = _finish(_from_document(document), request.path, UNKNOWN_ROUTE, UNKNOWN_ROUTE, started)
+        response.force_close()
+        return response
 
 
 def serve(load: Callable[[], HttpServer], settings: Settings, port: int) -> None:
-    """Make an application and serve it, until told to stop."""
+    """Make a server and run it until the process is told to stop."""
     configure_logs(settings.logs)
     log.info("starting", address=f"http://{settings.bind_host}:{port}")
     uvloop.run(load().serve(settings.bind_host, port))
 
 
-async def _body_of(request: web.BaseRequest) -> bytes:
-    if request.content.is_eof():  # it came with the headers, as small ones do
-        return request.content.read_nowait()
-    if "Expect" in request.headers:
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    async with asyncio.timeout(BODY_TIMEOUT_S):
-        return await request.content.read()
+def _buffered(request: web.BaseRequest, path_values: dict[str, str], body: bytes) -> BufferedRequest:
+    query = request.raw_path.partition("?")[2]
+    return BufferedRequest(request.path, path_values, query, request.headers, body)
 
 
-def _from_flask(response: Response) -> web.Response:
-    return web.Response(
-        status=response.status_code, headers=CIMultiDict(response.headers.to_wsgi_list()), body=response.get_data()
-    )
+def _from_document(document: ProblemDocument) -> web.Response:
+    headers = {**document.headers, "Content-Type": PROBLEM_TYPE}
+    return web.Response(status=document.status, headers=headers, body=document.body)
 
 
-def _environ(request: web.BaseRequest, body: bytes) -> dict[str, Any]:
-    """A request as PEP 3333 has it."""
-    host, port = request.transport.get_extra_info("sockname")[:2] if request.transport else ("", 0)
-    path, _, query = request.raw_path.partition("?")
-    environ = {
-        "REQUEST_METHOD": request.method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
-        "QUERY_STRING": query,
-        "SERVER_NAME": host,
-        "SERVER_PORT": str(port),
-        "SERVER_PROTOCOL": f"HTTP/{request.version.major}.{request.version.minor}",
-        "REMOTE_ADDR": request.remote or "",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": BytesIO(body),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-    }
-    for name, value in request.headers.items():
-        key = name.upper().replace("-", "_")
-        environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
-    return environ
+def _finish(response: web.Response, path: str, rule: str, method: str, started: float) -> web.Response:
+    """Name the request in its response, and record it."""
+    response.headers[REQUEST_ID] = request_id()
+    record_request(path, rule, method, response.status, perf_counter() - started)
+    return response

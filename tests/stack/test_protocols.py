@@ -193,7 +193,7 @@ def test_a_client_is_told_why_it_is_refused(server: triton.InferenceServerClient
         server.infer("mlp-digits", images(pictures), outputs=[triton.InferRequestedOutput("pytorch", class_count=3)])
     shared = triton.InferInput("image", [1, 8, 8, 1], "UINT8")
     shared.set_shared_memory("region", 64)
-    with pytest.raises(InferenceServerException, match="no shared memory"):
+    with pytest.raises(InferenceServerException, match="shared_memory_region is not supported"):
         server.infer("mlp-digits", [shared])
 
 

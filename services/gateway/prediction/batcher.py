@@ -1,30 +1,44 @@
-"""Requests that wait together share one call.
+"""Requests for one model that wait at the same time share one call to its predictor.
 
-Whoever comes while nothing is in flight goes at once. Whoever comes later
-waits for the call in flight, and then goes with all the others that wait,
-first come first served, as one tensor. Nobody waits for a timer. All of it
-runs on one event loop, so that nothing is locked and no thread is woken.
+A request that arrives while no call is in flight is sent at once. Requests that arrive during a call wait for its
+end; then all that wait, first come first served, are sent as one tensor. No request waits for a timer. Everything
+runs on one event loop, so nothing is locked.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
+from prometheus_client import Histogram
 from structlog.contextvars import bound_contextvars
 
 from shared.logs import request_id
+from shared.serving.client import ConnectionFailedError, PredictorClient, PredictorError
+from shared.web.request_metrics import IMAGE_BUCKETS, SECONDS_BUCKETS
 
-MAX_CALL = 64  # pictures in one call, unless a single request has more
-MAX_WAITING = 512  # pictures
+MAX_CALL_IMAGES = 64  # in one call, unless a single request has more
+MAX_WAITING_IMAGES = 512
+LOGGED_IDS = 8  # of the up to 64 requests in a call: enough to find it in the logs, in a short header
+
+CALL_SECONDS = Histogram(
+    "tandem_hop_duration_seconds", "Of a call to a predictor", ["backend"], buckets=SECONDS_BUCKETS
+)
+CALL_IMAGES = Histogram("tandem_hop_pictures", "Pictures in a call to a predictor", ["backend"], buckets=IMAGE_BUCKETS)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """probabilities float32 [N, classes]; milliseconds in the line, of the whole hop, and of computing within it."""
+    """A backend's prediction.
+
+    Attributes:
+        probabilities: float32 [N, classes].
+        hop_ms: of the call to the predictor, from the request to the reply.
+        compute_ms: of computing, within the call.
+        queue_ms: of waiting before the call.
+    """
 
     probabilities: NDArray[np.float32]
     hop_ms: float
@@ -34,7 +48,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a backend gave no answer, in words for the client."""
+    """Why a backend gave no prediction, in words for the client."""
 
     reason: str
 
@@ -43,7 +57,9 @@ Outcome = Answer | Failure
 
 
 @dataclass
-class _Request:
+class _Waiting:
+    """A request that waits for a call."""
+
     images: NDArray[np.uint8]
     outcome: asyncio.Future[Outcome]
     since: float = field(default_factory=perf_counter)
@@ -51,76 +67,103 @@ class _Request:
 
 
 class Batcher:
-    """The line for one model of one backend.
+    """The waiting requests of one model of one backend.
 
     Args:
-        call: asks the backend about images, uint8 [N, H, W, C].
+        client: of the backend's predictor.
+        timeout_s: how long a request may wait for its call, and how long the call may take.
     """
 
-    def __init__(self, backend: str, call: Callable[[NDArray[np.uint8]], Awaitable[Outcome]]) -> None:
-        self._backend, self._call = backend, call
-        self._waiting: deque[_Request] = deque()
+    def __init__(self, client: PredictorClient, backend: str, name: str, version: int, timeout_s: float) -> None:
+        self._client, self._backend, self._timeout_s = client, backend, timeout_s
+        self._name, self._version = name, version
+        self._waiting: deque[_Waiting] = deque()
         self._in_flight = False
-        self._carrier: asyncio.Task[None] | None = None  # kept, as the loop itself does not
+        self._sender: asyncio.Task[None] | None = None  # the event loop itself keeps no reference
 
-    async def ask(self, images: NDArray[np.uint8], timeout_s: float) -> Outcome:
-        """Ask, and wait for the outcome; after `timeout_s` in the line it is a failure."""
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call is in flight and no request waits."""
+        return not self._in_flight
+
+    async def predict(self, images: NDArray[np.uint8]) -> Outcome:
+        """Predict images, uint8 [N, H, W, C], at once or with the other requests that wait."""
         if not self._in_flight:
             self._in_flight = True
             try:
                 return await self._call(images)
             finally:
-                self._next()
-        if self.waiting()[0] + len(images) > MAX_WAITING:
-            return Failure(f"{self._backend} has {MAX_WAITING} pictures waiting: come again in a moment")
-        request = _Request(images, asyncio.get_running_loop().create_future())
+                self._send_waiting()
+        if self.count_waiting()[0] + len(images) > MAX_WAITING_IMAGES:
+            return Failure(f"{self._backend} has {MAX_WAITING_IMAGES} images waiting: try again in a moment")
+        request = _Waiting(images, asyncio.get_running_loop().create_future())
         self._waiting.append(request)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(self._timeout_s):
                 return await request.outcome
         except TimeoutError:
             return Failure(f"{self._backend} did not answer in time")
 
-    def waiting(self) -> tuple[int, float]:
-        """How many pictures wait, and for how many seconds the first of them has; from any thread."""
+    def count_waiting(self) -> tuple[int, float]:
+        """Return how many images wait, and for how many seconds the first of them has. Any thread may call this."""
         requests = list(self._waiting)
         age_s = perf_counter() - requests[0].since if requests else 0.0
         return sum(len(request.images) for request in requests), age_s
 
-    def _next(self) -> None:
-        """A call is over: the next one, if anybody waits."""
+    def _send_waiting(self) -> None:
+        """After a call: send the requests that wait, if there are any."""
         self._in_flight = bool(self._waiting)
         if self._in_flight:
-            self._carrier = asyncio.get_running_loop().create_task(self._carry())
+            self._sender = asyncio.get_running_loop().create_task(self._send())
 
-    async def _carry(self) -> None:
-        """Call for those who wait, until nobody does."""
+    async def _send(self) -> None:
+        """Call until no request waits."""
         while requests := self._take():
-            begun = perf_counter()
-            try:
-                # Eight of up to 64 ids: enough to find a call by, in a header as short as the call.
-                with bound_contextvars(request_id=",".join(request.id for request in requests[:8])):
-                    outcome = await self._call(np.concatenate([request.images for request in requests]))
-            except Exception as error:
-                outcome = Failure(f"{self._backend} could not be asked: {type(error).__name__}: {error}")
-            first = 0
-            for request in requests:
-                share = outcome
-                if isinstance(outcome, Answer):
-                    rows = outcome.probabilities[first : first + len(request.images)]
-                    share = replace(outcome, probabilities=rows, queue_ms=(begun - request.since) * 1000)
-                    first += len(request.images)
-                if not request.outcome.done():  # else nobody waits for it any more
-                    request.outcome.set_result(share)
+            started = perf_counter()
+            with bound_contextvars(request_id=",".join(request.id for request in requests[:LOGGED_IDS])):
+                outcome = await self._call(np.concatenate([request.images for request in requests]))
+            _share(outcome, requests, started)
         self._in_flight = False
 
-    def _take(self) -> list[_Request]:
-        """The first who wait, as many as one call takes."""
-        taken: list[_Request] = []
+    async def _call(self, images: NDArray[np.uint8]) -> Outcome:
+        """Call the predictor, and record the call."""
+        backend, started = self._backend, perf_counter()
+        CALL_IMAGES.labels(backend).observe(len(images))
+        try:
+            computed = await self._client.predict(self._name, self._version, images, self._timeout_s)
+        except TimeoutError:
+            return Failure(f"{backend} did not answer within {self._timeout_s:g} s")
+        except ConnectionFailedError:
+            return Failure(f"{backend}'s predictor does not answer")
+        except PredictorError as error:
+            return Failure(f"{backend}: {error}")
+        except Exception as error:
+            return Failure(f"{backend} could not be asked: {type(error).__name__}: {error}")
+        finally:
+            duration_s = perf_counter() - started
+            CALL_SECONDS.labels(backend).observe(duration_s)
+        return Answer(computed.probabilities, duration_s * 1000, computed.compute_ms)
+
+    def _take(self) -> list[_Waiting]:
+        """Take the first requests that fit into one call."""
+        taken: list[_Waiting] = []
         count = 0
-        while self._waiting and (not taken or count + len(self._waiting[0].images) <= MAX_CALL):
+        while self._waiting and (not taken or count + len(self._waiting[0].images) <= MAX_CALL_IMAGES):
             request = self._waiting.popleft()
-            if not request.outcome.done():
+            if not request.outcome.done():  # else its client no longer waits
                 taken.append(request)
                 count += len(request.images)
         return taken
+
+
+def _share(outcome: Outcome, requests: list[_Waiting], started: float) -> None:
+    """Give each request its rows of a call's probabilities, or the call's failure."""
+    first = 0
+    for request in requests:
+        share = outcome
+        if isinstance(outcome, Answer):
+            rows = outcome.probabilities[first : first + len(request.images)]
+            share = replace(outcome, probabilities=rows, queue_ms=(started - request.since) * 1000)
+            first += len(request.images)
+        if not request.outcome.done():
+            request.outcome.set_result(share)

@@ -4,6 +4,7 @@
 models of all backends, with one output per backend, named after the backend. Either text is called a title.
 """
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
@@ -15,6 +16,7 @@ from services.gateway.prediction.batcher import Answer, Failure, Outcome
 from services.gateway.prediction.triton_statistics import Timed
 from shared.errors import NotFoundError, UnavailableError
 from shared.models.aliases import Aliases
+from shared.models.manifest import Manifest
 from shared.models.registry import ModelRegistry
 from shared.models.versions import Alias
 from shared.network.layers import Shape
@@ -89,6 +91,22 @@ class ModelAddresses:
         manifest = self.registry.manifest(name, backends[0], number)
         return ModelAddress(title, name, backends, number, manifest.network.input_shape, len(manifest.classes))
 
+    async def find_model(self, title: str, version: int | Alias | None = None) -> ModelAddress:
+        """Do as `resolve_model` on the event loop; an alias, which Redis keeps, is looked up in a thread."""
+        if isinstance(version, str):
+            return await asyncio.to_thread(self.resolve_model, title, version)
+        return self.resolve_model(title, version)
+
+    async def find_version(
+        self, name: str, backends: tuple[str, ...], version: int | Alias | None
+    ) -> tuple[int, Manifest]:
+        """Do as `resolve_version` on the event loop, and return the first backend's manifest, too."""
+        if isinstance(version, str):
+            number = await asyncio.to_thread(self.resolve_version, name, backends, version)
+        else:
+            number = self.resolve_version(name, backends, version)
+        return number, self.registry.manifest(name, backends[0], number)
+
     def versions(self, title: str) -> list[int]:
         """Return the versions that all backends of a title have, oldest first."""
         name, backends = parse_title(title, self.backends)
@@ -114,5 +132,5 @@ def require_all(outcomes: dict[str, Outcome], images: int, timed: Timed) -> dict
     if failures := [outcome.reason for outcome in outcomes.values() if isinstance(outcome, Failure)]:
         raise UnavailableError("; ".join(failures))
     answers = cast(dict[str, Answer], outcomes)
-    timed.asked(images, max(answer.compute_ms for answer in answers.values()))
+    timed.mark_answered(images, max(answer.compute_ms for answer in answers.values()))
     return {backend: answer.probabilities for backend, answer in answers.items()}

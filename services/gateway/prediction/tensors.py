@@ -1,8 +1,7 @@
-"""Tensors on the wire: JSON lists or little-endian bytes become pictures, uint8 [N, H, W, C].
+"""Tensors of other protocols become images: JSON lists or little-endian bytes to uint8 [N, H, W, C].
 
-It knows no request and no model. What it refuses, it refuses with an
-InvalidRequestError that says what was expected; nothing is rounded, clipped or
-guessed from a string.
+This module knows neither requests nor models. Values that are not pixels are refused with an InvalidRequestError that
+says what was expected. No value is rounded, clipped or converted from text.
 """
 
 import re
@@ -16,86 +15,106 @@ from numpy.typing import NDArray
 from shared.errors import InvalidRequestError
 from shared.network.layers import Shape
 
+# The protocol's names of datatypes, and NumPy's.
 DATATYPES = {
     **{f"UINT{bits}": f"<u{bits // 8}" for bits in (8, 16, 32, 64)},
     **{f"INT{bits}": f"<i{bits // 8}" for bits in (8, 16, 32, 64)},
     **{f"FP{bits}": f"<f{bits // 8}" for bits in (16, 32, 64)},
 }
-PIXELS = "pixels are whole numbers from 0 to 255 (the model scales them itself)"
-KINDS = {bool: "a boolean", str: "a text", type(None): "null", list: "a list", dict: "an object"}
+PIXEL_RULE = "pixels are whole numbers from 0 to 255 (the model scales them itself)"
+JSON_TYPES = {bool: "a boolean", str: "a text", type(None): "null", list: "a list", dict: "an object"}
+MAX_SHOWN_DIMENSIONS = 8  # of a wrong shape in an error message
 
 
-def split(body: bytes, length: str | None) -> tuple[bytes, bytes]:
-    """The JSON of a body, and the bytes after it.
+def split_body(body: bytes, json_length: str | None) -> tuple[bytes, bytes]:
+    """Split a body into its JSON and the binary tensors that follow.
 
     Args:
-        length: the header `Inference-Header-Content-Length`; without it, all is JSON.
+        json_length: the header `Inference-Header-Content-Length`, or None: then the whole body is JSON.
+
+    Raises:
+        InvalidRequestError: the header is not a length within the body.
     """
-    if length is None:
+    if json_length is None:
         return body, b""
-    if not re.fullmatch("[0-9]{1,9}", length) or int(length) > len(body):
+    if not re.fullmatch("[0-9]{1,9}", json_length) or int(json_length) > len(body):
         raise InvalidRequestError(
-            f"Inference-Header-Content-Length {length[:20]!r} must be the length of the JSON: "
+            f"Inference-Header-Content-Length {json_length[:20]!r} must be the length of the JSON: "
             f"at most the body's {len(body)} bytes"
         )
-    return body[: int(length)], body[int(length) :]
+    return body[: int(json_length)], body[int(json_length) :]
 
 
-def check_shape(shape: list[int], picture: Shape, most: int) -> None:
-    """Refuse any shape but [1 to `most`, *picture]."""
-    if shape[1:] != list(picture) or not 1 <= shape[0] <= most:
-        raise InvalidRequestError(f"the shape is {_short(shape)}: expected {['N', *picture]}, N from 1 to {most}")
+def check_shape(shape: list[int], image_shape: Shape, max_images: int) -> None:
+    """Require the shape [N, *image_shape] with N from 1 to `max_images`.
+
+    Raises:
+        InvalidRequestError: the shape is another one.
+    """
+    if shape[1:] != list(image_shape) or not 1 <= shape[0] <= max_images:
+        sent = f"{shape}" if len(shape) <= MAX_SHOWN_DIMENSIONS else f"of {len(shape)} dimensions"
+        raise InvalidRequestError(f"the shape is {sent}: expected {['N', *image_shape]}, N from 1 to {max_images}")
 
 
-def from_bytes(data: bytes, datatype: str, shape: list[int]) -> NDArray[np.uint8]:
-    """Pictures from bytes in row-major order, of any datatype of DATATYPES."""
+def images_from_bytes(data: bytes, datatype: str, shape: list[int]) -> NDArray[np.uint8]:
+    """Return images from a binary tensor in row-major order.
+
+    Args:
+        datatype: a key of DATATYPES.
+        shape: [N, H, W, C].
+
+    Raises:
+        InvalidRequestError: the number of bytes does not fit the shape, or a value is not a pixel.
+    """
     dtype = np.dtype(DATATYPES[datatype])
-    if len(data) != prod(shape) * dtype.itemsize:
-        raise InvalidRequestError(
-            f"{len(data)} bytes are not {datatype} {shape}: that takes {prod(shape) * dtype.itemsize}"
-        )
+    expected = prod(shape) * dtype.itemsize
+    if len(data) != expected:
+        raise InvalidRequestError(f"{datatype} {shape} takes {expected} bytes, but {len(data)} were sent")
     numbers = np.frombuffer(data, dtype)
-    return (numbers if dtype == np.uint8 else _whole(numbers)).reshape(shape)  # type: ignore[return-value]
+    return (numbers if dtype == np.uint8 else _to_pixels(numbers)).reshape(shape)  # type: ignore[return-value]
 
 
-def from_json(data: list[Any], shape: list[int]) -> NDArray[np.uint8]:
-    """Pictures from numbers that are nested as the shape is, or flat in row-major order."""
-    numbers = _flat(data, shape) if data and isinstance(data[0], list) else data
+def images_from_json(data: list[Any], shape: list[int]) -> NDArray[np.uint8]:
+    """Return images from numbers in row-major order, flat or nested like the shape.
+
+    Args:
+        shape: [N, H, W, C].
+
+    Raises:
+        InvalidRequestError: the count or nesting does not fit the shape, or a value is not a pixel.
+    """
+    numbers = _flatten(data, shape) if data and isinstance(data[0], list) else data
     if len(numbers) != prod(shape):
-        raise InvalidRequestError(f"{len(numbers)} numbers are not {shape}: that takes {prod(shape)}")
-    kinds = set(map(type, numbers))
-    if kinds == {int}:  # the common case, at the speed of C
+        raise InvalidRequestError(f"{shape} takes {prod(shape)} numbers, but {len(numbers)} were sent")
+    types = set(map(type, numbers))
+    if types == {int}:  # the common case: bytes() checks and converts in C
         try:
             return np.frombuffer(bytes(numbers), np.uint8).reshape(shape)
         except (ValueError, OverflowError):
-            raise InvalidRequestError(f"{PIXELS}; one is not") from None
-    if not kinds <= {int, float}:
-        found = " and ".join(sorted(KINDS[kind] for kind in kinds - {int, float}))
-        raise InvalidRequestError(f"{PIXELS}; there is {found} among them")
+            raise InvalidRequestError(f"{PIXEL_RULE}; at least one number is not") from None
+    if not types <= {int, float}:
+        found = " and ".join(sorted(JSON_TYPES[kind] for kind in types - {int, float}))
+        raise InvalidRequestError(f"{PIXEL_RULE}; the data contain {found}")
     try:
-        return _whole(np.array(numbers, np.float64)).reshape(shape)
+        return _to_pixels(np.array(numbers, np.float64)).reshape(shape)
     except OverflowError:
-        raise InvalidRequestError(f"{PIXELS}; one is not") from None
+        raise InvalidRequestError(f"{PIXEL_RULE}; at least one number is not") from None
 
 
-def _flat(data: list[Any], shape: list[int]) -> list[Any]:
-    """Nested lists, level by level, each as long as the shape has it."""
+def _flatten(data: list[Any], shape: list[int]) -> list[Any]:
+    """Flatten nested lists level by level, and require that each level is as long as the shape says."""
     level: list[Any] = [data]
     for size in shape:
         if set(map(type, level)) != {list} or set(map(len, level)) != {size}:
-            raise InvalidRequestError(f"the lists are not nested as {shape}")
+            raise InvalidRequestError(f"the lists are not nested like the shape {shape}")
         level = list(chain.from_iterable(level))
     return level
 
 
-def _whole(numbers: NDArray[Any]) -> NDArray[np.uint8]:
-    """The same numbers as uint8, where every one is a pixel; nan and infinity are none."""
-    with np.errstate(invalid="ignore"):  # a signalling nan is no pixel, and no reason to warn
-        whole = (numbers >= 0) & (numbers <= 255) & (numbers == np.floor(numbers))
-    if not whole.all():
-        raise InvalidRequestError(f"{PIXELS}; one is not")
+def _to_pixels(numbers: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return numbers as uint8, if every one is a pixel; nan and infinity are not."""
+    with np.errstate(invalid="ignore"):  # a signalling nan is refused below, and needs no warning
+        are_pixels = (numbers >= 0) & (numbers <= 255) & (numbers == np.floor(numbers))
+    if not are_pixels.all():
+        raise InvalidRequestError(f"{PIXEL_RULE}; at least one number is not")
     return numbers.astype(np.uint8)
-
-
-def _short(shape: list[int]) -> str:
-    return f"{shape}" if len(shape) <= 8 else f"of {len(shape)} dimensions"

@@ -1,88 +1,105 @@
-"""How often each model was asked by other protocols, and where the time went, since the gateway's start.
+"""Counts and times of the predictions that other protocols requested, since the gateway's start.
 
-In memory, and in the shape of Triton's statistics extension.
+They are kept in memory, with the parts that Triton's statistics extension names.
 """
 
+import copy
 import time
-from collections import defaultdict
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
 
 PARTS = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output")
+MAX_COUNTED_MODELS = 1024  # versions of models; those that were not requested for the longest time are dropped first
 
 
 class Timed:
-    """One request on its way: nanoseconds of each of its parts."""
+    """The durations of one request, in nanoseconds.
 
-    def __init__(self, begun_ns: int | None) -> None:
+    Args:
+        started_ns: when the request began (`time.perf_counter_ns`); by default now.
+
+    Attributes:
+        images: how many images were predicted.
+        parts: nanoseconds by part.
+    """
+
+    def __init__(self, started_ns: int | None = None) -> None:
         self.images = 0
         self.parts: dict[str, int] = {}
-        self._begun = self._last = begun_ns or time.perf_counter_ns()
+        self._started = self._last = started_ns or time.perf_counter_ns()
 
-    def done(self, part: str) -> None:
-        """What went by since the last part was this one."""
+    def mark(self, part: str) -> None:
+        """Record the time since the last mark as a part."""
         now = time.perf_counter_ns()
         self.parts[part], self._last = now - self._last, now
 
-    def asked(self, images: int, compute_ms: float) -> None:
-        """The backends have answered; what they did not spend computing was the way and the wait."""
+    def mark_answered(self, images: int, compute_ms: float) -> None:
+        """Record that the backends answered. Queue time is elapsed time minus compute time.
+
+        Args:
+            compute_ms: of the backend that computed longest.
+        """
         self.images = images
-        self.done("queue")
-        compute = min(round(compute_ms * 1e6), self.parts["queue"])
-        self.parts |= {"compute_infer": compute, "queue": self.parts["queue"] - compute}
+        self.mark("queue")
+        compute_ns = min(round(compute_ms * 1e6), self.parts["queue"])
+        self.parts |= {"compute_infer": compute_ns, "queue": self.parts["queue"] - compute_ns}
 
-    def end(self, part: str) -> None:
-        """success or fail, with the whole time."""
-        self.parts[part] = time.perf_counter_ns() - self._begun
-
-
-class _Counters:
-    def __init__(self) -> None:
-        self.last_ms = self.images = self.requests = 0
-        self.counts = dict.fromkeys(PARTS, 0)
-        self.ns = dict.fromkeys(PARTS, 0)
+    def end(self, outcome: str) -> None:
+        """Record the whole time as `success` or `fail`."""
+        self.parts[outcome] = time.perf_counter_ns() - self._started
 
 
-class Statistics:
-    """Counters by title and version; any thread may add to them."""
+@dataclass
+class Counters:
+    """The counters of one version of a model.
+
+    Attributes:
+        last_ms: milliseconds since 1970 of the last success; 0 for none.
+        counts: how often each part was recorded.
+        ns: the nanoseconds of each part, added up.
+    """
+
+    last_ms: int = 0
+    images: int = 0
+    requests: int = 0
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
+    ns: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
+
+
+class TritonStatistics:
+    """Counters by title and version. Any thread may use them."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._counters: dict[tuple[str, int], _Counters] = defaultdict(_Counters)
+        self._counters: OrderedDict[tuple[str, int], Counters] = OrderedDict()
 
     @contextmanager
-    def measure(self, title: str, version: int, begun_ns: int | None = None) -> Iterator[Timed]:
-        """Count what happens within, and since `begun_ns`, as one request, a failure if it raises."""
-        timed, outcome = Timed(begun_ns), "fail"
+    def measure(self, title: str, version: int, started_ns: int | None = None) -> Iterator[Timed]:
+        """Count the work within the context as one request. It is a failure if it raises."""
+        timed, outcome = Timed(started_ns), "fail"
         try:
             yield timed
-            timed.done("compute_output")
+            timed.mark("compute_output")
             outcome = "success"
         finally:
             timed.end(outcome)
             self._add(title, version, timed, outcome)
 
-    def read(self, title: str, version: int) -> dict[str, Any]:
-        """One entry of Triton's `model_stats`; zeros for what was never asked."""
+    def read(self, title: str, version: int) -> Counters:
+        """Return a copy of the counters; zeros for a version that was never requested."""
         with self._lock:
-            counters = self._counters.get((title, version), _Counters())
-            durations = {part: {"count": counters.counts[part], "ns": counters.ns[part]} for part in PARTS}
-            return {
-                "name": title,
-                "version": str(version),
-                "last_inference": counters.last_ms,
-                "inference_count": counters.images,
-                "execution_count": counters.requests,
-                "inference_stats": durations,
-                "batch_stats": [],
-            }
+            return copy.deepcopy(self._counters.get((title, version), Counters()))
 
     def _add(self, title: str, version: int, timed: Timed, outcome: str) -> None:
         parts = timed.parts if outcome == "success" else {outcome: timed.parts[outcome]}
         with self._lock:
-            counters = self._counters[title, version]
+            counters = self._counters.setdefault((title, version), Counters())
+            self._counters.move_to_end((title, version))
+            if len(self._counters) > MAX_COUNTED_MODELS:
+                self._counters.popitem(last=False)
             for part, ns in parts.items():
                 counters.counts[part] += 1
                 counters.ns[part] += ns

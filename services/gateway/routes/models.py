@@ -48,7 +48,7 @@ def routes(context: Context) -> APIBlueprint:
             ready = ", ".join(registry.names()) or "none yet"
             raise NotFoundError(f"there is no model {path.name[:80]!r}; ready: {ready}")
         manifests = {backend: registry.manifest(name, backend, had[-1]).to_json() for backend, had in versions.items()}
-        status = version_status(context, path.name)
+        status = [entry.model_dump() for entry in version_status(context, path.name)]
         return {
             "name": path.name,
             "versions": versions,

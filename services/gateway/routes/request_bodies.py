@@ -1,47 +1,35 @@
-"""The body of a request whose route reads it by itself: bounded, and parsed once.
+"""JSON bodies of routes that read them by themselves: bounded, validated, and described for OpenAPI.
 
-Clients of other protocols name no media type, or curl's own, so that it decides
-nothing here.
+Clients of other protocols send any media type or none, so the media type decides nothing here.
 """
 
 from typing import TypeVar
 
-from flask import request
 from flask_openapi3 import APIBlueprint, RequestBody
 from flask_openapi3.utils import parse_body
 from pydantic import BaseModel, ValidationError
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from shared.errors import InvalidRequestError
 from shared.network.layers import KINDS
 
 MAX_JSON_BYTES = 2**20
-UNION_TAGS = ("preset", "described", "number", "alias", *KINDS, "sgd", "adam")  # pydantic names them beside the fields
+# Names of alternatives that pydantic lists among a field's parents. They say nothing to a client.
+UNION_TAGS = ("preset", "described", "number", "alias", *KINDS, "sgd", "adam")
 
 Body = TypeVar("Body", bound=BaseModel)
 
 
-def posted() -> bytes:
-    """The body as it was sent.
+def parse_json(model: type[Body], text: bytes) -> Body:
+    """Return a JSON body as its model.
 
     Raises:
-        UnsupportedMediaType: it is compressed.
-    """
-    encoding = request.headers.get("Content-Encoding", "identity")
-    if encoding.lower() != "identity":
-        raise UnsupportedMediaType(f"Content-Encoding {encoding[:80]!r}: send the body as it is")
-    return request.get_data(cache=False)
-
-
-def parsed(model: type[Body], text: bytes) -> Body:
-    """The JSON of a body as its model.
-
-    Raises:
-        BadRequest, RequestEntityTooLarge: it is not JSON, or too much of it.
-        InvalidRequestError: each field that is wrong, and why.
+        BadRequest: the body is not JSON.
+        RequestEntityTooLarge: the JSON has more than MAX_JSON_BYTES.
+        InvalidRequestError: fields are wrong; the message names each one and says why.
     """
     if len(text) > MAX_JSON_BYTES:
-        raise RequestEntityTooLarge(f"JSON is at most {MAX_JSON_BYTES:,} bytes; send more in binary, or in parts")
+        raise RequestEntityTooLarge(f"JSON may have at most {MAX_JSON_BYTES:,} bytes: send more as binary, or in parts")
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
@@ -52,20 +40,24 @@ def parsed(model: type[Body], text: bytes) -> Body:
 
 
 def why(error: ValidationError) -> str:
-    """What pydantic refused, with the name of each field."""
+    """Return one sentence per field that pydantic refused, beginning with the field's name."""
     reasons = []
     for part in error.errors(include_url=False, include_input=False, include_context=False):
         if part["type"] in ("model_type", "model_attributes_type") and not part["loc"]:
             return "the body must be a JSON object, sent as application/json"
         if part["type"] == "too_short" and len(error.errors()) > 1:
-            continue  # pydantic counts only what was valid; the other errors say what was not
+            continue  # pydantic counts only the valid items; the other errors name the invalid ones
         where = ".".join(str(step) for step in part["loc"] if step not in UNION_TAGS)
         reasons.append(f"{where or 'body'}: {part['msg'].removeprefix('Value error, ')}")
     return "; ".join(dict.fromkeys(reasons))
 
 
 def describe_body(api: APIBlueprint, path: str, model: type[BaseModel], *, required: bool = True) -> None:
-    """Tell OpenAPI which JSON a POST takes."""
+    """Describe the JSON body of a POST route for OpenAPI.
+
+    Args:
+        path: as OpenAPI writes it, such as `/v2/models/{name}/infer`.
+    """
     content, components = parse_body(model)
     api.components_schemas.update(components)
     api.paths[path].post.requestBody = RequestBody(content=content, required=required)

@@ -18,7 +18,7 @@ from services.gateway.version import VERSION
 from shared.data import datasets
 from shared.jobs.job_queue import LOADTEST, queue_of
 from shared.jobs.run_state import THROUGHPUT_KEY
-from shared.web.request_metrics import exposition
+from shared.web.request_metrics import metrics_response
 
 TAG = Tag(name="status", description="What runs, what waits, what is down")
 NOTHING: dict[str, Any] = {"trainers": [], "queued": None}
@@ -41,7 +41,7 @@ def routes(context: Context) -> APIBlueprint:
             "backends": {
                 backend: {
                     "predictor": "up" if process else "down",
-                    "process": process,
+                    "process": process and process.model_dump(),
                     **queues.get(backend, NOTHING),
                 }
                 for backend, process in predictors.items()
@@ -63,7 +63,7 @@ def routes(context: Context) -> APIBlueprint:
         job_age = gauge("tandem_jobs_oldest_age_seconds", "Since the first of them was submitted", ["queue"])
         speed = gauge("tandem_training_examples_per_second", "In the newest epoch of any training", ["backend"])
         for backend in backends:
-            waiting, age_s = context.dispatcher.waiting(backend)
+            waiting, age_s = context.dispatcher.count_waiting(backend)
             pictures.labels(backend).set(waiting)
             age.labels(backend).set(age_s)
         with contextlib.suppress(RedisError):
@@ -74,7 +74,7 @@ def routes(context: Context) -> APIBlueprint:
                 job_age.labels(name).set(sum((datetime.now(UTC) - job.created_at).total_seconds() for job in first))
             for trained, value in cast(dict[bytes, bytes], redis.hgetall(THROUGHPUT_KEY)).items():
                 speed.labels(trained.decode()).set(float(value))
-        return exposition(found)
+        return metrics_response(found)
 
     return api
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from services.gateway.schemas.protocols import ModelStatus
 from shared.jobs.payloads import Count, ModelReference, RequestBody, ResponseBody, Status
+from shared.serving.health import ProcessUse
 
 
 class ModelVersions(ResponseBody):
@@ -107,17 +108,6 @@ class Health(ResponseBody):
 class TrainerStatus(ResponseBody):
     state: Annotated[str, Field(description="idle, busy, started or suspended")]
     job: Annotated[str | None, Field(description="the job at hand: <kind>-<id>-<backend>")]
-
-
-class ProcessUse(ResponseBody):
-    """What a predictor says of its process; used since it began."""
-
-    versions: dict[str, str]
-    threads: Annotated[int, Field(description="for one prediction")]
-    pid: int
-    machine: Annotated[str, Field(description="the same text, the same machine, and the same since it started")]
-    cpu_seconds: float
-    peak_memory_bytes: Annotated[int, Field(description="resident, the largest ever")]
 
 
 class QueueStatus(ResponseBody):

@@ -1,148 +1,196 @@
-"""Requests that wait together share one call; who is alone goes at once."""
+"""Requests for one model share calls to its predictor; a lone request is sent at once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.gateway.prediction.batcher import MAX_CALL, MAX_WAITING, Answer, Batcher, Failure, Outcome
+from services.gateway.prediction.batcher import MAX_CALL_IMAGES, MAX_WAITING_IMAGES, Answer, Batcher, Failure, Outcome
+from shared.logs import begin_request, request_id
+from shared.serving.client import Computation, ConnectionFailedError, PredictorClient, RefusedError
 
 TIMEOUT_S = 10.0
+WHOLE_TEST_TIMEOUT_S = 60
 
 
-class Backend:
-    """Answers each picture with its own number; holds a call back until it is told."""
+class ControlledPredictor:
+    """Has the interface of a client. It answers each image with the image's own number, when the test lets it."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
         self.calls: list[list[int]] = []
-        self.begun, self.go = asyncio.Semaphore(0), asyncio.Semaphore(0)
+        self.request_ids: list[str] = []
+        self.started, self.permitted = asyncio.Semaphore(0), asyncio.Semaphore(0)
         self.error: Exception | None = None
-        self.line = Batcher("toy", self)
+        self.batcher = Batcher(cast(PredictorClient, self), "toy", "m", 1, timeout_s)
 
-    async def __call__(self, images: NDArray[np.uint8]) -> Outcome:
+    async def predict(self, name: str, version: int, images: NDArray[np.uint8], timeout_s: float) -> Computation:
+        assert (name, version) == ("m", 1)
         self.calls.append(images[:, 0].tolist())
-        self.begun.release()
-        await asyncio.wait_for(self.go.acquire(), TIMEOUT_S)
+        self.request_ids.append(request_id())
+        self.started.release()
+        await asyncio.wait_for(self.permitted.acquire(), TIMEOUT_S)
         if self.error:
             raise self.error
-        return Answer(images.astype(np.float32), hop_ms=2, compute_ms=1)
+        return Computation(images.astype(np.float32), compute_ms=1)
 
-    def let(self, calls: int = 1) -> None:
+    def permit(self, calls: int = 1) -> None:
         for _ in range(calls):
-            self.go.release()
+            self.permitted.release()
 
-    def ask(self, *numbers: int, timeout_s: float = TIMEOUT_S) -> asyncio.Task[Outcome]:
+    def send(self, *numbers: int) -> asyncio.Task[Outcome]:
         images = np.array(numbers, np.uint8).reshape(-1, 1)
-        return asyncio.get_running_loop().create_task(self.line.ask(images, timeout_s))
+        return asyncio.get_running_loop().create_task(self.batcher.predict(images))
 
-    async def busy(self) -> asyncio.Task[Outcome]:
-        """A call that is in flight."""
-        first = self.ask(0)
-        await self.begun.acquire()
+    async def start_call(self) -> asyncio.Task[Outcome]:
+        """Return a request whose call is in flight."""
+        first = self.send(0)
+        await self.started.acquire()
         return first
 
 
-def run(test: Callable[[Backend], Awaitable[None]]) -> Callable[[], None]:
+def run(test: Callable[[ControlledPredictor], Awaitable[None]]) -> Callable[[], None]:
+    """Make a test of a coroutine."""
+
     async def body() -> None:
-        await test(Backend())
+        await test(ControlledPredictor())
 
     def wrapped() -> None:
-        asyncio.run(asyncio.wait_for(body(), 60))
+        asyncio.run(asyncio.wait_for(body(), WHOLE_TEST_TIMEOUT_S))
 
     wrapped.__name__ = test.__name__
     return wrapped
 
 
-def numbers(outcome: Outcome) -> list[int]:
+def numbers_of(outcome: Outcome) -> list[int]:
     assert isinstance(outcome, Answer)
     return outcome.probabilities[:, 0].astype(int).tolist()
 
 
 @run
-async def test_a_lone_request_goes_at_once(backend: Backend) -> None:
-    backend.let()
-    answer = await backend.ask(7)
-    assert numbers(answer) == [7]
+async def test_a_lone_request_is_sent_at_once(predictor: ControlledPredictor) -> None:
+    predictor.permit()
+    answer = await predictor.send(7)
+    assert numbers_of(answer) == [7]
     assert isinstance(answer, Answer)
     assert answer.queue_ms == 0
+    assert predictor.batcher.is_idle
 
 
 @run
-async def test_those_who_wait_share_one_call_and_each_gets_its_own(backend: Backend) -> None:
-    first = await backend.busy()
-    others = [backend.ask(2), backend.ask(3, 4), backend.ask(5)]
+async def test_requests_that_wait_share_one_call_and_each_gets_its_own_rows(predictor: ControlledPredictor) -> None:
+    first = await predictor.start_call()
+    assert not predictor.batcher.is_idle
+    others = [predictor.send(2), predictor.send(3, 4), predictor.send(5)]
     await asyncio.sleep(0)
-    assert backend.line.waiting()[0] == 4
-    assert backend.line.waiting()[1] > 0
-    backend.let(2)
-    assert numbers(await first) == [0]
-    assert [numbers(await other) for other in others] == [[2], [3, 4], [5]]
-    assert backend.calls == [[0], [2, 3, 4, 5]]
+    images, age_s = predictor.batcher.count_waiting()
+    assert images == 4
+    assert age_s > 0
+    predictor.permit(2)
+    assert numbers_of(await first) == [0]
+    assert [numbers_of(await other) for other in others] == [[2], [3, 4], [5]]
+    assert predictor.calls == [[0], [2, 3, 4, 5]]
     waited = await others[0]
     assert isinstance(waited, Answer)
     assert waited.queue_ms > 0
-    assert backend.line.waiting() == (0, 0.0)
+    assert predictor.batcher.count_waiting() == (0, 0.0)
 
 
 @run
-async def test_a_call_is_bounded_and_first_come_is_first_served(backend: Backend) -> None:
-    await backend.busy()
-    many = [backend.ask(*[number] * (MAX_CALL // 2)) for number in (1, 2, 3)]
-    many.append(backend.ask(*[4] * (MAX_CALL + 1)))
+async def test_a_call_is_bounded_and_requests_are_served_in_their_order(predictor: ControlledPredictor) -> None:
+    await predictor.start_call()
+    many = [predictor.send(*[number] * (MAX_CALL_IMAGES // 2)) for number in (1, 2, 3)]
+    many.append(predictor.send(*[4] * (MAX_CALL_IMAGES + 1)))
     await asyncio.sleep(0)
-    backend.let(4)
+    predictor.permit(4)
     await asyncio.gather(*many)
-    assert [len(call) for call in backend.calls] == [1, MAX_CALL, MAX_CALL // 2, MAX_CALL + 1]
-    assert [call[0] for call in backend.calls] == [0, 1, 3, 4]
+    assert [len(call) for call in predictor.calls] == [1, MAX_CALL_IMAGES, MAX_CALL_IMAGES // 2, MAX_CALL_IMAGES + 1]
+    assert [call[0] for call in predictor.calls] == [0, 1, 3, 4]
 
 
 @run
-async def test_a_full_line_says_so_at_once_and_serves_those_in_it(backend: Backend) -> None:
-    await backend.busy()
-    inside = [backend.ask(*[1] * MAX_CALL) for _ in range(MAX_WAITING // MAX_CALL)]
+async def test_beyond_the_limit_of_waiting_images_a_request_is_refused(predictor: ControlledPredictor) -> None:
+    await predictor.start_call()
+    waiting = [predictor.send(*[1] * MAX_CALL_IMAGES) for _ in range(MAX_WAITING_IMAGES // MAX_CALL_IMAGES)]
     await asyncio.sleep(0)
-    refused = await backend.ask(9)
+    refused = await predictor.send(9)
     assert isinstance(refused, Failure)
-    assert str(MAX_WAITING) in refused.reason
-    backend.let(1 + len(inside))
-    assert [numbers(outcome) for outcome in await asyncio.gather(*inside)] == [[1] * MAX_CALL] * len(inside)
+    assert str(MAX_WAITING_IMAGES) in refused.reason
+    predictor.permit(1 + len(waiting))
+    outcomes = await asyncio.gather(*waiting)
+    assert [numbers_of(outcome) for outcome in outcomes] == [[1] * MAX_CALL_IMAGES] * len(waiting)
+
+
+def test_a_request_that_waited_too_long_is_not_sent() -> None:
+    async def body() -> None:
+        predictor = ControlledPredictor(timeout_s=0.05)
+        await predictor.start_call()
+        assert isinstance(await predictor.send(1), Failure)
+        late = predictor.send(2)
+        await asyncio.sleep(0)
+        predictor.permit(2)
+        assert numbers_of(await late) == [2]
+        assert predictor.calls == [[0], [2]]
+
+    asyncio.run(asyncio.wait_for(body(), WHOLE_TEST_TIMEOUT_S))
 
 
 @run
-async def test_who_gives_up_leaves_the_line(backend: Backend) -> None:
-    await backend.busy()
-    gave_up, stays = backend.ask(1, timeout_s=0.01), backend.ask(2)
-    assert isinstance(await gave_up, Failure)
-    backend.let(2)
-    assert numbers(await stays) == [2]
-    assert backend.calls == [[0], [2]]
-
-
-@run
-async def test_one_whose_client_is_gone_holds_nobody_up(backend: Backend) -> None:
-    first, others = await backend.busy(), [backend.ask(1), backend.ask(2)]
+async def test_a_request_whose_client_has_left_delays_nobody(predictor: ControlledPredictor) -> None:
+    first, others = await predictor.start_call(), [predictor.send(1), predictor.send(2)]
     await asyncio.sleep(0)
     first.cancel()
     others[0].cancel()
-    backend.let(2)
-    assert numbers(await others[1]) == [2]
-    assert backend.calls == [[0], [2]]
+    predictor.permit(2)
+    assert numbers_of(await others[1]) == [2]
+    assert predictor.calls == [[0], [2]]
 
 
 @run
-async def test_an_error_is_told_to_all_who_shared_it_and_the_line_goes_on(backend: Backend) -> None:
-    first, shared = await backend.busy(), [backend.ask(1), backend.ask(2)]
+async def test_a_failed_call_is_a_failure_for_all_that_shared_it_and_the_next_call_goes_on(
+    predictor: ControlledPredictor,
+) -> None:
+    first, shared = await predictor.start_call(), [predictor.send(1), predictor.send(2)]
     await asyncio.sleep(0)
-    backend.error = ValueError("broken")
-    backend.let(2)
-    with pytest.raises(ValueError, match="broken"):
-        await first
-    for one in shared:
+    predictor.error = ValueError("broken")
+    predictor.permit(2)
+    for one in (first, *shared):
         outcome = await one
         assert isinstance(outcome, Failure)
         assert "broken" in outcome.reason
-    backend.error = None
-    backend.let()
-    assert numbers(await backend.ask(3)) == [3]
+    predictor.error = None
+    predictor.permit()
+    assert numbers_of(await predictor.send(3)) == [3]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (TimeoutError(), "toy did not answer within 10 s"),
+        (ConnectionFailedError("refused"), "toy's predictor does not answer"),
+        (RefusedError("there is no such model"), "toy: there is no such model"),
+    ],
+)
+def test_a_failure_says_what_happened(error: Exception, reason: str) -> None:
+    async def body() -> None:
+        predictor = ControlledPredictor()
+        predictor.error = error
+        predictor.permit()
+        assert await predictor.send(1) == Failure(reason)
+
+    asyncio.run(asyncio.wait_for(body(), WHOLE_TEST_TIMEOUT_S))
+
+
+@run
+async def test_a_shared_call_carries_the_ids_of_its_requests(predictor: ControlledPredictor) -> None:
+    requests = []
+    for number in range(10):
+        begin_request(f"id{number}")
+        requests.append(predictor.send(number))
+        await asyncio.sleep(0)
+    predictor.permit(2)
+    await asyncio.gather(*requests)
+    assert request_id() == "id9"
+    assert predictor.request_ids == ["id0", ",".join(f"id{number}" for number in range(1, 9))]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from services.gateway.prediction.tensors import DATATYPES, check_shape, from_bytes, from_json, split
+from services.gateway.prediction.tensors import DATATYPES, check_shape, images_from_bytes, images_from_json, split_body
 from shared.errors import InvalidRequestError
 
 SHAPE = [2, 4, 3, 1]
@@ -33,7 +33,7 @@ def of(datatype: str) -> str:
 def test_numbers_flat_or_nested_become_the_same_pictures(sent: np.ndarray, kind: str) -> None:
     for values in (sent.ravel(), sent):
         data = json.loads(json.dumps(values.astype(kind).tolist()))
-        given_back = from_json(data, list(sent.shape))
+        given_back = images_from_json(data, list(sent.shape))
         assert given_back.dtype == np.uint8
         assert np.array_equal(given_back, sent)
 
@@ -41,7 +41,7 @@ def test_numbers_flat_or_nested_become_the_same_pictures(sent: np.ndarray, kind:
 @given(pictures, st.sampled_from(sorted(DATATYPES)))
 def test_bytes_of_every_datatype_become_the_same_pictures(sent: np.ndarray, datatype: str) -> None:
     sent = sent % 128  # what int8 holds, too
-    given_back = from_bytes(sent.astype(of(datatype)).tobytes(), datatype, list(sent.shape))
+    given_back = images_from_bytes(sent.astype(of(datatype)).tobytes(), datatype, list(sent.shape))
     assert given_back.dtype == np.uint8
     assert np.array_equal(given_back, sent)
 
@@ -51,7 +51,7 @@ def test_any_json_gives_pictures_or_a_reason_and_nothing_else(data: Any) -> None
     data = data if isinstance(data, list) else [data]
     for shape in ([1, 1, 1, 1], [len(data) or 1, 1, 1, 1], SHAPE):
         try:
-            found = from_json(data, shape)
+            found = images_from_json(data, shape)
         except InvalidRequestError:
             continue
         assert np.array_equal(np.array(data, float).ravel(), found.ravel())
@@ -60,7 +60,7 @@ def test_any_json_gives_pictures_or_a_reason_and_nothing_else(data: Any) -> None
 @given(st.binary(max_size=64), st.sampled_from(sorted(DATATYPES)))
 def test_any_bytes_give_pictures_or_a_reason_and_nothing_else(data: bytes, datatype: str) -> None:
     try:
-        found = from_bytes(data, datatype, [1, 1, 1, 1])
+        found = images_from_bytes(data, datatype, [1, 1, 1, 1])
     except InvalidRequestError:
         return
     assert np.array_equal(np.frombuffer(data, of(datatype)).astype(float), found.ravel())
@@ -72,9 +72,9 @@ FLAT = [0] * 24
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ([], "0 numbers are not"),
-        (FLAT[1:], "23 numbers are not"),
-        ([*FLAT, 0], "25 numbers are not"),
+        ([], "but 0 were sent"),
+        (FLAT[1:], "but 23 were sent"),
+        ([*FLAT, 0], "but 25 were sent"),
         ([*FLAT[1:], 256], "whole numbers from 0 to 255"),
         ([*FLAT[1:], -1], "whole numbers"),
         ([*FLAT[1:], 10**30], "whole numbers"),
@@ -87,7 +87,7 @@ FLAT = [0] * 24
         ([*FLAT[1:], None], "null"),
         ([*FLAT[1:], [7]], "a list"),
         ([*FLAT[1:], {}], "an object"),
-        ([[0] * 12, [0] * 12], "not nested as [2, 4, 3, 1]"),
+        ([[0] * 12, [0] * 12], "not nested like the shape [2, 4, 3, 1]"),
         ([[[[0]] * 3] * 4, [[[0]] * 3] * 3], "not nested"),
         ([[[[0]] * 3] * 4, 0], "not nested"),
         ([[[[True]] * 3] * 4] * 2, "a boolean"),
@@ -97,7 +97,7 @@ FLAT = [0] * 24
 )
 def test_what_is_no_picture_is_refused_with_the_reason(data: list[Any], words: str) -> None:
     with pytest.raises(InvalidRequestError) as refusal:
-        from_json(data, SHAPE)
+        images_from_json(data, SHAPE)
     assert words in str(refusal.value)
 
 
@@ -131,10 +131,10 @@ def test_the_models_own_shape_passes() -> None:
 @pytest.mark.parametrize("length", ["-1", "6", "1e1", "+2", "", " 2", "2 ", "²", "9" * 5000, "NaN"])
 def test_a_length_of_json_that_is_none_is_refused(length: str) -> None:
     with pytest.raises(InvalidRequestError, match="at most the body's 5 bytes"):
-        split(b"{}abc", length)
+        split_body(b"{}abc", length)
 
 
 def test_a_body_is_split_where_its_json_ends() -> None:
-    assert split(b"{}abc", "2") == (b"{}", b"abc")
-    assert split(b"{}", "2") == (b"{}", b"")
-    assert split(b"{}", None) == (b"{}", b"")
+    assert split_body(b"{}abc", "2") == (b"{}", b"abc")
+    assert split_body(b"{}", "2") == (b"{}", b"")
+    assert split_body(b"{}", None) == (b"{}", b"")

@@ -1,59 +1,66 @@
-"""Counters that any thread may add to, in the shape of Triton's statistics."""
+"""Counters of predictions that other protocols requested."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from services.gateway.prediction.triton_statistics import Statistics
+from services.gateway.prediction import triton_statistics
+from services.gateway.prediction.triton_statistics import PARTS, Counters, TritonStatistics
 
 
-def one_prediction(statistics: Statistics, images: int) -> None:
+def record_prediction(statistics: TritonStatistics, images: int) -> None:
     with statistics.measure("m", 1) as timed:
-        timed.done("compute_input")
-        timed.asked(images, 0.0)
+        timed.mark("compute_input")
+        timed.mark_answered(images, 0.0)
 
 
-def test_what_was_never_asked_has_zeros() -> None:
-    found = Statistics().read("m", 3)
-    assert (found["name"], found["version"]) == ("m", "3")
-    assert found["last_inference"] == found["inference_count"] == found["execution_count"] == 0
-    assert all(duration == {"count": 0, "ns": 0} for duration in found["inference_stats"].values())
+def test_a_version_that_was_never_requested_has_zeros() -> None:
+    assert TritonStatistics().read("m", 3) == Counters(0, 0, 0, dict.fromkeys(PARTS, 0), dict.fromkeys(PARTS, 0))
 
 
 def test_threads_lose_no_count() -> None:
-    statistics = Statistics()
+    statistics = TritonStatistics()
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: one_prediction(statistics, 3), range(800)))
-    found = statistics.read("m", 1)
-    assert found["inference_count"] == 2400
-    assert found["execution_count"] == 800
-    assert {part: duration["count"] for part, duration in found["inference_stats"].items()} == {
-        "success": 800,
-        "fail": 0,
-        "queue": 800,
-        "compute_input": 800,
-        "compute_infer": 800,
-        "compute_output": 800,
-    }
-    assert found["last_inference"] > 0
+        list(pool.map(lambda _: record_prediction(statistics, 3), range(800)))
+    counters = statistics.read("m", 1)
+    assert counters.images == 2400
+    assert counters.requests == 800
+    assert counters.counts == {part: 0 if part == "fail" else 800 for part in PARTS}
+    assert counters.last_ms > 0
 
 
 def test_the_parts_of_a_success_are_not_longer_than_the_whole() -> None:
-    statistics = Statistics()
+    statistics = TritonStatistics()
     with statistics.measure("m", 1) as timed:
-        timed.done("compute_input")
-        timed.asked(1, 1e9)  # a backend that says more than went by
-    stats = statistics.read("m", 1)["inference_stats"]
-    parts = sum(stats[part]["ns"] for part in ("queue", "compute_input", "compute_infer", "compute_output"))
-    assert 0 < parts <= stats["success"]["ns"]
+        timed.mark("compute_input")
+        timed.mark_answered(1, 1e9)  # a backend that reports more time than has passed
+    ns = statistics.read("m", 1).ns
+    assert 0 < sum(ns[part] for part in ("queue", "compute_input", "compute_infer", "compute_output")) <= ns["success"]
 
 
-def test_what_raises_is_a_failure_of_its_own_model_and_goes_on_raising() -> None:
-    statistics = Statistics()
+def test_an_error_counts_as_a_failure_and_is_raised_on() -> None:
+    statistics = TritonStatistics()
     with pytest.raises(KeyError), statistics.measure("m", 1):
         raise KeyError
-    found = statistics.read("m", 1)
-    assert found["inference_stats"]["fail"]["count"] == 1
-    assert found["inference_stats"]["fail"]["ns"] > 0
-    assert found["inference_stats"]["success"]["count"] == found["execution_count"] == 0
-    assert statistics.read("m", 2)["inference_stats"]["fail"]["count"] == 0
+    counters = statistics.read("m", 1)
+    assert counters.counts["fail"] == 1
+    assert counters.ns["fail"] > 0
+    assert counters.counts["success"] == counters.requests == 0
+    assert statistics.read("m", 2).counts["fail"] == 0
+
+
+def test_what_is_read_does_not_change_later() -> None:
+    statistics = TritonStatistics()
+    record_prediction(statistics, 1)
+    before = statistics.read("m", 1)
+    record_prediction(statistics, 1)
+    assert before.requests == before.counts["success"] == 1
+
+
+def test_the_models_that_were_not_requested_for_the_longest_time_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton_statistics, "MAX_COUNTED_MODELS", 2)
+    statistics = TritonStatistics()
+    for version in (1, 2, 1, 3):
+        with statistics.measure("m", version) as timed:
+            timed.mark_answered(1, 0.0)
+    assert [statistics.read("m", version).requests for version in (1, 2, 3)] == [2, 0, 1]

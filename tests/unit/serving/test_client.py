@@ -1,4 +1,4 @@
-"""Kept connections, over real sockets: reused, replaced when their server was restarted, and bounded in time."""
+"""Kept client, over real sockets: reused, replaced when their server was restarted, and bounded in time."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ TIMEOUT_S = 10.0
 
 
 class Service(ThreadingHTTPServer):
-    """Answers a body with itself; counts its connections; closes them when it stops."""
+    """Answers a body with itself; counts its client; closes them when it stops."""
 
     daemon_threads = True
     request_queue_size = 64  # more than five may come at once
@@ -68,50 +68,52 @@ def service() -> Iterator[Service]:
     service.stop()
 
 
-async def echo(connections: PredictorClient, body: bytes) -> bytes:
-    return (await connections.request("POST", "/", body, timeout_s=TIMEOUT_S)).body
+async def echo(client: PredictorClient, body: bytes) -> bytes:
+    return (await client.request("POST", "/", body, timeout_s=TIMEOUT_S)).body
 
 
 def test_a_connection_is_kept(service: Service) -> None:
     async def ask() -> list[bytes]:
-        with closing(PredictorClient(service.url)) as connections:
-            return [await echo(connections, body) for body in (b"a", b"", b"c" * 1_000_000)]
+        with closing(PredictorClient(service.url)) as client:
+            return [await echo(client, body) for body in (b"a", b"", b"c" * 1_000_000)]
 
     assert asyncio.run(ask()) == [b"a", b"", b"c" * 1_000_000]
     assert len(service.sockets) == 1
 
 
-def test_side_by_side_each_has_a_connection_and_its_own_answer(service: Service) -> None:
+def test_requests_at_the_same_time_have_a_connection_and_a_reply_each(service: Service) -> None:
     async def ask() -> list[bytes]:
-        with closing(PredictorClient(service.url)) as connections:
-            return await asyncio.gather(*(echo(connections, bytes([number])) for number in range(8)))
+        with closing(PredictorClient(service.url)) as client:
+            return await asyncio.gather(*(echo(client, bytes([number])) for number in range(8)))
 
     assert asyncio.run(ask()) == [bytes([number]) for number in range(8)]
     assert len(service.sockets) == 8
 
 
-def test_a_restarted_server_is_asked_again(service: Service) -> None:
+def test_after_a_restart_of_the_server_the_request_is_sent_again(service: Service) -> None:
     async def ask() -> None:
-        with closing(PredictorClient(service.url)) as connections:
-            assert await echo(connections, b"a") == b"a"
+        with closing(PredictorClient(service.url)) as client:
+            assert await echo(client, b"a") == b"a"
             service.stop()
             again = Service(service.server_address[1])
             try:
-                assert await echo(connections, b"b") == b"b"
+                assert await echo(client, b"b") == b"b"
             finally:
                 again.stop()
 
     asyncio.run(ask())
 
 
-def test_nobody_there_and_too_slow_are_told_apart_and_a_late_answer_is_nobodys(service: Service) -> None:
+def test_a_refused_connection_and_a_late_reply_are_different_errors_and_a_late_reply_is_dropped(
+    service: Service,
+) -> None:
     async def ask() -> None:
-        with closing(PredictorClient(service.url)) as connections:
+        with closing(PredictorClient(service.url)) as client:
             service.delay_s = 1.0
             with pytest.raises(TimeoutError):
-                await connections.request("POST", "/", b"late", timeout_s=0.05)
+                await client.request("POST", "/", b"late", timeout_s=0.05)
             service.delay_s = 0.0
-            assert await echo(connections, b"a") == b"a"
+            assert await echo(client, b"a") == b"a"
         with pytest.raises(ConnectionFailedError):
             await echo(PredictorClient("http://127.0.0.1:1"), b"a")
 
@@ -121,7 +123,7 @@ def test_nobody_there_and_too_slow_are_told_apart_and_a_late_answer_is_nobodys(s
 @pytest.mark.parametrize(
     "answer", [b"", b"no HTTP\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9"]
 )
-def test_an_answer_that_is_none_says_that_nobody_is_there(answer: bytes) -> None:
+def test_a_reply_that_is_not_valid_is_a_failed_connection(answer: bytes) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)

@@ -1,4 +1,4 @@
-"""Every error of an application becomes a problem document, in one place."""
+"""Every error of a Flask application becomes a problem document."""
 
 import pytest
 from flask import Flask, abort, redirect
@@ -24,7 +24,7 @@ def client() -> FlaskClient:
 
     @app.get("/bug")
     def bug() -> None:
-        raise KeyError("secret of the house")
+        raise KeyError("a secret")
 
     @app.get("/moved")
     def moved() -> None:
@@ -38,7 +38,7 @@ def client() -> FlaskClient:
     [
         ("GET", "/known", 404, "there is no\nsuch thing"),
         ("GET", "/redis", 503, "Redis does not answer: try again in a moment"),
-        ("GET", "/bug", 500, "KeyError: the log says more"),
+        ("GET", "/bug", 500, "KeyError: the log of the server says more"),
         ("GET", "/nowhere", 404, None),
         ("POST", "/known", 405, None),
     ],
@@ -56,15 +56,15 @@ def test_an_error_is_a_problem_document(
     assert "secret" not in answer.text
 
 
-def test_unavailable_says_when_to_come_again(client: FlaskClient) -> None:
+def test_a_503_says_when_to_try_again(client: FlaskClient) -> None:
     assert int(client.get("/redis").headers["Retry-After"]) > 0
 
 
-def test_a_wrong_method_is_told_the_right_ones(client: FlaskClient) -> None:
+def test_a_405_lists_the_methods_that_are_allowed(client: FlaskClient) -> None:
     assert "GET" in client.post("/known").headers["Allow"]
 
 
-def test_an_answer_made_on_purpose_stays_what_it_is(client: FlaskClient) -> None:
+def test_a_redirect_stays_a_redirect(client: FlaskClient) -> None:
     answer = client.get("/moved")
     assert answer.status_code == 302
     assert answer.headers["Location"] == "/known"

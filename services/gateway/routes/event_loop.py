@@ -1,0 +1,86 @@
+"""Routes that the server's event loop answers, declared like Flask's, so that OpenAPI describes both alike."""
+
+import re
+from collections.abc import Awaitable, Callable
+from http import HTTPMethod
+from typing import Any, TypeVar, get_type_hints
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+from flask_openapi3 import APIBlueprint
+from pydantic import BaseModel, ValidationError
+
+from services.gateway.routes.request_bodies import why
+from shared.errors import InvalidRequestError
+from shared.web.server import BufferedRequest, Handler, Route
+
+# What a placeholder such as `<title:name>` matches. A title ends at a colon, which begins a verb such as `:predict`.
+PLACEHOLDERS = {"": "[^/]+", "title": "[^/:]+", "int": "[0-9]{1,18}"}
+
+ValidatedHandler = Callable[..., Awaitable[web.Response]]
+T = TypeVar("T", bound=Callable[..., Any])
+
+
+class EventLoopBlueprint(APIBlueprint):
+    """Routes whose POST requests the event loop answers. OpenAPI describes them; Flask answers the other methods.
+
+    A handler is `async def handler(request: BufferedRequest, path: P, query: Q) -> web.Response`, where `path` and
+    `query` are optional and their pydantic models P and Q are validated before the handler runs.
+
+    Attributes:
+        event_loop_routes: what the server needs to call the handlers.
+    """
+
+    def __init__(self, name: str, import_name: str, **options: Any) -> None:
+        super().__init__(name, import_name, **options)
+        self.event_loop_routes: list[Route] = []
+
+    def post(self, rule: str, **options: Any) -> Callable[[T], T]:
+        """Declare a route; the arguments are those of `APIBlueprint.post`."""
+        describe = super().post(rule, **options)
+
+        def decorate(handler: T) -> T:
+            describe(handler)
+            self.event_loop_routes.append(Route(rule, _pattern_of(rule), _validating(handler)))
+            return handler
+
+        return decorate
+
+    def _add_url_rule(self, rule: str, *arguments: Any, **options: Any) -> None:
+        """Tell Flask of a route, unless the event loop answers it."""
+        if options.get("methods") != [HTTPMethod.POST]:
+            super()._add_url_rule(rule, *arguments, **options)
+
+
+def _pattern_of(rule: str) -> re.Pattern[str]:
+    """Return a pattern with a named group for each placeholder of a rule."""
+    parts = re.split(r"<(?:(\w+):)?(\w+)>", rule)
+    pattern = re.escape(parts[0])
+    for kind, name, rest in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        pattern += f"(?P<{name}>{PLACEHOLDERS[kind or '']}){re.escape(rest)}"
+    return re.compile(pattern)
+
+
+def _validating(handler: ValidatedHandler) -> Handler:
+    """Return a handler that validates path and query first; it raises InvalidRequestError for a wrong one."""
+    hints = get_type_hints(handler)
+    path_model: type[BaseModel] | None = hints.get("path")
+    query_model: type[BaseModel] | None = hints.get("query")
+
+    async def call(request: BufferedRequest) -> web.Response:
+        arguments = {}
+        try:
+            if path_model:
+                arguments["path"] = path_model.model_validate(request.path_values)
+            if query_model:
+                arguments["query"] = query_model.model_validate(_parse_query(request.query))
+        except ValidationError as error:
+            raise InvalidRequestError(why(error)) from None
+        return await handler(request, **arguments)
+
+    return call
+
+
+def _parse_query(query: str) -> dict[str, str]:
+    """Return the query's fields. Of a repeated field the first value counts, as in Flask."""
+    return dict(reversed(parse_qsl(query, keep_blank_values=True)))

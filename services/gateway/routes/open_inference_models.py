@@ -1,0 +1,142 @@
+"""/v2: what clients of the Open Inference Protocol ask besides predictions: metadata, readiness, index, statistics."""
+
+from flask import Response, request
+from flask_openapi3 import APIBlueprint, Tag
+
+from services.gateway.context import Context
+from services.gateway.prediction.model_address import INPUT, ModelAddress, parse_title
+from services.gateway.prediction.triton_statistics import PARTS
+from services.gateway.routes.open_inference import TitlePath, TitleVersionPath
+from services.gateway.routes.request_bodies import describe_body, parse_json
+from services.gateway.routes.responses import json_response
+from services.gateway.schemas.protocols import (
+    Duration,
+    IndexEntry,
+    IndexRequest,
+    InferenceDurations,
+    ModelMetadata,
+    ModelReady,
+    ModelStatistics,
+    RepositoryIndex,
+    ServerMetadata,
+    StatisticsList,
+    TensorMetadata,
+)
+from services.gateway.version import VERSION
+from shared.errors import UnavailableError
+from shared.serving.health import ProcessUse
+
+TAG = Tag(name="repository", description="Open Inference Protocol v2: models and their statistics")
+EXTENSIONS = ["binary_tensor_data", "statistics"]
+
+
+def routes(context: Context) -> APIBlueprint:
+    """Return the routes that Flask answers for this protocol."""
+    api = APIBlueprint("repository", __name__, abp_tags=[TAG])
+    addresses = context.addresses
+
+    @api.get("/v2", responses={200: ServerMetadata})
+    def server() -> Response:
+        """The server's name, version and extensions."""
+        return json_response(ServerMetadata(name="tandem", version=VERSION, extensions=EXTENSIONS))
+
+    @api.get("/v2/models/<name>", responses={200: ModelMetadata})
+    def metadata(path: TitlePath) -> Response:
+        """A model's versions, inputs and outputs."""
+        return json_response(_metadata(context, addresses.resolve_model(path.name)))
+
+    @api.get("/v2/models/<name>/versions/<version>", responses={200: ModelMetadata})
+    def version_metadata(path: TitleVersionPath) -> Response:
+        """One version's inputs and outputs."""
+        return json_response(_metadata(context, addresses.resolve_model(path.name, path.version)))
+
+    @api.get("/v2/models/<name>/ready", responses={200: ModelReady})
+    def ready(path: TitlePath) -> Response:
+        """Whether a prediction would be answered: 503 when a backend of the model is down."""
+        return json_response(_require_ready(context, addresses.resolve_model(path.name)))
+
+    @api.get("/v2/models/<name>/versions/<version>/ready", responses={200: ModelReady})
+    def version_ready(path: TitleVersionPath) -> Response:
+        """The same of one version."""
+        return json_response(_require_ready(context, addresses.resolve_model(path.name, path.version)))
+
+    @api.post("/v2/repository/index", responses={200: RepositoryIndex})
+    def index() -> Response:
+        """Every version of every model, by its name and by its backends'."""
+        only_ready = parse_json(IndexRequest, request.get_data(cache=False) or b"{}").ready
+        entries = _index(context)
+        return json_response(RepositoryIndex([e for e in entries if e.state == "READY" or not only_ready]))
+
+    describe_body(api, "/v2/repository/index", IndexRequest, required=False)
+
+    @api.get("/v2/models/stats", responses={200: StatisticsList})
+    def all_statistics() -> Response:
+        """Every model's counts and times of these protocols' predictions, since the gateway's start."""
+        return json_response(_statistics(context, list(addresses.titles())))
+
+    @api.get("/v2/models/<name>/stats", responses={200: StatisticsList})
+    def statistics(path: TitlePath) -> Response:
+        """The counts and times of all versions of a model."""
+        return json_response(_statistics(context, [addresses.resolve_model(path.name).title]))
+
+    @api.get("/v2/models/<name>/versions/<version>/stats", responses={200: StatisticsList})
+    def version_statistics(path: TitleVersionPath) -> Response:
+        """The counts and times of one version."""
+        address = addresses.resolve_model(path.name, path.version)
+        return json_response(StatisticsList(model_stats=[_statistics_of(context, address.title, address.version)]))
+
+    return api
+
+
+def _metadata(context: Context, address: ModelAddress) -> ModelMetadata:
+    return ModelMetadata(
+        name=address.title,
+        versions=[str(version) for version in context.addresses.versions(address.title)],
+        platform="_".join(("tandem", *address.backends)),
+        inputs=[TensorMetadata(name=INPUT, datatype="UINT8", shape=[-1, *address.input_shape])],
+        outputs=[TensorMetadata(name=name, datatype="FP32", shape=[-1, address.classes]) for name in address.outputs],
+    )
+
+
+def _require_ready(context: Context, address: ModelAddress) -> ModelReady:
+    """Return that a model is ready, or raise UnavailableError if a predictor does not answer."""
+    if reason := _why_unavailable(context.dispatcher.health(), address.backends):
+        raise UnavailableError(reason)
+    return ModelReady(name=address.title, ready=True)
+
+
+def _index(context: Context) -> list[IndexEntry]:
+    health = context.dispatcher.health()
+    entries = []
+    for title in context.addresses.titles():
+        reason = _why_unavailable(health, parse_title(title, context.settings.backends)[1])
+        for version in context.addresses.versions(title):
+            state = "UNAVAILABLE" if reason else "READY"
+            entries.append(IndexEntry(name=title, version=str(version), state=state, reason=reason))
+    return entries
+
+
+def _why_unavailable(health: dict[str, ProcessUse | None], backends: tuple[str, ...]) -> str:
+    """Return which of the backends' predictors do not answer, or an empty text."""
+    return "; ".join(f"{backend}'s predictor does not answer" for backend in backends if health[backend] is None)
+
+
+def _statistics(context: Context, titles: list[str]) -> StatisticsList:
+    found = [
+        _statistics_of(context, title, version) for title in titles for version in context.addresses.versions(title)
+    ]
+    return StatisticsList(model_stats=found)
+
+
+def _statistics_of(context: Context, title: str, version: int) -> ModelStatistics:
+    counters = context.statistics.read(title, version)
+    durations = {part: Duration(count=counters.counts[part], ns=counters.ns[part]) for part in PARTS}
+    return ModelStatistics(
+        name=title,
+        version=str(version),
+        last_inference=counters.last_ms,
+        inference_count=counters.images,
+        execution_count=counters.requests,
+        inference_stats=InferenceDurations(**durations),
+        batch_stats=[],
+    )

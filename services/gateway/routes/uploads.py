@@ -1,0 +1,54 @@
+"""The posted image files of a request: a multipart form, or one file as the body."""
+
+from io import BytesIO
+from typing import NamedTuple
+
+from werkzeug.formparser import FormDataParser
+from werkzeug.http import parse_options_header
+
+from shared.errors import InvalidImageError, InvalidRequestError
+from shared.web.server import BufferedRequest, run_in_thread
+
+FIELD = "image"
+MAX_IMAGES = 64
+MAX_FORM_FIELD_BYTES = 500_000  # of fields without a file name, which are ignored
+MAX_FORM_PARTS = 1000
+LOOP_FORM_BYTES = 64 * 2**10  # parsing a larger form takes milliseconds
+
+
+class Upload(NamedTuple):
+    """A posted file; `name` is its file name, or says which one it is."""
+
+    name: str
+    data: bytes
+
+
+async def read_uploads(request: BufferedRequest) -> list[Upload]:
+    """Return the posted files in their order. A large form is parsed in a thread.
+
+    Raises:
+        InvalidImageError: the form has no file named `image`.
+        InvalidRequestError: there are more than MAX_IMAGES files.
+        RequestEntityTooLarge: the form has too many parts, or too large fields.
+    """
+    media_type, options = parse_options_header(request.headers.get("Content-Type", ""))
+    if media_type != "multipart/form-data":
+        return [Upload("body", request.body)]
+    if len(request.body) <= LOOP_FORM_BYTES:
+        return _parse_form(request.body, media_type, options)
+    return await run_in_thread(None, _parse_form, request.body, media_type, options)
+
+
+def _parse_form(body: bytes, media_type: str, options: dict[str, str]) -> list[Upload]:
+    parser = FormDataParser(max_form_memory_size=MAX_FORM_FIELD_BYTES, max_form_parts=MAX_FORM_PARTS)
+    _, fields, files = parser.parse(BytesIO(body), media_type, len(body), options)
+    uploads = files.getlist(FIELD)
+    if not uploads and FIELD in fields:
+        raise InvalidImageError(
+            f"the field {FIELD!r} has no file name: send it as a file (with curl: -F {FIELD}=@file)"
+        )
+    if not uploads:
+        raise InvalidImageError(f"no picture was posted: send one or more multipart files named {FIELD!r}")
+    if len(uploads) > MAX_IMAGES:
+        raise InvalidRequestError(f"{len(uploads)} pictures are more than {MAX_IMAGES}: send several requests")
+    return [Upload(file.filename or f"{FIELD} {number}", file.read()) for number, file in enumerate(uploads, 1)]
