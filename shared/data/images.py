@@ -7,6 +7,7 @@ the dataset's size and mode passes untouched. Others are only scaled
 """
 
 import io
+import struct
 import threading
 import warnings
 from contextlib import nullcontext
@@ -24,6 +25,8 @@ from shared.network.layers import Shape
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 MAX_PIXELS = 50_000_000
+# How many chunks or segments of a header `pixel_count` reads. A photograph of a phone has up to about fifty.
+MAX_HEADER_STEPS = 200
 SCAN = b"\xff\xda"  # JPEG's marker; a scan may be a few bytes, and each is a pass over the whole picture
 MAX_SCANS = 40  # a progressive picture has ten
 LARGE = 4_000_000  # pixels: such pictures are decoded one at a time, and made smaller before they are copied
@@ -43,6 +46,98 @@ class PreparedPicture:
         buffer = io.BytesIO()
         Image.fromarray(self.pixels.squeeze()).save(buffer, "PNG")
         return buffer.getvalue()
+
+
+def pixel_count(data: bytes) -> int:
+    """Return width x height as the header of a PNG, JPEG, WebP or BMP file states it.
+
+    Nothing is decoded, so that a caller can decide from the result whether decoding is slow enough for a thread.
+    The call takes a few microseconds, and at most `MAX_HEADER_STEPS` steps for a hostile file.
+
+    Args:
+        data: the file's bytes; any bytes are allowed.
+
+    Returns:
+        The number of pixels. 0 if the bytes are no readable picture: decoding them says what is wrong.
+        `MAX_PIXELS` if the header is longer than any usual one: such a file is as slow to open as a large picture.
+    """
+    try:
+        if data.startswith(b"\x89PNG\r\n\x1a\n"):
+            return _png_pixel_count(data)
+        if data.startswith(b"\xff\xd8\xff"):
+            return _jpeg_pixel_count(data)
+        if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+            return _webp_pixel_count(data)
+        if data.startswith(b"BM"):
+            return _bmp_pixel_count(data)
+    except (struct.error, IndexError):  # the file ends within its header
+        pass
+    return 0
+
+
+def _png_pixel_count(data: bytes) -> int:
+    """Follow the chunks (4 bytes of length, 4 of type, the content, 4 of checksum) up to the pixels in IDAT.
+
+    IHDR has to be the first chunk. Pillow also takes it from another place, and of several it takes the last.
+    """
+    offset, pixels = 8, 0
+    for _ in range(MAX_HEADER_STEPS):
+        length, kind = struct.unpack_from(">I4s", data, offset)
+        if kind == b"IHDR":
+            width, height = struct.unpack_from(">II", data, offset + 8)
+            pixels = width * height
+        elif kind in (b"IDAT", b"fdAT"):  # fdAT: the pixels of an animation
+            return pixels
+        offset += 12 + length
+    return MAX_PIXELS
+
+
+def _jpeg_pixel_count(data: bytes) -> int:
+    """Follow the segments (0xFF, a marker, 2 bytes of length that count themselves) up to a frame header, SOF.
+
+    SOF's content is 1 byte of precision, 2 of height, 2 of width (ITU-T T.81, B.2.2). Its markers are 0xC0 to 0xCF
+    without DHT (0xC4), JPG (0xC8) and DAC (0xCC). Between segments Pillow skips other bytes; so does this function.
+    """
+    offset = 2
+    for _ in range(MAX_HEADER_STEPS):
+        marker = data[offset + 1]
+        if data[offset] != 0xFF or marker == 0xFF:  # a stray byte, or padding
+            offset += 1
+        elif marker in (0x00, 0xC8) or 0xD0 <= marker <= 0xD9 or 0xF0 <= marker <= 0xFD:
+            offset += 2  # these have no content that Pillow would read
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xCC):
+            height, width = struct.unpack_from(">HH", data, offset + 5)
+            return int(width * height)
+        elif marker < 0xC0 or marker == 0xDA:  # no JPEG marker, or pixels (SOS) before their header
+            return 0
+        else:
+            (length,) = struct.unpack_from(">H", data, offset + 2)
+            offset += 2 + max(2, length)
+    return MAX_PIXELS
+
+
+def _webp_pixel_count(data: bytes) -> int:
+    """Read the first chunk: VP8X states the canvas, VP8 (lossy) and VP8L (lossless) the picture (RFC 9649)."""
+    kind = data[12:16]
+    if kind == b"VP8X":  # width - 1 and height - 1 in 3 bytes each
+        if len(data) < 30:
+            return 0
+        width, height = (int.from_bytes(data[start : start + 3], "little") + 1 for start in (24, 27))
+    elif kind == b"VP8L":  # a signature of 1 byte, then width - 1 and height - 1 in 14 bits each
+        (sizes,) = struct.unpack_from("<I", data, 21)
+        width, height = (sizes & 0x3FFF) + 1, (sizes >> 14 & 0x3FFF) + 1
+    elif kind == b"VP8 ":  # a frame tag of 3 bytes, a start code of 3, then both in the lower 14 of 16 bits
+        width, height = (size & 0x3FFF for size in struct.unpack_from("<HH", data, 26))
+    else:
+        return 0
+    return width * height
+
+
+def _bmp_pixel_count(data: bytes) -> int:
+    """Read the second header: 12 bytes long it has sizes of 16 bits, else of 32, the height negative if top-down."""
+    (header_size,) = struct.unpack_from("<I", data, 14)
+    width, height = struct.unpack_from("<HH" if header_size == 12 else "<Ii", data, 18)
+    return int(width * abs(height))
 
 
 def prepare(
