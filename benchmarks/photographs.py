@@ -36,10 +36,10 @@ TRAINING = {"network": "cnn", "dataset": "mnist", "name": MODEL, "optimizer": {"
 LARGE = """
 import resource, sys, time
 from pathlib import Path
-from shared import image
+from shared.data import images
 data = Path(sys.argv[1]).read_bytes()
 begun = time.perf_counter()
-image.prepare(data, (28, 28, 1), "large.jpg", preparation="ink")
+images.prepare_picture(data, (28, 28, 1), "large.jpg", preparation="ink")
 print(time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
 """
 
@@ -108,7 +108,7 @@ def preparing_ms(digits: NDArray[np.uint8]) -> list[float]:
     for seed, digit in enumerate(digits):
         data = encoded(photograph(digit, seed, 1000))
         begun = time.perf_counter()
-        images.prepare(data, (28, 28, 1), "photograph.jpg", preparation="ink")
+        images.prepare_picture(data, (28, 28, 1), "photograph.jpg", preparation="ink")
         times.append((time.perf_counter() - begun) * 1000)
     return times[len(times) // 10 :]  # the first ones warm up
 
@@ -128,7 +128,7 @@ def drawn(digits: NDArray[np.uint8]) -> Image.Image:
     sheet = Image.new("L", (len(digits) * (tile + gap), 3 * (tile + gap)), 128)
     for seed, digit in enumerate(digits):
         data = encoded(photograph(digit, seed))
-        seen = images.prepare(data, (28, 28, 1), "photograph.jpg", preparation="ink").pixels[..., 0]
+        seen = images.prepare_picture(data, (28, 28, 1), "photograph.jpg", preparation="ink").pixels[..., 0]
         for row, picture in enumerate((Image.open(io.BytesIO(data)), Image.fromarray(seen), Image.fromarray(digit))):
             place = (seed * (tile + gap), row * (tile + gap))
             sheet.paste(picture.resize((tile, tile), Image.Resampling.BOX), place)

@@ -1,6 +1,6 @@
 """Datasets: find, verify, read, fingerprint, and the order of the batches.
 
-`prepare` brings a dataset into the cache, laid out so that each framework can
+`ensure_cached` brings a dataset into the cache, laid out so that each framework can
 read it in its own idiom: MNIST as `MNIST/raw/*`, which torchvision expects
 and TensorFlow reads with `tf.io`. The fingerprints of the arrays then prove
 that both hold the same data. `digits` is embedded, and one's own are folders
@@ -63,7 +63,7 @@ class Dataset:
     """What is known of a dataset without reading it.
 
     `folder` is its place in the cache. A dataset without one is embedded, or
-    one's own: then `pictures` are its files. `prepare` says what becomes of a
+    one's own: then `pictures` are its files. `preparation` says what becomes of a
     picture that has not its shape.
     """
 
@@ -75,7 +75,7 @@ class Dataset:
     files: tuple[IdxFile, ...] = ()
     mirrors: tuple[str, ...] = ()
     pictures: dict[SplitName, PictureFiles] | None = None
-    prepare: Preparation = "resize"
+    preparation: Preparation = "resize"
 
 
 TEN_DIGITS = tuple("0123456789")
@@ -105,7 +105,7 @@ MNIST = Dataset(
         ),
     ),
     mirrors=("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"),
-    prepare="ink",
+    preparation="ink",
 )
 
 FASHION_MNIST = replace(
@@ -123,7 +123,7 @@ FASHION_MNIST = replace(
         IdxFile("t10k-labels-idx1-ubyte", 10_008, "bb300cfdad3c16e7a12a480ee83cd310"),
     ),
     mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
-    prepare="resize",
+    preparation="resize",
 )
 
 # Optical Recognition of Handwritten Digits (E. Alpaydin and C. Kaynak, UCI,
@@ -157,7 +157,7 @@ def find(name: str, settings: Settings) -> Dataset:
     own = image_folder.describe(settings.data_dir / name)
     sizes: dict[SplitName, int] = {"train": len(own.train), "test": len(own.test)}
     pictures: dict[SplitName, PictureFiles] = {"train": own.train, "test": own.test}
-    return Dataset(name, own.shape, own.classes, sizes, pictures=pictures, prepare=own.prepare)
+    return Dataset(name, own.shape, own.classes, sizes, pictures=pictures, preparation=own.preparation)
 
 
 def is_ready(dataset: Dataset, settings: Settings) -> bool:
@@ -166,7 +166,7 @@ def is_ready(dataset: Dataset, settings: Settings) -> bool:
     return all((folder / f.name).is_file() and (folder / f.name).stat().st_size == f.size for f in dataset.files)
 
 
-def prepare(dataset: Dataset, settings: Settings, download: bool = False, timeout_s: float = 10) -> None:
+def ensure_cached(dataset: Dataset, settings: Settings, download: bool = False, timeout_s: float = 10) -> None:
     """Bring a dataset into the cache from `data_dir`, or from its mirrors.
 
     Raises:
@@ -242,7 +242,7 @@ def verify(dataset: Dataset) -> None:
 def read_neutral(dataset: Dataset, split: SplitName, count: int | None = None) -> Split:
     """A split of a dataset that no framework knows: embedded beside this file, or one's own pictures."""
     if dataset.pictures is not None:
-        return Split(*image_folder.read(dataset.pictures[split][:count], dataset.shape, dataset.prepare))
+        return Split(*image_folder.read(dataset.pictures[split][:count], dataset.shape, dataset.preparation))
     with np.load(Path(__file__).with_name(f"{dataset.name}.npz"), allow_pickle=False) as arrays:
         return Split(arrays[f"{split}_images"][:count], arrays[f"{split}_labels"][:count].astype(np.int64))
 
@@ -275,7 +275,7 @@ def main(asked: list[str], say: Callable[[str], object] = print) -> int:
     settings = Settings.from_env()
     for dataset in [find(name, settings) for name in asked] or DATASETS.values():
         try:
-            prepare(dataset, settings, download=True)
+            ensure_cached(dataset, settings, download=True)
             say(f"dataset {dataset.name}: ready")
         except MissingDatasetError as error:
             say(f"dataset {dataset.name}: not available, going on without it ({error})")

@@ -66,7 +66,7 @@ class Folder(NamedTuple):
     classes: tuple[str, ...]
     train: PictureFiles
     test: PictureFiles
-    prepare: Preparation
+    preparation: Preparation
 
 
 def describe(place: Path) -> Folder:
@@ -182,7 +182,7 @@ def read(
 def _decode(path: str, shape: Shape, preparation: Preparation = "resize") -> NDArray[np.uint8]:
     name = "/".join(Path(path).parts[-4:])  # dataset/split/class/file
     try:
-        return images.prepare(Path(path).read_bytes(), shape, name, FORMATS, preparation).pixels
+        return images.prepare_picture(Path(path).read_bytes(), shape, name, FORMATS, preparation).pixels
     except InvalidImageError as error:
         raise InvalidDatasetError(f"{error}: mend it, or take it out of the folder") from None
     except OSError as error:

@@ -140,7 +140,7 @@ def _bmp_pixel_count(data: bytes) -> int:
     return int(width * abs(height))
 
 
-def prepare(
+def prepare_picture(
     data: bytes, shape: Shape, name: str, formats: tuple[str, ...] = FORMATS, preparation: Preparation = "resize"
 ) -> PreparedPicture:
     """Decode a picture file and bring it to `shape` [H, W, C].

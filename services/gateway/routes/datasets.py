@@ -58,6 +58,6 @@ def _entry(context: Context, name: str) -> dict[str, Any]:
         "shape": found.shape,
         "classes": found.classes,
         "sizes": found.sizes,
-        "prepare": found.prepare,
+        "prepare": found.preparation,
         "problem": None,
     }

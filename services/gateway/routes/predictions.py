@@ -118,7 +118,7 @@ def _asked(context: Context, query: PredictionQuery, posted: Callable[[], list[t
     received = perf_counter()
     files = posted()
     shape, preparation = manifest.network.input_shape, manifest.prepare
-    pictures = [images.prepare(data, shape, name, preparation=preparation) for name, data in files]
+    pictures = [images.prepare_picture(data, shape, name, preparation=preparation) for name, data in files]
     prepare_ms = (perf_counter() - received) * 1000 - sum(picture.decode_ms for picture in pictures)
     names = [name for name, _ in files]
     return _Asked(query, backends, version, manifest.classes, names, pictures, prepare_ms, begun)

@@ -57,7 +57,7 @@ def test_a_dataset_is_unpacked_from_the_users_folder_and_read(tmp_path: Path) ->
     found, split = small_dataset(tmp_path)
     where = settings(tmp_path / "cache", tmp_path)
     assert not datasets.is_ready(found, where)
-    datasets.prepare(found, where)
+    datasets.ensure_cached(found, where)
     assert datasets.is_ready(found, where)
     assert datasets.fingerprint(datasets.read(found, "train", where)) == datasets.fingerprint(split)
 
@@ -66,7 +66,7 @@ def test_a_file_that_is_not_the_published_one_is_refused_and_not_kept(tmp_path: 
     found, _ = small_dataset(tmp_path)
     (tmp_path / "small" / "a.gz").write_bytes(gzip.compress(b"something else"))
     with pytest.raises(MissingDatasetError, match="MD5 differs"):
-        datasets.prepare(found, settings(tmp_path / "cache", tmp_path))
+        datasets.ensure_cached(found, settings(tmp_path / "cache", tmp_path))
     assert not list((tmp_path / "cache").rglob("*.*"))
 
 
@@ -75,12 +75,12 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     packed = tmp_path / "small" / "a.gz"
     packed.write_bytes(packed.read_bytes()[:-9])
     with pytest.raises(MissingDatasetError, match="cannot be unpacked"):
-        datasets.prepare(found, settings(tmp_path / "cache", tmp_path))
+        datasets.ensure_cached(found, settings(tmp_path / "cache", tmp_path))
 
 
 def test_a_dataset_that_is_nowhere_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(MissingDatasetError, match="set TANDEM_DATA_DIR"):
-        datasets.prepare(MNIST, settings(tmp_path))
+        datasets.ensure_cached(MNIST, settings(tmp_path))
 
 
 def test_an_unknown_dataset_is_told_those_there_are(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_the_real_mnist_is_verified_and_has_its_shape(tmp_path: Path) -> None:
     if not folder or not (Path(folder) / "mnist").is_dir():
         pytest.skip("MNIST is not here: set TANDEM_DATA_DIR to a folder that holds mnist/*.gz")
     where = settings(tmp_path, Path(folder))
-    datasets.prepare(MNIST, where)
+    datasets.ensure_cached(MNIST, where)
     test = datasets.read(MNIST, "test", where)
     assert test.images.shape == (10_000, 28, 28, 1)
     assert test.labels[:5].tolist() == [7, 2, 1, 0, 4]

@@ -68,15 +68,15 @@ def test_the_description_sets_size_and_colour(pets: Path) -> None:
 
 def test_ink_is_cut_out_for_training_as_it_is_for_prediction(pets: Path) -> None:
     folder = image_folder.describe(pets)
-    assert folder.prepare == "resize"
+    assert folder.preparation == "resize"
     (pets / "dataset.json").write_text('{"prepare": "ink"}')
     folder = image_folder.describe(pets)
-    assert folder.prepare == "ink"
+    assert folder.preparation == "ink"
     sheet = Image.new("L", (300, 200), 220)
     sheet.paste(20, (40, 50, 60, 150))
     sheet.save(folder.train[0].path, "PNG")
-    pixels, _ = image_folder.read(folder.train[:1], folder.shape, folder.prepare)
-    posted = images.prepare(Path(folder.train[0].path).read_bytes(), folder.shape, "posted", preparation="ink")
+    pixels, _ = image_folder.read(folder.train[:1], folder.shape, folder.preparation)
+    posted = images.prepare_picture(Path(folder.train[0].path).read_bytes(), folder.shape, "posted", preparation="ink")
     assert np.array_equal(pixels[0], posted.pixels)
     assert pixels[0, 14, 14, 0] == 255
     assert pixels[0, 2, 2, 0] == 0

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from shared.data.images import FORMATS, MAX_PIXELS, pixel_count, prepare
+from shared.data.images import FORMATS, MAX_PIXELS, pixel_count, prepare_picture
 from shared.errors import InvalidImageError
 
 GREY = (28, 28, 1)
@@ -31,45 +31,45 @@ def declared_png(width: int, height: int) -> bytes:
 
 
 def test_a_picture_of_the_right_size_and_mode_passes_untouched() -> None:
-    picture = prepare(encoded(Image.fromarray(RAMP)), GREY, "ramp.png")
+    picture = prepare_picture(encoded(Image.fromarray(RAMP)), GREY, "ramp.png")
     assert np.array_equal(picture.pixels[..., 0], RAMP)
     assert picture.warnings == ()
 
 
 def test_another_size_is_scaled_and_says_so() -> None:
-    picture = prepare(encoded(Image.new("L", (56, 112), 200)), GREY, "big.png")
+    picture = prepare_picture(encoded(Image.new("L", (56, 112), 200)), GREY, "big.png")
     assert picture.pixels.shape == GREY
     assert picture.pixels.min() == picture.pixels.max() == 200
     assert picture.warnings == ("resized to 28 x 28",)
 
 
 def test_colour_becomes_grey_by_its_luma() -> None:
-    red = prepare(encoded(Image.new("RGB", (28, 28), (255, 0, 0))), GREY, "red.png")
+    red = prepare_picture(encoded(Image.new("RGB", (28, 28), (255, 0, 0))), GREY, "red.png")
     assert red.pixels[0, 0, 0] == 76  # ITU-R 601: 0.299 * 255
 
 
 def test_grey_becomes_colour_where_the_dataset_has_colour() -> None:
-    picture = prepare(encoded(Image.fromarray(RAMP)), (28, 28, 3), "ramp.png")
+    picture = prepare_picture(encoded(Image.fromarray(RAMP)), (28, 28, 3), "ramp.png")
     assert all(np.array_equal(picture.pixels[..., channel], RAMP) for channel in range(3))
 
 
 def test_what_is_transparent_is_placed_on_white() -> None:
-    picture = prepare(encoded(Image.new("RGBA", (28, 28), (0, 0, 0, 0))), GREY, "glass.png")
+    picture = prepare_picture(encoded(Image.new("RGBA", (28, 28), (0, 0, 0, 0))), GREY, "glass.png")
     assert picture.pixels.min() == 255
     assert "transparent: placed on white" in picture.warnings
 
 
 def test_sixteen_bits_are_scaled_and_not_clipped() -> None:
     levels = np.tile(np.array([0, 257, 32_768, 65_535], np.uint16), (28, 7))
-    picture = prepare(encoded(Image.fromarray(levels)), GREY, "deep.png")
+    picture = prepare_picture(encoded(Image.fromarray(levels)), GREY, "deep.png")
     assert picture.pixels[0, :4, 0].tolist() == [0, 1, 127, 255]
 
 
 def test_a_palette_and_cmyk_become_grey() -> None:
     palette = encoded(Image.new("RGB", (28, 28), (255, 255, 255)).convert("P"))
     cmyk = encoded(Image.new("CMYK", (28, 28), (0, 0, 0, 0)), "JPEG")
-    assert prepare(palette, GREY, "a.png").pixels.min() == 255
-    assert prepare(cmyk, GREY, "b.jpg").pixels.min() >= 254
+    assert prepare_picture(palette, GREY, "a.png").pixels.min() == 255
+    assert prepare_picture(cmyk, GREY, "b.jpg").pixels.min() >= 254
 
 
 def test_a_camera_turned_on_its_side_is_turned_back() -> None:
@@ -77,7 +77,7 @@ def test_a_camera_turned_on_its_side_is_turned_back() -> None:
     image.paste(255, (0, 0, 28, 14))  # the upper half is white
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down
-    turned = prepare(encoded(image, "JPEG", exif=exif, quality=95), GREY, "photo.jpg").pixels[..., 0]
+    turned = prepare_picture(encoded(image, "JPEG", exif=exif, quality=95), GREY, "photo.jpg").pixels[..., 0]
     assert turned[:10].max() < 30
     assert turned[18:].min() > 225
 
@@ -100,7 +100,7 @@ def refused() -> dict[str, bytes]:
 @pytest.mark.parametrize("what", refused())
 def test_what_cannot_be_used_is_refused_by_name(what: str) -> None:
     with pytest.raises(InvalidImageError, match=r"^mine\.png: "):
-        prepare(refused()[what], GREY, "mine.png")
+        prepare_picture(refused()[what], GREY, "mine.png")
 
 
 @given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=8))
@@ -109,7 +109,7 @@ def test_mutated_bytes_give_a_picture_or_a_refusal_and_nothing_else(changes: lis
     for place, value in changes:
         data[place % len(data)] = value
     try:
-        picture = prepare(bytes(data), GREY, "mutant.png")
+        picture = prepare_picture(bytes(data), GREY, "mutant.png")
     except InvalidImageError:
         return
     assert picture.pixels.shape == GREY

@@ -38,7 +38,7 @@ def encoded(picture: Image.Image, format: str = "PNG", **options: object) -> byt
 def prepare(
     picture: Image.Image, format: str = "PNG", shape: tuple[int, int, int] = GREY, **options: object
 ) -> images.PreparedPicture:
-    return images.prepare(encoded(picture, format, **options), shape, "mine", preparation="ink")
+    return images.prepare_picture(encoded(picture, format, **options), shape, "mine", preparation="ink")
 
 
 def lit(picture: Image.Image, seed: int = 0) -> Image.Image:
