@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.data.augmentation import Augmentation, augment
-from shared.data.datasets import Split
+from shared.data.splits import Split
 
 
 @dataclass(frozen=True)
