@@ -165,7 +165,7 @@ def prepare_picture(
         from shared.data import ink  # OpenCV is only for whoever has ink to prepare
 
         image = _to_mode(image, "L", notes, "black" if _is_light_on_nothing(image) else "white")
-        drawing, found = ink.find(np.asarray(image), height, width)
+        drawing, found = ink.cut_out_ink(np.asarray(image), height, width)
         notes += found
         if drawing is not None:
             return PreparedPicture(np.repeat(drawing[..., None], channels, 2), tuple(notes), decode_ms)
