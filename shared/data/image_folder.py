@@ -24,7 +24,7 @@ from shared.data.images import Preparation
 from shared.errors import InvalidDatasetError, InvalidImageError
 from shared.network.layers import Shape
 
-FORMATS = (*images.FORMATS, "GIF", "TIFF")
+FORMATS = (*images.POSTED_FORMATS, "GIF", "TIFF")
 TEST_SHARE = 0.2
 MAX_VALUES = 2**30  # of both splits, one byte each
 LITTER = ("Thumbs.db", "desktop.ini")  # what file managers leave behind; so are names that begin with a dot
