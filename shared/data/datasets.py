@@ -63,7 +63,7 @@ def find(name: str, settings: Settings) -> Dataset:
         return DATASETS[name]
     if not is_name(name) or not (settings.data_dir / name).is_dir():
         raise InvalidRequestError(f"unknown dataset {name[:80]!r}: choose one of {', '.join(names(settings))}")
-    own = image_folder.describe(settings.data_dir / name)
+    own = image_folder.describe_folder(settings.data_dir / name)
     sizes: dict[SplitName, int] = {"train": len(own.train), "test": len(own.test)}
     pictures: dict[SplitName, PictureFiles] = {"train": own.train, "test": own.test}
     return Dataset(name, own.shape, own.classes, sizes, pictures=pictures, preparation=own.preparation)
@@ -76,7 +76,7 @@ def verify(dataset: Dataset) -> None:
         InvalidDatasetError: a picture cannot be read. The message names it.
     """
     for pictures in (dataset.pictures or {}).values():
-        image_folder.verify(pictures, dataset.shape)
+        image_folder.verify_pictures(pictures, dataset.shape)
 
 
 def main(asked: list[str], say: Callable[[str], object] = print) -> int:

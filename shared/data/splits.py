@@ -48,7 +48,7 @@ def read_neutral(dataset: Dataset, split: SplitName, count: int | None = None) -
         InvalidDatasetError: a user's picture cannot be read.
     """
     if dataset.pictures is not None:
-        return Split(*image_folder.read(dataset.pictures[split][:count], dataset.shape, dataset.preparation))
+        return Split(*image_folder.read_pictures(dataset.pictures[split][:count], dataset.shape, dataset.preparation))
     with np.load(Path(__file__).with_name(f"{dataset.name}.npz"), allow_pickle=False) as arrays:
         return Split(arrays[f"{split}_images"][:count], arrays[f"{split}_labels"][:count].astype(np.int64))
 

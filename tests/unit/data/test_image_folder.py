@@ -32,10 +32,10 @@ def pets(tmp_path: Path) -> Path:
 
 
 def test_any_mix_of_sizes_and_formats_becomes_one_array(pets: Path) -> None:
-    folder = image_folder.describe(pets)
+    folder = image_folder.describe_folder(pets)
     assert folder.shape == (28, 28, 1)
     assert folder.classes == ("cats", "dogs")
-    images, labels = image_folder.read(folder.train + folder.test, folder.shape)
+    images, labels = image_folder.read_pictures(folder.train + folder.test, folder.shape)
     assert images.shape == (20, 28, 28, 1)
     assert np.bincount(labels).tolist() == [12, 8]
     assert np.abs(images[labels == 0].astype(int) - 40).max() <= 3
@@ -43,39 +43,39 @@ def test_any_mix_of_sizes_and_formats_becomes_one_array(pets: Path) -> None:
 
 
 def test_without_a_test_folder_a_fifth_of_each_class_is_drawn_the_same_every_time(pets: Path) -> None:
-    folder = image_folder.describe(pets)
+    folder = image_folder.describe_folder(pets)
     assert [sum(p.label == label for p in folder.test) for label in (0, 1)] == [2, 2]
     assert not {p.path for p in folder.train} & {p.path for p in folder.test}
-    assert image_folder.describe(pets) == folder
+    assert image_folder.describe_folder(pets) == folder
 
 
 def test_a_test_folder_is_used_as_it_is(pets: Path) -> None:
     draw(pets / "test/dogs", 3)
-    folder = image_folder.describe(pets)
+    folder = image_folder.describe_folder(pets)
     assert (len(folder.train), len(folder.test)) == (20, 3)
     assert {p.label for p in folder.test} == {1}
 
 
 def test_the_first_pictures_show_every_class(pets: Path) -> None:
-    assert [p.label for p in image_folder.describe(pets).train[:4]] == [0, 1, 0, 1]
+    assert [p.label for p in image_folder.describe_folder(pets).train[:4]] == [0, 1, 0, 1]
 
 
 def test_the_description_sets_size_and_colour(pets: Path) -> None:
     (pets / "dataset.json").write_text('{"size": [12, 16], "channels": 3, "prepare": "resize"}')
-    folder = image_folder.describe(pets)
-    assert image_folder.read(folder.test, folder.shape)[0].shape == (4, 12, 16, 3)
+    folder = image_folder.describe_folder(pets)
+    assert image_folder.read_pictures(folder.test, folder.shape)[0].shape == (4, 12, 16, 3)
 
 
 def test_ink_is_cut_out_for_training_as_it_is_for_prediction(pets: Path) -> None:
-    folder = image_folder.describe(pets)
+    folder = image_folder.describe_folder(pets)
     assert folder.preparation == "resize"
     (pets / "dataset.json").write_text('{"prepare": "ink"}')
-    folder = image_folder.describe(pets)
+    folder = image_folder.describe_folder(pets)
     assert folder.preparation == "ink"
     sheet = Image.new("L", (300, 200), 220)
     sheet.paste(20, (40, 50, 60, 150))
     sheet.save(folder.train[0].path, "PNG")
-    pixels, _ = image_folder.read(folder.train[:1], folder.shape, folder.preparation)
+    pixels, _ = image_folder.read_pictures(folder.train[:1], folder.shape, folder.preparation)
     posted = images.prepare_picture(Path(folder.train[0].path).read_bytes(), folder.shape, "posted", preparation="ink")
     assert np.array_equal(pixels[0], posted.pixels)
     assert pixels[0, 14, 14, 0] == 255
@@ -86,7 +86,7 @@ def test_what_file_managers_leave_behind_is_no_picture(pets: Path) -> None:
     for litter in (".DS_Store", "Thumbs.db", "desktop.ini"):
         (pets / "train/cats" / litter).write_bytes(b"x")
     (pets / "train/.hidden").mkdir()
-    assert len(image_folder.describe(pets).train) == 16
+    assert len(image_folder.describe_folder(pets).train) == 16
 
 
 def test_a_dataset_of_ones_own_is_found_by_its_folders_name(pets: Path) -> None:
@@ -103,16 +103,16 @@ def test_a_dataset_of_ones_own_is_found_by_its_folders_name(pets: Path) -> None:
 
 
 def test_a_broken_picture_is_found_once_it_is_there_and_forgotten_when_it_is_gone(pets: Path) -> None:
-    folder = image_folder.describe(pets)
-    image_folder.verify(folder.train, folder.shape)
+    folder = image_folder.describe_folder(pets)
+    image_folder.verify_pictures(folder.train, folder.shape)
     broken = pets / "train/cats/99.png"
     broken.write_bytes(b"nonsense")
-    folder = image_folder.describe(pets)
-    with pytest.raises(InvalidDatasetError, match=r"pets/train/cats/99\.png: not a PNG, JPEG.*take it out"):
-        image_folder.verify(folder.train + folder.test, folder.shape)
+    folder = image_folder.describe_folder(pets)
+    with pytest.raises(InvalidDatasetError, match=r"pets/train/cats/99\.png: not a PNG, JPEG.*or remove it"):
+        image_folder.verify_pictures(folder.train + folder.test, folder.shape)
     broken.unlink()
-    folder = image_folder.describe(pets)
-    image_folder.verify(folder.train, folder.shape)
+    folder = image_folder.describe_folder(pets)
+    image_folder.verify_pictures(folder.train, folder.shape)
 
 
 def leave_one_each(pets: Path) -> None:
@@ -130,10 +130,14 @@ SPOILT: list[tuple[str, Callable[[Path], object], str]] = [
     ("no class", lambda pets: shutil.rmtree(pets / "train"), "two or more classes; it has none"),
     ("one class", lambda pets: shutil.rmtree(pets / "train/dogs"), "only 'cats'"),
     ("an empty class", lambda pets: (pets / "train/birds").mkdir(), "pets/train/birds holds no pictures"),
-    ("a strange test class", lambda pets: draw(pets / "test/birds", 1), "pets/test has 'birds'"),
+    ("a strange test class", lambda pets: draw(pets / "test/birds", 1), "pets/test has the class 'birds'"),
     ("nothing to test with", leave_one_each, "no picture left to test with"),
     ("a folder among pictures", lambda pets: (pets / "train/cats/more").mkdir(), "train/cats/more is not a file"),
-    ("a class of bytes", lambda pets: os.mkdir(bytes(pets / "train") + b"/\xff"), "cannot be a class: rename it"),
+    (
+        "a class of bytes",
+        lambda pets: os.mkdir(bytes(pets / "train") + b"/\xff"),
+        "cannot be a class name: rename the folder",
+    ),
     ("no json", describe_as("{"), "pets/dataset.json: the file"),
     ("an unknown field", describe_as('{"colour": true}'), "colour"),
     ("no size", describe_as('{"size": 0}'), "size"),
@@ -148,10 +152,10 @@ def test_a_folder_that_cannot_be_used_says_what_to_change(
 ) -> None:
     spoil(pets)
     with pytest.raises(InvalidDatasetError, match=words):
-        image_folder.describe(pets)
+        image_folder.describe_folder(pets)
 
 
 def test_a_folder_that_would_fill_the_memory_is_refused(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_folder, "MAX_VALUES", 20 * 28 * 28 - 1)
-    with pytest.raises(InvalidDatasetError, match="make `size` smaller"):
-        image_folder.describe(pets)
+    monkeypatch.setattr(image_folder, "MAX_DATASET_BYTES", 20 * 28 * 28 - 1)
+    with pytest.raises(InvalidDatasetError, match="set a smaller `size`"):
+        image_folder.describe_folder(pets)
