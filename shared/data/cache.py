@@ -60,7 +60,7 @@ def ensure_cached(dataset: Dataset, settings: Settings, download: bool = False, 
 
 
 def _store(packed: bytes, file: IdxFile, folder: Path) -> None:
-    """Unpack, verify, and move into place: a file in the cache is a good one."""
+    """Unpack a published file, verify its MD5, and move it into the cache. Files in the cache are always complete."""
     try:
         data = gzip.decompress(packed)
     except (OSError, EOFError) as error:
