@@ -143,7 +143,7 @@ def main() -> int:
         parser.error(f"no network {', '.join(sorted(unknown))}: choose of {', '.join(ROUNDS)}")
     console, settings = Console(), Settings.from_env()
     try:
-        datasets.prepare(datasets.find("mnist", settings), settings)
+        datasets.ensure_cached(datasets.find("mnist", settings), settings)
     except MissingDatasetError as error:
         console.print(f"Nothing is measured without MNIST: {error}")
         return 0

@@ -1,9 +1,9 @@
-"""500 pictures that are none: each is to be refused at once, and to leave no memory behind.
+"""Post 500 malformed pictures: the gateway should refuse each at once and should not keep memory for it.
 
     python -m benchmarks.malformed
 
-Hazards by hand (files cut off, bombs, animations, other formats), and good files with bytes changed; such a file may
-still be a picture, and counts only if a decoder of its own refuses it.
+Some files are made by hand: truncated files, decompression bombs, animations, other formats. The rest are good files
+with a few bytes changed. A changed file may still be a picture, so it is used only if Pillow refuses it.
 """
 
 import io
@@ -24,33 +24,39 @@ from rich.table import Table
 
 from benchmarks.serving import running
 from benchmarks.stack import running_stack
+from shared.data.images import MAX_PIXELS, POSTED_FORMATS
 
 COUNT = 500
 SEED = 0
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 
 
-def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+def encode_picture(image: Image.Image, kind: str, **options: object) -> bytes:
+    """Return an image as a file of the format that Pillow calls `kind`."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
-def chunk(kind: bytes, data: bytes) -> bytes:
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    """Return a PNG chunk: length, type, content, checksum."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(width: int, height: int, *parts: bytes, depth: int = 8, colour: int = 0) -> bytes:
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + b"".join(parts) + chunk(b"IEND", b"")
+def png_file(width: int, height: int, *chunks: bytes, depth: int = 8, colour: int = 0) -> bytes:
+    """Return a PNG file with any header and any chunks. Nothing checks that they fit together."""
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + png_chunk(b"IEND", b"")
 
 
-def hazards() -> dict[str, bytes]:
-    """Files by what is wrong with them."""
+def files_made_by_hand() -> dict[str, bytes]:
+    """Return malformed files. Each key says what is wrong with the file."""
     grey = Image.linear_gradient("L")
-    good = {kind: encoded(grey, kind) for kind in FORMATS}
-    cut = {f"{kind} cut to {share:.0%}": data[: int(len(data) * share)] for kind, data in good.items() if kind != "BMP"
-           for share in (0.02, 0.3, 0.6)}  # fmt: skip
+    good = {kind: encode_picture(grey, kind) for kind in POSTED_FORMATS}
+    truncated = {
+        f"{kind} cut to {share:.0%}": good[kind][: int(len(good[kind]) * share)]
+        for kind in ("PNG", "JPEG", "WEBP")
+        for share in (0.02, 0.3, 0.6)
+    }
     frames = {"save_all": True, "append_images": [Image.new("L", grey.size)], "duration": 9}
     bomb = zlib.compress(bytes(13_001 * 13_000))
     return {
@@ -61,72 +67,83 @@ def hazards() -> dict[str, bytes]:
         "SVG": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
         "EPS": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n",
         "zeros": bytes(10_000),
-        **cut,
-        **{f"a {kind}": encoded(grey, kind) for kind in ("GIF", "TIFF", "PPM", "ICO", "TGA", "PCX", "PDF")},
-        **{f"an animated {kind}": encoded(grey, kind, **frames) for kind in ("PNG", "WEBP", "GIF")},
-        "a bomb of 13,000 x 13,000": png(13_000, 13_000, chunk(b"IDAT", bomb)),
-        "a header of 2 thousand million square": png(2**31 - 1, 2**31 - 1, chunk(b"IDAT", b"")),
-        "a header of nothing": png(0, 0, chunk(b"IDAT", b"")),
-        "a PNG without data": png(9, 9),
-        "a PNG of no depth": png(9, 9, chunk(b"IDAT", zlib.compress(bytes(90))), depth=3),
-        "a PNG with a text bomb": png(9, 9, chunk(b"zTXt", b"a\0\0" + bomb), chunk(b"IDAT", zlib.compress(bytes(90)))),
+        **truncated,
+        **{f"a {kind}": encode_picture(grey, kind) for kind in ("GIF", "TIFF", "PPM", "ICO", "TGA", "PCX", "PDF")},
+        **{f"an animated {kind}": encode_picture(grey, kind, **frames) for kind in ("PNG", "WEBP", "GIF")},
+        "a bomb of 13,000 x 13,000": png_file(13_000, 13_000, png_chunk(b"IDAT", bomb)),
+        "a header of 2,147,483,647 x 2,147,483,647": png_file(2**31 - 1, 2**31 - 1, png_chunk(b"IDAT", b"")),
+        "a header of 0 x 0": png_file(0, 0, png_chunk(b"IDAT", b"")),
+        "a PNG without data": png_file(9, 9),
+        "a PNG with 3 bits per pixel": png_file(9, 9, png_chunk(b"IDAT", zlib.compress(bytes(90))), depth=3),
+        "a PNG with a text bomb": png_file(
+            9, 9, png_chunk(b"zTXt", b"a\0\0" + bomb), png_chunk(b"IDAT", zlib.compress(bytes(90)))
+        ),
         "a BMP of another size": good["BMP"][:18] + struct.pack("<ii", 60_000, 60_000) + good["BMP"][26:],
-        "a JPEG of many scans": many_scans(),
+        "a JPEG of many scans": jpeg_of_many_scans(),
     }
 
 
-def many_scans() -> bytes:
-    """A progressive JPEG whose last scan comes 500 times: small to send, long to decode."""
-    data = encoded(Image.new("L", (7000, 7000), 200), "JPEG", progressive=True)
+def jpeg_of_many_scans() -> bytes:
+    """Return a progressive JPEG whose last scan comes 5,000 times. It is small, but slow to decode."""
+    data = encode_picture(Image.new("L", (7000, 7000), 200), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     return data[:last] + data[last:-2] * 5000 + data[-2:]
 
 
 def is_picture(data: bytes) -> bool:
-    """Whether a decoder that is asked for nothing but these formats makes a single, small picture of it."""
+    """Return whether Pillow can decode a file, and the picture is not too large for the gateway."""
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=POSTED_FORMATS) as image:
             image.load()
-            return image.width * image.height <= 50_000_000
+            return image.width * image.height <= MAX_PIXELS
     except Exception:
         return False
 
 
-def malformed(count: int = COUNT, seed: int = SEED) -> Iterator[tuple[str, bytes]]:
-    """Hazards first, then good files with one to sixteen bytes changed, that are pictures no more."""
-    known = hazards()
-    yield from known.items()
-    chance = random.Random(seed)
+def generate_malformed_files(count: int = COUNT, seed: int = SEED) -> Iterator[tuple[str, bytes]]:
+    """Generate the files made by hand, then good files of which 1 to 16 bytes were changed.
+
+    Args:
+        count: how many files in total.
+        seed: decides which bytes are changed.
+
+    Yields:
+        What is wrong with a file, and its bytes.
+    """
+    made_by_hand = files_made_by_hand()
+    yield from made_by_hand.items()
+    generator = random.Random(seed)
     image = Image.radial_gradient("L").resize((64, 64))
-    good = {kind: encoded(image, kind) for kind in FORMATS}
-    left = count - len(known)
-    while left > 0:
-        kind = chance.choice(FORMATS)
+    good = {kind: encode_picture(image, kind) for kind in POSTED_FORMATS}
+    remaining = count - len(made_by_hand)
+    while remaining > 0:
+        kind = generator.choice(POSTED_FORMATS)
         data = bytearray(good[kind])
-        for _ in range(chance.randint(1, 16)):
-            data[chance.randrange(len(data))] = chance.randrange(256)
+        for _ in range(generator.randint(1, 16)):
+            data[generator.randrange(len(data))] = generator.randrange(256)
         if not is_picture(bytes(data)):
-            left -= 1
+            remaining -= 1
             yield f"{kind} with bytes changed", bytes(data)
 
 
 def main() -> int:
+    """Run the benchmark and print its table."""
     statuses: Counter[int] = Counter()
     slowest = (0.0, "")
     with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as (client, _):
         url = f"{client.url}/v1/predictions?model=welcome"
         while "welcome" not in [model["name"] for model in client.get("/v1/models")["models"]]:
             time.sleep(0.2)
-        requests.post(url, encoded(Image.linear_gradient("L"), "PNG"), timeout=30)
-        before = gateways_bytes()
-        for name, data in malformed():
-            begun = time.perf_counter()
+        requests.post(url, encode_picture(Image.linear_gradient("L"), "PNG"), timeout=30)
+        before = gateway_memory_bytes()
+        for name, data in generate_malformed_files():
+            started = time.perf_counter()
             answer = requests.post(url, data, headers={"Content-Type": "image/png"}, timeout=60)
-            slowest = max(slowest, (time.perf_counter() - begun, name))
+            slowest = max(slowest, (time.perf_counter() - started, name))
             statuses[answer.status_code] += 1
             if not 400 <= answer.status_code < 500 or not answer.json()["detail"]:
                 Console().print(f"{name}: {answer.status_code} {answer.text[:200]}")
-        grown = gateways_bytes() - before
+        grown = gateway_memory_bytes() - before
     table = Table("", "", title=f"{statuses.total()} malformed pictures, one after the other")
     table.add_row("statuses", ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items())))
     table.add_row("slowest", f"{slowest[0]:.2f} s ({slowest[1]})")
@@ -135,8 +152,8 @@ def main() -> int:
     return 0
 
 
-def gateways_bytes() -> int:
-    """What the gateway that this process has started holds in memory."""
+def gateway_memory_bytes() -> int:
+    """Return the resident memory of the gateway that this process started."""
     (pid,) = running("services.gateway")
     line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) * 1024

@@ -57,7 +57,7 @@ class Context:
         Raises:
             MissingDatasetError, InvalidDatasetError: what is wrong with it.
         """
-        datasets.prepare(found, self.settings)
+        datasets.ensure_cached(found, self.settings)
         datasets.verify(found)
 
     def choose_backends(self, asked: list[str] | None) -> tuple[str, ...]:

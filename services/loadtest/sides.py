@@ -98,7 +98,7 @@ class Bench:
     def _encode_pictures(self, name: str) -> list[bytes]:
         """PNG files of the test split, as a user would post them."""
         found = datasets.find(name, self._settings)
-        datasets.prepare(found, self._settings)
+        datasets.ensure_cached(found, self._settings)
         images = datasets.read(found, "test", self._settings).images
         chosen = batches.order(self._request["seed"], 0, len(images))[:PICTURES]
         return [_png(image) for image in images[chosen]]

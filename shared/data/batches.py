@@ -1,8 +1,7 @@
-"""The seeded data stream: which pictures an epoch shows, and in which order.
+"""The pictures that each epoch trains on, and their order: the same for every backend.
 
-Every epoch is drawn from the training's seed and its own number alone, so
-that every backend sees the same, and a run that goes on from a checkpoint
-sees what an uninterrupted one sees.
+An epoch depends only on the training's seed and on the epoch's number. So every backend sees the same data, and a run
+that resumes from a checkpoint sees what an uninterrupted run sees.
 """
 
 from collections.abc import Iterator
@@ -12,16 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.data.augmentation import Augmentation, augment
-from shared.data.datasets import Split
+from shared.data.splits import Split
 
 
 @dataclass(frozen=True)
 class EpochBatches:
-    """One epoch of the stream.
+    """What one epoch trains on.
 
-    order: int64 [N]; None lets the framework shuffle by itself.
-    images: uint8 [N, H, W, C] to train on; None for the data's own.
-    seed: of what the framework draws by itself: dropout's masks, and its own shuffle.
+    Attributes:
+        order: int64 [N], the order of the examples; None if the framework shuffles by itself.
+        images: uint8 [N, H, W, C], the augmented pictures; None if the dataset's own are used.
+        seed: the seed for what the framework draws: dropout masks, and its own shuffling. From 0 to 2**32 - 1.
     """
 
     order: NDArray[np.int64] | None
@@ -32,10 +32,18 @@ class EpochBatches:
 def stream(
     data: Split, seed: int, first: int, last: int, shuffle: bool, augmentation: Augmentation | None = None
 ) -> Iterator[EpochBatches]:
-    """The epochs from `first` to `last`, counted from 1.
+    """Generate the epochs from `first` to `last`, which are counted from 1. Each is drawn when it is requested.
 
     Args:
-        shuffle: whether the orders are ours; else they are left to the framework.
+        data: the training split.
+        seed: the training's seed.
+        first: number of the first epoch.
+        last: number of the last epoch.
+        shuffle: whether to give the order of each epoch; if not, the framework shuffles.
+        augmentation: how pictures are changed at random; None to leave them as they are.
+
+    Yields:
+        What each epoch trains on.
     """
     for number in range(first, last + 1):
         yield EpochBatches(
@@ -46,9 +54,9 @@ def stream(
 
 
 def order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
-    """The order of the training examples in an epoch, the same for every backend.
+    """Return the order of the training examples in an epoch: a permutation of `count` examples, int64 [count].
 
-    A permutation of `count` examples from NumPy's PCG64, keyed by seed and
-    epoch, so that an epoch's order does not depend on the epochs before it.
+    It comes from NumPy's PCG64, seeded with the training's seed and the epoch's number. So it does not depend on the
+    epochs before it.
     """
     return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(count)

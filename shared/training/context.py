@@ -48,7 +48,7 @@ class JobContext:
         Raises:
             MissingDatasetError: it is not on this machine.
         """
-        datasets.prepare(found, self.settings)
+        datasets.ensure_cached(found, self.settings)
         return self.backend.load_data(found, self.settings.cache_dir, split)
 
     def publish(self, run: Run, job: dict[str, Any], description: ModelDescription, weights: Weights) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def train(context: JobContext, run: Run, job: dict[str, Any]) -> None:
         request=job["request"],
         network=network,
         classes=found.classes,
-        prepare=found.prepare,
+        prepare=found.preparation,
         metrics=FinalMetrics.model_validate({name: history[-1][name] for name in FinalMetrics.model_fields}),
         data=DataFingerprints(dataset=found.name, train=datasets.fingerprint(data), test=datasets.fingerprint(test)),
     )

@@ -13,7 +13,7 @@ def found(request, settings):
     """A dataset that lies in the cache."""
     described = datasets.find(request.param, settings)
     try:
-        datasets.prepare(described, settings)
+        datasets.ensure_cached(described, settings)
     except MissingDatasetError as error:
         pytest.skip(str(error))
     return described

@@ -1,4 +1,4 @@
-"""One's own pictures, from two named folders to an answer that says the folder's name."""
+"""A user's own pictures: from two folders to a prediction whose class is a folder's name."""
 
 import io
 
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.stack
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF")
 
 
-def stripes(upright: bool, generator: np.random.Generator) -> Image.Image:
-    """Stripes across or along a picture of any size, any two shades, a little noise."""
+def draw_stripes(upright: bool, generator: np.random.Generator) -> Image.Image:
+    """Draw vertical or horizontal stripes of random width, with noise, on a picture of random size."""
     height, width = generator.integers(40, 200, 2)
     y, x = np.mgrid[:height, :width]
     period = generator.integers(12, 20) / 100
@@ -25,7 +25,7 @@ def stripes(upright: bool, generator: np.random.Generator) -> Image.Image:
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
-def encoded(image: Image.Image, format: str) -> bytes:
+def encode_picture(image: Image.Image, format: str) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format)
     return buffer.getvalue()
@@ -33,31 +33,31 @@ def encoded(image: Image.Image, format: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def stripes_model(client: Client, settings: Settings) -> dict:
-    """40 pictures in two named folders, one training, both backends."""
+    """Write 40 pictures into two class folders, train a model with them in both backends, and return the training."""
     generator = np.random.default_rng(0)
     for name, upright in (("Längs", True), ("quer $1", False)):
         folder = settings.data_dir / "stripes" / "train" / name
         folder.mkdir(parents=True)
         for index in range(20):
             format = FORMATS[index % len(FORMATS)]
-            (folder / f"{index}.{format.lower()}").write_bytes(encoded(stripes(upright, generator), format))
+            (folder / f"{index}.{format.lower()}").write_bytes(encode_picture(draw_stripes(upright, generator), format))
     optimizer = {"name": "sgd", "learning_rate": 0.1}
     request = {"network": "mlp", "dataset": "stripes", "epochs": 60, "batch_size": 8, "optimizer": optimizer}
     training = client.post("/v1/trainings", request)
     return client.follow(f"/v1/trainings/{training['id']}")
 
 
-def test_a_posted_picture_is_answered_with_the_folders_name(client: Client, stripes_model: dict) -> None:
+def test_a_prediction_has_the_name_of_a_class_folder(client: Client, stripes_model: dict) -> None:
     assert stripes_model["name"] == "mlp-stripes"
     generator = np.random.default_rng(1)
     for upright, name in ((True, "Längs"), (False, "quer $1")) * 4:
-        files = {"image": ("new.png", encoded(stripes(upright, generator), "PNG"))}
+        files = {"image": ("new.png", encode_picture(draw_stripes(upright, generator), "PNG"))}
         answer = requests.post(f"{client.url}/v1/predictions?model=mlp-stripes", files=files, timeout=30).json()
         assert {result["class"] for result in answer["images"][0]["results"].values()} == {name}
         assert set(answer["images"][0]["results"]) == {"tensorflow", "pytorch"}
 
 
-def test_class_names_are_carried_into_manifest_and_evaluation(client: Client, stripes_model: dict) -> None:
+def test_manifest_and_evaluation_have_the_class_names(client: Client, stripes_model: dict) -> None:
     for manifest in client.get("/v1/models/mlp-stripes")["manifests"].values():
         assert manifest["classes"] == ["Längs", "quer $1"]
     evaluation = client.post("/v1/evaluations", {"model": "mlp-stripes"})
@@ -67,8 +67,8 @@ def test_class_names_are_carried_into_manifest_and_evaluation(client: Client, st
         assert np.sum(result["confusion"]) == 8
 
 
-def test_it_is_listed_and_drawn(client: Client, stripes_model: dict) -> None:
-    entry = next(e for e in client.get("/v1/datasets")["datasets"] if e["name"] == "stripes")
+def test_the_dataset_is_listed_and_its_samples_are_drawn(client: Client, stripes_model: dict) -> None:
+    entry = next(entry for entry in client.get("/v1/datasets")["datasets"] if entry["name"] == "stripes")
     assert entry == {
         "name": "stripes",
         "ready": True,
@@ -83,8 +83,8 @@ def test_it_is_listed_and_drawn(client: Client, stripes_model: dict) -> None:
     assert Image.open(io.BytesIO(figure.content)).width > 500
 
 
-def test_a_folder_that_cannot_be_used_is_listed_with_its_problem(client: Client, settings: Settings) -> None:
+def test_an_unusable_folder_is_listed_with_its_problem(client: Client, settings: Settings) -> None:
     (settings.data_dir / "unfinished" / "train").mkdir(parents=True)
-    entry = next(e for e in client.get("/v1/datasets")["datasets"] if e["name"] == "unfinished")
+    entry = next(entry for entry in client.get("/v1/datasets")["datasets"] if entry["name"] == "unfinished")
     assert entry["ready"] is False
     assert "two or more classes" in entry["problem"]

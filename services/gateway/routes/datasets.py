@@ -1,6 +1,6 @@
-"""/v1/datasets: the data a training can name, whether it is here, and what it looks like."""
+"""/v1/datasets: which datasets a training can name, whether they are on this machine, and what they look like."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from flask import Response, make_response
 from flask_openapi3 import APIBlueprint, Tag
@@ -8,8 +8,9 @@ from pydantic import BaseModel, Field
 
 from services.gateway.context import Context
 from services.gateway.reports.plots import samples_png
+from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import file_of
-from services.gateway.schemas.catalog import Datasets
+from services.gateway.schemas.catalog import DatasetInfo, Datasets
 from shared.data import datasets
 from shared.errors import InvalidDatasetError
 from shared.jobs.payloads import RequestBody
@@ -18,46 +19,52 @@ TAG = Tag(name="datasets", description="Labelled pictures")
 
 
 class DatasetPath(BaseModel):
+    """The path of one dataset."""
+
     name: Annotated[str, Field(max_length=255)]
 
 
 class SamplesQuery(RequestBody):
+    """How many training pictures to draw, from the first one on."""
+
     count: Annotated[int, Field(ge=1, le=100)] = 20
 
 
 def routes(context: Context) -> APIBlueprint:
+    """Return the routes under /v1/datasets."""
     api = APIBlueprint("datasets", __name__, abp_tags=[TAG])
 
     @api.get("/v1/datasets", responses={200: Datasets})
-    def listing() -> dict[str, Any]:
-        """Every dataset, one's own included; `problem` says why one cannot be used."""
-        return {"datasets": [_entry(context, name) for name in datasets.names(context.settings)]}
+    def listing() -> Response:
+        """Every dataset, including your own. `problem` says why a dataset cannot be used."""
+        body = Datasets(datasets=[_dataset_info(context, name) for name in datasets.names(context.settings)])
+        return json_response(body)
 
     @api.get("/v1/datasets/<name>/samples.png", responses=file_of("image/png", "a figure"))
     def samples(path: DatasetPath, query: SamplesQuery) -> Response:
         """The first training pictures with their labels, as one figure."""
-        found = datasets.find(path.name, context.settings)
-        context.require_data(found)
-        split = datasets.read(found, "train", context.settings, query.count)
-        response = make_response(samples_png(split, found.classes))
+        dataset = datasets.find(path.name, context.settings)
+        context.require_data(dataset)
+        split = datasets.read(dataset, "train", context.settings, query.count)
+        response = make_response(samples_png(split, dataset.classes))
         response.headers["Content-Type"] = "image/png"
         return response
 
     return api
 
 
-def _entry(context: Context, name: str) -> dict[str, Any]:
+def _dataset_info(context: Context, name: str) -> DatasetInfo:
+    """Describe a dataset, or the problem with a user's folder."""
     try:
-        found = datasets.find(name, context.settings)
+        dataset = datasets.find(name, context.settings)
     except InvalidDatasetError as error:
-        unknown: dict[str, Any] = {"ready": False, "shape": [], "classes": [], "sizes": {}, "prepare": None}
-        return {"name": name, **unknown, "problem": str(error)}
-    return {
-        "name": found.name,
-        "ready": datasets.is_ready(found, context.settings),
-        "shape": found.shape,
-        "classes": found.classes,
-        "sizes": found.sizes,
-        "prepare": found.prepare,
-        "problem": None,
-    }
+        return DatasetInfo(name=name, ready=False, shape=[], classes=[], sizes={}, prepare=None, problem=str(error))
+    return DatasetInfo(
+        name=dataset.name,
+        ready=datasets.is_ready(dataset, context.settings),
+        shape=list(dataset.shape),
+        classes=list(dataset.classes),
+        sizes={**dataset.sizes},
+        prepare=dataset.preparation,
+        problem=None,
+    )

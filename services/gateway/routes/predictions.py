@@ -21,13 +21,16 @@ from services.gateway.routes.event_loop import EventLoopBlueprint
 from services.gateway.routes.uploads import FIELD, MAX_IMAGES, Upload, read_uploads
 from services.gateway.schemas.predictions import PredictionQuery, Predictions
 from shared.data import images
-from shared.data.images import PreparedPicture
+from shared.data.images import OpenedPicture, PreparedPicture
 from shared.errors import UnavailableError
 from shared.models.manifest import Manifest
 from shared.web.server import BufferedRequest, run_in_thread
 
 TAG = Tag(name="predictions", description="Ask the models what a picture shows")
-LOOP_PIXELS = 64 * 64  # of all images of a request, by their headers: decoding more than that takes milliseconds
+# The event loop itself decodes up to LOOP_PIXELS, in all images of a request and by their headers: more can take many
+# milliseconds. It reads the headers of files up to LOOP_FILE_BYTES: a larger file may have a header of megabytes.
+LOOP_PIXELS = 64 * 64
+LOOP_FILE_BYTES = 64 * 2**10
 IMAGE_BODY = {
     "requestBody": {
         "required": True,
@@ -94,23 +97,29 @@ async def _find_model(context: Context, query: PredictionQuery, backends: tuple[
 
 
 async def _prepare_images(context: Context, uploads: list[Upload], manifest: Manifest) -> _PreparedImages:
-    """Decode and prepare images, in a thread unless they are small by their headers.
+    """Decode and prepare images, in a thread unless all of them together are small by their headers.
 
     Raises:
         InvalidImageError: one of them cannot be used; the message names it.
     """
-    if sum(images.pixel_count(upload.data) for upload in uploads) <= LOOP_PIXELS:
-        return _prepare(uploads, manifest)
-    return await run_in_thread(context.decoders, _prepare, uploads, manifest)
+    if sum(len(upload.data) for upload in uploads) > LOOP_FILE_BYTES:
+        return await run_in_thread(context.decoders, _open_and_prepare, uploads, manifest)
+    opened = [images.open_picture(upload.data, upload.name) for upload in uploads]
+    if sum(picture.pixels for picture in opened) > LOOP_PIXELS:
+        return await run_in_thread(context.decoders, _prepare, opened, manifest)
+    return _prepare(opened, manifest)
 
 
-def _prepare(uploads: list[Upload], manifest: Manifest) -> _PreparedImages:
-    started = perf_counter()
-    shape, preparation = manifest.network.input_shape, manifest.prepare
-    pictures = [images.prepare(upload.data, shape, upload.name, preparation=preparation) for upload in uploads]
+def _open_and_prepare(uploads: list[Upload], manifest: Manifest) -> _PreparedImages:
+    return _prepare([images.open_picture(upload.data, upload.name) for upload in uploads], manifest)
+
+
+def _prepare(opened: list[OpenedPicture], manifest: Manifest) -> _PreparedImages:
+    started, shape = perf_counter(), manifest.network.input_shape
+    pictures = [images.prepare_opened(picture, shape, manifest.prepare) for picture in opened]
+    elapsed_ms = (perf_counter() - started) * 1000 + sum(picture.open_ms for picture in opened)
     decode_ms = sum(picture.decode_ms for picture in pictures)
-    names = [upload.name for upload in uploads]
-    return _PreparedImages(names, pictures, decode_ms, (perf_counter() - started) * 1000 - decode_ms)
+    return _PreparedImages([picture.name for picture in opened], pictures, decode_ms, elapsed_ms - decode_ms)
 
 
 def _answers_of(outcomes: dict[str, Outcome]) -> dict[str, Answer]:

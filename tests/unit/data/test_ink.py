@@ -1,4 +1,4 @@
-"""What is drawn in a picture is found, cut out, and laid white on black as MNIST's makers did."""
+"""A drawing is found in a picture, cut out, and placed white on black, as in MNIST."""
 
 import io
 import subprocess
@@ -13,45 +13,58 @@ from PIL import Image, ImageDraw
 from shared.data import images
 
 GREY = (28, 28, 1)
-# A seven on a sheet of 100 x 100: to the eye no other digit, and not symmetric in any way.
+# The corners of a seven, as (x, y) on a sheet of 100 x 100. A seven has no symmetry.
 SEVEN = [(30, 25), (70, 25), (45, 78)]
 
 
 def sheet(width: int = 400, height: int = 300, paper: int = 230) -> Image.Image:
+    """Return a blank sheet of paper."""
     return Image.new("L", (width, height), paper)
 
 
-def draw(
+def draw_seven(
     on: Image.Image, ink: object = 30, at: tuple[int, int] = (150, 80), size: int = 150, pen: int = 12
 ) -> Image.Image:
+    """Draw a seven on a picture, and return the picture.
+
+    Args:
+        on: the picture.
+        ink: colour of the pen.
+        at: upper left corner of the seven's sheet, as (x, y).
+        size: side of the seven's sheet, in pixels.
+        pen: width of the pen, in pixels.
+    """
     place = [(at[0] + x * size / 100, at[1] + y * size / 100) for x, y in SEVEN]
     ImageDraw.Draw(on).line(place, fill=ink, width=pen, joint="curve")
     return on
 
 
-def encoded(picture: Image.Image, format: str = "PNG", **options: object) -> bytes:
+def encode_picture(picture: Image.Image, format: str = "PNG", **options: object) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, format, **options)
     return buffer.getvalue()
 
 
-def prepare(
+def prepare_ink(
     picture: Image.Image, format: str = "PNG", shape: tuple[int, int, int] = GREY, **options: object
 ) -> images.PreparedPicture:
-    return images.prepare(encoded(picture, format, **options), shape, "mine", preparation="ink")
+    return images.prepare_picture(encode_picture(picture, format, **options), shape, "mine", preparation="ink")
 
 
-def lit(picture: Image.Image, seed: int = 0) -> Image.Image:
-    """Under a lamp at one corner, with noise."""
+def light_unevenly(picture: Image.Image, seed: int = 0) -> Image.Image:
+    """Return the picture as lit by a lamp at its upper left corner, with noise."""
     pixels = np.asarray(picture, np.float32)
     y, x = np.mgrid[0 : 1 : pixels.shape[0] * 1j, 0 : 1 : pixels.shape[1] * 1j]
     noise = np.random.Generator(np.random.PCG64(seed)).normal(0, 5, pixels.shape)
     return Image.fromarray(np.clip(pixels * (1 - 0.35 * x - 0.3 * y * y) + noise, 0, 255).astype(np.uint8))
 
 
-def likeness(picture: images.PreparedPicture) -> float:
-    """The correlation with the plain seven, drawn large, cut out by hand and reduced by Pillow."""
-    plain = draw(Image.new("L", (400, 400), 0), 255, (0, 0), 400, 32)
+def correlate_with_seven(picture: images.PreparedPicture) -> float:
+    """Return the highest correlation with a plain seven at any place.
+
+    The plain seven is drawn large, cropped to its bounding box, and reduced by Pillow.
+    """
+    plain = draw_seven(Image.new("L", (400, 400), 0), 255, (0, 0), 400, 32)
     plain = plain.crop(plain.getbbox())
     plain.thumbnail((20, 20), Image.Resampling.BOX)
     grid, best = picture.pixels[..., 0].astype(float), -1.0
@@ -63,11 +76,20 @@ def likeness(picture: images.PreparedPicture) -> float:
     return best
 
 
-def check(picture: images.PreparedPicture, *warnings: str, at_least: float = 0.9) -> NDArray[np.uint8]:
-    """It is the seven: white on black, 20 pixels high, its mass in the middle."""
+def check_seven(picture: images.PreparedPicture, *warnings: str, at_least: float = 0.9) -> NDArray[np.uint8]:
+    """Check that a picture shows the seven: white on black, 20 pixels high, its centre of mass in the middle.
+
+    Args:
+        picture: what was prepared.
+        warnings: the expected warnings.
+        at_least: the lowest correlation with a plain seven.
+
+    Returns:
+        The pixels, uint8 [28, 28].
+    """
     assert picture.warnings == warnings
     pixels = picture.pixels[..., 0]
-    assert likeness(picture) > at_least
+    assert correlate_with_seven(picture) > at_least
     assert pixels.max() == 255
     rows = np.flatnonzero(pixels.max(1) > 60)
     assert 18 <= rows[-1] - rows[0] + 1 <= 20
@@ -76,106 +98,109 @@ def check(picture: images.PreparedPicture, *warnings: str, at_least: float = 0.9
     return pixels
 
 
-def test_dark_on_light() -> None:
-    check(prepare(draw(sheet())))
+def test_dark_ink_on_light_paper() -> None:
+    check_seven(prepare_ink(draw_seven(sheet())))
 
 
-def test_light_on_dark() -> None:
-    check(prepare(draw(sheet(paper=40), 220)))
+def test_light_ink_on_dark_paper() -> None:
+    check_seven(prepare_ink(draw_seven(sheet(paper=40), 220)))
 
 
 def test_uneven_light_and_noise() -> None:
-    check(prepare(lit(draw(sheet())), "JPEG"))
-    check(prepare(lit(draw(sheet(paper=60), 250)), "JPEG"))
+    check_seven(prepare_ink(light_unevenly(draw_seven(sheet())), "JPEG"))
+    check_seven(prepare_ink(light_unevenly(draw_seven(sheet(paper=60), 250)), "JPEG"))
 
 
 @pytest.mark.parametrize("at", [(-20, -20), (10, 140), (280, 150), (270, -10)])
-def test_off_centre(at: tuple[int, int]) -> None:
-    check(prepare(lit(draw(sheet(), at=at)), "JPEG"))
+def test_a_drawing_anywhere_in_the_picture(at: tuple[int, int]) -> None:
+    check_seven(prepare_ink(light_unevenly(draw_seven(sheet(), at=at)), "JPEG"))
 
 
 @pytest.mark.parametrize("size", [28, 60, 200, 1500])
-def test_any_size(size: int) -> None:
-    picture = draw(sheet(size, size), at=(0, 0), size=size, pen=max(3, size // 12))
-    check(prepare(picture.convert("RGB")), at_least=0.85)
+def test_a_picture_of_any_size(size: int) -> None:
+    picture = draw_seven(sheet(size, size), at=(0, 0), size=size, pen=max(3, size // 12))
+    check_seven(prepare_ink(picture.convert("RGB")), at_least=0.85)
 
 
-def test_a_camera_turned_on_its_side() -> None:
+def test_a_photograph_turned_by_its_exif_data() -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned clockwise
-    check(prepare(draw(sheet()).transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif))
+    exif[0x0112] = 6  # Programs turn it clockwise.
+    check_seven(prepare_ink(draw_seven(sheet()).transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif))
 
 
-def test_transparent_paper_under_dark_and_under_light_ink() -> None:
+def test_dark_and_light_ink_on_transparent_paper() -> None:
     for ink in ((0, 0, 0, 255), (255, 255, 255, 255)):
         canvas = Image.new("RGBA", (400, 300), (0, 0, 0, 0))
         paper = "white" if ink[0] == 0 else "black"
-        check(prepare(draw(canvas, ink)), f"transparent: placed on {paper}")
+        check_seven(prepare_ink(draw_seven(canvas, ink)), f"transparent: placed on {paper}")
 
 
 def test_sixteen_bits_cmyk_and_colour() -> None:
-    deep = np.asarray(draw(sheet()), np.uint16) * 257
-    check(prepare(Image.fromarray(deep)))
-    check(prepare(draw(sheet()).convert("RGB").convert("CMYK"), "JPEG"))
-    check(prepare(draw(Image.new("RGB", (400, 300), (250, 245, 230)), (20, 40, 160))))
+    deep = np.asarray(draw_seven(sheet()), np.uint16) * 257
+    check_seven(prepare_ink(Image.fromarray(deep)))
+    check_seven(prepare_ink(draw_seven(sheet()).convert("RGB").convert("CMYK"), "JPEG"))
+    check_seven(prepare_ink(draw_seven(Image.new("RGB", (400, 300), (250, 245, 230)), (20, 40, 160))))
 
 
-def test_a_pen_a_pixel_wide_in_a_large_photograph() -> None:
-    check(prepare(draw(sheet(1200, 1200), at=(200, 200), size=900, pen=1)), at_least=0.8)
-    check(prepare(draw(sheet(1200, 1200), at=(200, 200), size=900, pen=3), "JPEG"), at_least=0.8)
+def test_strokes_of_one_pixel_in_a_large_photograph() -> None:
+    check_seven(prepare_ink(draw_seven(sheet(1200, 1200), at=(200, 200), size=900, pen=1)), at_least=0.8)
+    check_seven(prepare_ink(draw_seven(sheet(1200, 1200), at=(200, 200), size=900, pen=3), "JPEG"), at_least=0.8)
 
 
 def test_thick_strokes_are_not_hollowed() -> None:
-    pixels = check(prepare(draw(sheet(), pen=34, at=(100, 10), size=280)), at_least=0.8)
+    pixels = check_seven(prepare_ink(draw_seven(sheet(), pen=34, at=(100, 10), size=280)), at_least=0.8)
     assert (pixels > 250).sum() > 60
 
 
-def test_a_broken_stroke_stays_together() -> None:
-    broken = draw(sheet())
+def test_an_interrupted_stroke_stays_one_shape() -> None:
+    broken = draw_seven(sheet())
     ImageDraw.Draw(broken).rectangle((0, 150, 400, 154), fill=230)
-    check(prepare(broken))
+    check_seven(prepare_ink(broken))
 
 
 def test_of_two_shapes_the_largest_is_used() -> None:
-    two = draw(draw(sheet(), at=(20, 40), size=200, pen=16), at=(260, 100), size=120)
-    check(prepare(two), "two shapes found, the largest used")
+    two = draw_seven(draw_seven(sheet(), at=(20, 40), size=200, pen=16), at=(260, 100), size=120)
+    check_seven(prepare_ink(two), "two shapes found, the largest used")
 
 
-def test_dirt_is_no_shape() -> None:
-    dirty = draw(sheet())
+def test_dirt_is_left_out() -> None:
+    dirty = draw_seven(sheet())
     for x in range(20, 400, 90):
         ImageDraw.Draw(dirty).ellipse((x, 260, x + 3, 263), fill=0)
-    check(prepare(dirty))
+    check_seven(prepare_ink(dirty))
 
 
-def test_the_table_beside_the_sheet_is_no_shape() -> None:
-    check(prepare(_on_a_table((60, 0, 400, 300))))
-    check(prepare(_on_a_table((0, 0, 350, 270))))
-    check(prepare(_on_a_table((50, 30, 360, 280))))
+def test_a_table_beside_the_sheet_is_left_out() -> None:
+    check_seven(prepare_ink(sheet_on_a_table((60, 0, 400, 300))))
+    check_seven(prepare_ink(sheet_on_a_table((0, 0, 350, 270))))
+    check_seven(prepare_ink(sheet_on_a_table((50, 30, 360, 280))))
 
 
-def _on_a_table(where: tuple[int, int, int, int]) -> Image.Image:
+def sheet_on_a_table(where: tuple[int, int, int, int]) -> Image.Image:
+    """Return a seven on a sheet on a dark table. `where` is the sheet as (left, top, right, bottom)."""
     table = sheet(paper=70)
     table.paste(230, where)
-    return lit(draw(table, ink=25, at=(150, 90), size=130))
+    return light_unevenly(draw_seven(table, ink=25, at=(150, 90), size=130))
 
 
-@pytest.mark.parametrize("picture", [sheet(), lit(sheet()), lit(sheet(paper=50)), sheet(1, 1), sheet(400, 1)])
-def test_blank_paper_is_only_scaled_and_says_so(picture: Image.Image) -> None:
-    prepared = prepare(picture)
+@pytest.mark.parametrize(
+    "picture", [sheet(), light_unevenly(sheet()), light_unevenly(sheet(paper=50)), sheet(1, 1), sheet(400, 1)]
+)
+def test_blank_paper_is_scaled_with_a_warning(picture: Image.Image) -> None:
+    prepared = prepare_ink(picture)
     assert prepared.warnings[0] == "no ink found"
     assert prepared.pixels.shape == GREY
 
 
-def test_a_picture_in_the_datasets_own_format_is_untouched() -> None:
-    own = draw(sheet(28, 28), at=(0, 0), size=28, pen=2)
-    prepared = prepare(own)
+def test_a_picture_of_the_datasets_size_and_mode_is_unchanged() -> None:
+    own = draw_seven(sheet(28, 28), at=(0, 0), size=28, pen=2)
+    prepared = prepare_ink(own)
     assert np.array_equal(prepared.pixels[..., 0], np.asarray(own))
     assert prepared.warnings == ()
 
 
-def test_other_grids_scale_the_box() -> None:
-    pixels = prepare(draw(sheet()), shape=(56, 70, 3)).pixels
+def test_the_box_scales_with_the_grid() -> None:
+    pixels = prepare_ink(draw_seven(sheet()), shape=(56, 70, 3)).pixels
     assert pixels.shape == (56, 70, 3)
     assert np.array_equal(pixels[..., 0], pixels[..., 2])
     rows = np.flatnonzero(pixels[..., 0].max(1) > 60)
@@ -183,16 +208,16 @@ def test_other_grids_scale_the_box() -> None:
 
 
 def test_a_jpeg_of_48_megapixels_is_decoded_small() -> None:
-    large = draw(sheet(8000, 6000), at=(3000, 2000), size=2500, pen=200)
-    check(prepare(large, "JPEG", quality=60))
+    large = draw_seven(sheet(8000, 6000), at=(3000, 2000), size=2500, pen=200)
+    check_seven(prepare_ink(large, "JPEG", quality=60))
 
 
-def test_noise_of_any_kind_gives_a_picture() -> None:
+def test_random_pixels_give_a_picture() -> None:
     for seed in range(40):
         random = np.random.Generator(np.random.PCG64(seed))
         size = random.integers(1, 90, 2)
         pixels = (random.random(tuple(size)) ** random.uniform(0.1, 9) * 255).astype(np.uint8)
-        assert prepare(Image.fromarray(pixels)).pixels.shape == GREY
+        assert prepare_ink(Image.fromarray(pixels)).pixels.shape == GREY
 
 
 def test_opencv_is_imported_only_for_ink() -> None:
@@ -200,16 +225,16 @@ def test_opencv_is_imported_only_for_ink() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_the_photographs_of_the_benchmark_are_the_same_each_time() -> None:
+def test_a_seed_gives_the_same_photograph_every_time() -> None:
     from benchmarks.photographs import photograph
 
-    digit = cv2.resize(np.asarray(draw(sheet(28, 28, 0), 255, (0, 0), 28, 2)), (28, 28))
+    digit = cv2.resize(np.asarray(draw_seven(sheet(28, 28, 0), 255, (0, 0), 28, 2)), (28, 28))
     assert np.array_equal(photograph(digit, 3), photograph(digit, 3))
     assert 200 <= max(photograph(digit, 3).shape) <= 1200
 
 
-def test_a_thin_stroke_straight_down_is_widened_too() -> None:
+def test_a_thin_vertical_stroke_is_widened() -> None:
     one = sheet(600, 900)
     ImageDraw.Draw(one).line((300, 100, 310, 800), fill=20, width=3)
-    pixels = prepare(one).pixels[..., 0]
+    pixels = prepare_ink(one).pixels[..., 0]
     assert 2 <= np.count_nonzero(pixels[10:20].max(0) > 100) <= 4

@@ -1,0 +1,124 @@
+"""The built-in datasets: their names, shapes, classes, files and checksums.
+
+This module only describes. `cache.py` fetches the files, `splits.py` reads them.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from shared.data.image_folder import PictureFiles
+from shared.data.images import Preparation
+
+SplitName = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class IdxFile:
+    """One file in the IDX format, in which MNIST is published.
+
+    Attributes:
+        name: the name of the unpacked file. The published file is called `<name>.gz`.
+        size: bytes of the unpacked file.
+        md5_gz: MD5 of the published file, in hexadecimal.
+        md5: MD5 of the unpacked file; None where none is published.
+    """
+
+    name: str
+    size: int
+    md5_gz: str
+    md5: str | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What is known of a dataset without reading its pictures.
+
+    A dataset has one of three sources: IDX files in the cache (`folder` is set), a user's pictures (`pictures` is
+    set), or a file inside this package (neither is set).
+
+    Attributes:
+        name: the name in requests.
+        shape: [height, width, channels] of every picture.
+        classes: class names; a label is an index into them.
+        sizes: how many pictures each split has.
+        folder: the dataset's folder inside the cache.
+        files: training images, training labels, test images, test labels.
+        mirrors: URLs of folders that hold the published files, tried in this order.
+        pictures: the user's picture files of each split.
+        preparation: how a picture of another size or mode is brought to `shape`.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    sizes: dict[SplitName, int]
+    folder: str | None = None
+    files: tuple[IdxFile, ...] = ()
+    mirrors: tuple[str, ...] = ()
+    pictures: dict[SplitName, PictureFiles] | None = None
+    preparation: Preparation = "resize"
+
+
+TEN_DIGITS = tuple("0123456789")
+
+# The checksums and mirrors of MNIST and Fashion-MNIST are those that torchvision 0.28 lists.
+MNIST = Dataset(
+    name="mnist",
+    shape=(28, 28, 1),
+    classes=TEN_DIGITS,
+    sizes={"train": 60_000, "test": 10_000},
+    folder="MNIST/raw",
+    files=(
+        IdxFile(
+            "train-images-idx3-ubyte",
+            47_040_016,
+            "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            "6bbc9ace898e44ae57da46a324031adb",
+        ),
+        IdxFile(
+            "train-labels-idx1-ubyte",
+            60_008,
+            "d53e105ee54ea40749a09fcbcd1e9432",
+            "a25bea736e30d166cdddb491f175f624",
+        ),
+        IdxFile(
+            "t10k-images-idx3-ubyte",
+            7_840_016,
+            "9fb629c4189551a2d022fa330f9573f3",
+            "2646ac647ad5339dbf082846283269ea",
+        ),
+        IdxFile(
+            "t10k-labels-idx1-ubyte",
+            10_008,
+            "ec29112dd5afa0611ce80d1b7f02629c",
+            "27ae3e4e09519cfbb04c329615203637",
+        ),
+    ),
+    mirrors=("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"),
+    preparation="ink",
+)
+
+FASHION_MNIST = replace(
+    MNIST,
+    name="fashion-mnist",
+    classes=(
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
+    folder="FashionMNIST/raw",
+    files=(
+        IdxFile("train-images-idx3-ubyte", 47_040_016, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+        IdxFile("train-labels-idx1-ubyte", 60_008, "25c81989df183df01b3e8a0aad5dffbe"),
+        IdxFile("t10k-images-idx3-ubyte", 7_840_016, "bef4ecab320f06d8554ea6380940ec79"),
+        IdxFile("t10k-labels-idx1-ubyte", 10_008, "bb300cfdad3c16e7a12a480ee83cd310"),
+    ),
+    mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+    preparation="resize",
+)
+
+# Optical Recognition of Handwritten Digits (E. Alpaydin and C. Kaynak, UCI, CC BY 4.0), taken from scikit-learn.
+# Its 8 x 8 pixels have 17 grey levels, which are scaled by 255/16. A fifth is the test split, stratified by label.
+# The arrays are in `digits.npz`.
+DIGITS = Dataset(name="digits", shape=(8, 8, 1), classes=TEN_DIGITS, sizes={"train": 1_437, "test": 360})
+
+DATASETS = {dataset.name: dataset for dataset in (MNIST, FASHION_MNIST, DIGITS)}
