@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from services.loadtest.intervals import Estimate, estimate_shift
 from shared.jobs.loadtests import Interval, LoadComparison, Metric
 
-CONFIDENCE = 0.99  # that no claim of a load test is wrong, over all its pairs
+CLAIM_CONFIDENCE = 0.99  # that no claim of a load test is wrong, over all its pairs
 METRIC_NAMES: dict[Metric, str] = {"p99_ms": "p99", "achieved_qps": "rate", "largest_qps": "largest rate"}
 METRIC_UNITS: dict[Metric, str] = {"p99_ms": " ms", "achieved_qps": "/s", "largest_qps": "/s"}
 
@@ -21,7 +21,7 @@ def compare_sides(
 ) -> list[LoadComparison]:
     """Return one comparison per pair of sides: the second side's figure minus the first's, block by block.
 
-    The confidence of each interval follows from CONFIDENCE by Bonferroni's correction.
+    The confidence of each interval follows from CLAIM_CONFIDENCE by Bonferroni's correction.
 
     Args:
         sides: names of the sides.
@@ -31,7 +31,7 @@ def compare_sides(
         target_qps: the rate at which they were measured; None if there is none.
     """
     pairs = list(combinations(sides, 2))
-    confidence = 1 - (1 - CONFIDENCE) / max(1, len(pairs))
+    confidence = 1 - (1 - CLAIM_CONFIDENCE) / max(1, len(pairs))
     return [_compare_pair(pair, figures, confidence, metric, target_qps) for pair in pairs]
 
 

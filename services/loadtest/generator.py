@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.loadtest.arrivals import draw_arrivals
-from services.loadtest.sender import HTTP_OK, Outcome, Sender, parse_server_timing
+from services.loadtest.sender import HTTP_OK, QueryOutcome, Sender, parse_server_timing
 from shared.errors import TandemError
 from shared.jobs.loadtests import Scenario
 from shared.process import end_with_parent
@@ -162,7 +162,7 @@ class _BlockRun:
             self._sender.issue(sample.id, sample.index, now_s)
 
     def _make_block(self, cpu_share: float) -> Block:
-        outcomes: list[Outcome] = sorted(self._sender.outcomes)
+        outcomes: list[QueryOutcome] = sorted(self._sender.outcomes)
         issued_s = np.array(self._sender.issued_s)
         sent_s = np.array([outcome.sent_s for outcome in outcomes])
         done_s = np.array([outcome.done_s for outcome in outcomes])

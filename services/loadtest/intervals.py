@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-RESAMPLES = 2000
+BOOTSTRAP_RESAMPLES = 2000
 BOOTSTRAP_CONFIDENCE = 0.95
 
 
@@ -37,7 +37,7 @@ def estimate_quantile(blocks: list[NDArray[np.float64]], level: float) -> Estima
     block_of_value = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])[order]
     generator = np.random.Generator(np.random.PCG64(0))
     # How often each resample contains each block.
-    resamples = generator.multinomial(len(blocks), [1 / len(blocks)] * len(blocks), RESAMPLES)
+    resamples = generator.multinomial(len(blocks), [1 / len(blocks)] * len(blocks), BOOTSTRAP_RESAMPLES)
     quantiles = []
     for weights in (np.ones(len(blocks), np.int64), *resamples):
         cumulated = weights[block_of_value].cumsum()

@@ -18,7 +18,7 @@ CONNECTION_FAILED, TIMED_OUT, NOT_SENT = 0, 1, 2  # used in place of an HTTP sta
 TIMING_PARTS = ("total", "decode", "prepare", "queue", "hop", "compute")  # names in the Server-Timing header
 
 
-class Outcome(NamedTuple):
+class QueryOutcome(NamedTuple):
     """What happened to one query.
 
     Attributes:
@@ -59,7 +59,7 @@ class Sender:
         """
         self.issued_s: list[float] = []
         self.had_free_connection: list[bool] = []
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[QueryOutcome] = []
         self._url = urlsplit(url)
         self._connections = connections
         self._images = images
@@ -92,7 +92,7 @@ class Sender:
                 status, server_timing = NOT_SENT, ""
             else:
                 status, server_timing = self._post(connection, self._images[image_index])
-            self.outcomes.append(Outcome(query, sent_s, time.perf_counter(), status, server_timing))
+            self.outcomes.append(QueryOutcome(query, sent_s, time.perf_counter(), status, server_timing))
             self._on_complete(token)
 
     def _post(self, connection: http.client.HTTPConnection, image: bytes) -> tuple[int, str]:

@@ -21,7 +21,7 @@ from shared.jobs.loadtests import LoadTestJob, Progress, Scenario
 from shared.jobs.run_state import Run
 from shared.settings import Settings
 
-MAX_IMAGES = 1024
+MAX_TEST_IMAGES = 1024
 WARM_UP_REQUESTS = 200  # each is sent when the one before has been answered
 WARM_UP_S = 60
 STATUS_TIMEOUT_S = 10
@@ -156,7 +156,7 @@ def encode_test_images(dataset_name: str, settings: Settings, seed: int) -> list
     dataset = datasets.find(dataset_name, settings)
     datasets.prepare(dataset, settings)
     images = datasets.read(dataset, "test", settings).images
-    chosen = batches.order(seed, 0, len(images))[:MAX_IMAGES]
+    chosen = batches.order(seed, 0, len(images))[:MAX_TEST_IMAGES]
     return [_encode_png(image) for image in images[chosen]]
 
 

@@ -1,4 +1,4 @@
-"""LoadGen against a real HTTP server on loopback: schedule, latency, stalls, errors, and a generator that is too slow."""
+"""LoadGen against a real HTTP server on loopback: schedule, latency, stalls, errors, and a slow generator."""
 
 import threading
 import time
