@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from services.loadtest.intervals import Estimate, estimate_shift
 from shared.jobs.loadtests import Interval, LoadComparison, Metric
 
-CLAIM_CONFIDENCE = 0.99  # that no claim of a load test is wrong, over all its pairs
+CLAIM_CONFIDENCE = 0.99  # of all claims of a load test together
 METRIC_NAMES: dict[Metric, str] = {"p99_ms": "p99", "achieved_qps": "rate", "largest_qps": "largest rate"}
 METRIC_UNITS: dict[Metric, str] = {"p99_ms": " ms", "achieved_qps": "/s", "largest_qps": "/s"}
 

@@ -98,7 +98,7 @@ class Sides:
         """Measure one block, keep it in `measured` and return it.
 
         Args:
-            side: whom to measure.
+            side: the side to measure.
             target_qps: the rate; None if the scenario has none.
             queries: number of requests.
             duration_s: about how long the block takes.

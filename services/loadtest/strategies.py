@@ -26,7 +26,7 @@ def measure_rates(sides: Sides, request: LoadTestRequest, sequential_qps: float)
     """Measure every side at every rate in BLOCKS blocks, and compare the sides.
 
     Args:
-        sides: whom to measure.
+        sides: the sides to measure.
         request: the rates, or a scenario without rates.
         sequential_qps: requests per second that the slowest side answers one after the other. It decides how many
             requests are sent if the scenario has no rate.
@@ -77,7 +77,11 @@ def search_largest_rates(sides: Sides, request: LoadTestRequest) -> LoadFindings
     """Find the largest rate of each side whose p99 meets the bound, and compare the sides.
 
     A climb finds a bracket of one octave. Each of PASSES passes then halves this bracket three times, with arrivals
-    of its own. The passes' answers take the place of blocks.
+    of its own. The rates that the passes find are compared like the figures of blocks.
+
+    Args:
+        sides: the sides to measure.
+        request: the latency bound, and how long the search may load each side.
     """
     sides.planned_blocks = len(sides.names) * (CLIMB_PROBES + PASSES * len(HALVINGS))
     probe = _Probe(sides, request)
@@ -104,7 +108,7 @@ def search_largest_rates(sides: Sides, request: LoadTestRequest) -> LoadFindings
 
 
 class _Probe:
-    """Measures single blocks of a search, and counts how often the bound was missed and whose fault it was."""
+    """Measures single blocks of a search, and counts missed bounds and the generator's faults."""
 
     def __init__(self, sides: Sides, request: LoadTestRequest) -> None:
         self._sides = sides
@@ -114,7 +118,7 @@ class _Probe:
         self._generator_faults = dict.fromkeys(sides.names, 0)
 
     def meets_bound(self, side: str, step: int, seed: int) -> bool:
-        """Measure a block at a step's rate: are all requests answered, and is the p99 within the bound?"""
+        """Measure a block; return whether all requests are answered and the p99 is within the bound."""
         qps = SLOWEST_QPS * 2 ** (step / STEPS_PER_OCTAVE)
         block = self._sides.measure(side, qps, max(1, round(qps * self._duration_s)), self._duration_s, seed)
         if block.is_answered.all() and block.p99_ms <= self._bound_ms:
