@@ -1,10 +1,13 @@
-"""Whether a load test can be believed: it claims nothing of equals, and finds a slowness that was planted.
+"""Whether load tests can be trusted: no claim about equal backends, and a claim about a planted slowdown.
 
     .venv/test/bin/python -m benchmarks.loadtest [seeds [planted equals hey search]]
 
-In a copy of the project a backend `slow` is added: PyTorch's, which computes 5 ms longer for each prediction. An A/A
-test holds PyTorch against itself; the other holds `slow` against PyTorch. Then `hey` at the same rate,
-interleaved with load tests, and three pairs of searches.
+Four experiments run in a copy of the project:
+
+- planted: PyTorch against `slow`, a copy of PyTorch's backend that computes 5 ms longer for each prediction.
+- equals: PyTorch against itself.
+- hey: the p50 of `hey` and of load tests at the same rate, in turns.
+- search: six searches for the largest rate, compared in pairs.
 """
 
 import json
@@ -29,19 +32,21 @@ from services.cli.client import Client, ClientError
 from services.stack.stack import private_environ
 
 DELAY_S = 0.005
-# Computing, not sleeping: a processor that has slept takes a while to be fast again, which is slowness, too.
-PLANTED = f"""\
+# The delay computes and does not sleep: a processor that has slept takes a while to be fast again.
+DELAY_CODE = f"""\
         from time import perf_counter
         until = perf_counter() + {DELAY_S}
         while perf_counter() < until:
             pass
 """
 TRAINING = {"network": "article", "epochs": 1, "name": "measured"}
-HEY_QPS = 20  # so few that Poisson arrivals seldom meet: hey's one connection never has two under way
+EQUALS = {"backends": ["pytorch", "pytorch"], "target_qps": [100], "duration_s": 8}
+# At so low a rate, Poisson arrivals seldom overlap. The one connection of hey never has two requests under way.
+HEY_QPS = 20
 
 
-def copy_with_slow(place: Path) -> None:
-    """A copy of the project, with a slow twin of PyTorch's backend."""
+def copy_with_slow_backend(place: Path) -> None:
+    """Copy the project, and add the backend `slow` to the copy."""
     copy_project(place, ("gateway", "loadtest", "stack", "pytorch"))
     slow = place / "services/slow"
     shutil.copytree(place / "services/pytorch", slow)
@@ -49,15 +54,15 @@ def copy_with_slow(place: Path) -> None:
         text = (
             file.read_text().replace("services.pytorch", "services.slow").replace('NAME = "pytorch"', 'NAME = "slow"')
         )
-        text = text.replace("        return probabilities(", f"{PLANTED}        return probabilities(")
+        text = text.replace("        return probabilities(", f"{DELAY_CODE}        return probabilities(")
         file.write_text(text)
-    assert "until" in (slow / "backend.py").read_text(), "the slowness was not planted"
+    assert "until" in (slow / "backend.py").read_text(), "the delay was not added to the backend"
     (place / ".venv/slow").symlink_to(Path(".venv/pytorch").absolute())
 
 
 @contextmanager
-def running(place: Path) -> Iterator[Client]:
-    """The copy's stack in the foreground, and a client of it."""
+def running_copy(place: Path) -> Iterator[Client]:
+    """Start the copy's stack in the foreground and yield a client of its gateway; stop the stack at the end."""
     environ = {"TANDEM_CACHE_DIR": str(Path(".tandem/data").absolute()), **os.environ}
     environ = private_environ({**environ, "TANDEM_BACKENDS": "pytorch,slow"}, place / "state")
     with (place / "log").open("wb") as log:
@@ -81,22 +86,24 @@ def running(place: Path) -> Iterator[Client]:
         up.wait(30)
 
 
-def test(client: Client, **request: Any) -> Any:
+def run_load_test(client: Client, **request: Any) -> Any:
+    """Submit a load test of the trained model, wait for its end and return its JSON."""
     work = client.post("/v1/loadtests", {"model": "measured", **request})
     return client.follow(f"/v1/loadtests/{work['id']}")
 
 
-def claims(client: Client, seeds: int, **request: Any) -> list[dict[str, Any]]:
-    found = []
+def collect_claims(client: Client, seeds: int, **request: Any) -> list[dict[str, Any]]:
+    """Return the claim and the difference of one load test per seed."""
+    claims = []
     for seed in range(seeds):
-        (pair,) = test(client, seed=seed, **request)["comparisons"]
-        found.append({"claim": pair["claim"], **(pair["difference"] or {})})
-        print(json.dumps(found[-1]), flush=True)
-    return found
+        (pair,) = run_load_test(client, seed=seed, **request)["comparisons"]
+        claims.append({"claim": pair["claim"], **(pair["difference"] or {})})
+        print(json.dumps(claims[-1]), flush=True)
+    return claims
 
 
-def hey_p50_ms(client: Client, seconds: int) -> float:
-    """The p50 that `hey` reports of one connection at HEY_QPS."""
+def run_hey(client: Client, seconds: int) -> float:
+    """Return the p50 in milliseconds that `hey` reports for one connection at HEY_QPS."""
     url = f"{client.url}/v1/predictions?model=measured&backends=pytorch"
     command = ["hey", "-c", "1", "-q", str(HEY_QPS), "-n", str(HEY_QPS * seconds), "-m", "POST", "-T", "image/png"]
     answer = subprocess.run([*command, "-D", "samples/seven.png", url], capture_output=True, text=True, check=True)
@@ -105,64 +112,66 @@ def hey_p50_ms(client: Client, seconds: int) -> float:
     return float(found[1]) * 1000
 
 
-def hey(client: Client) -> list[tuple[float, float]]:
-    """hey's p50 and ours, five times, interleaved."""
+def compare_with_hey(client: Client) -> list[tuple[float, float]]:
+    """Return five pairs of p50 in milliseconds, of `hey` and of a load test, measured in turns."""
     pairs = []
     for seed in range(5):
-        ours = test(client, backends=["pytorch"], target_qps=[HEY_QPS], duration_s=10, seed=seed)
-        pairs.append((hey_p50_ms(client, 10), ours["results"]["pytorch"][0]["p50_ms"]))
+        load_test = run_load_test(client, backends=["pytorch"], target_qps=[HEY_QPS], duration_s=10, seed=seed)
+        pairs.append((run_hey(client, 10), load_test["results"]["pytorch"][0]["p50_ms"]))
         print(pairs[-1], flush=True)
     return pairs
 
 
-def search(client: Client) -> list[tuple[float, float]]:
-    """The largest rate, six times, and the seconds it took."""
+def repeat_searches(client: Client) -> list[tuple[float, float]]:
+    """Return the largest rate per second and the search's duration in seconds, of six searches."""
     found = []
     for seed in range(6):
-        begun = time.perf_counter()
-        largest = test(client, backends=["pytorch"], target_qps="search", duration_s=60, seed=seed)["largest_qps"]
-        found.append((largest["pytorch"]["value"], time.perf_counter() - begun))
+        start_s = time.perf_counter()
+        load_test = run_load_test(client, backends=["pytorch"], target_qps="search", duration_s=60, seed=seed)
+        found.append((load_test["largest_qps"]["pytorch"]["value"], time.perf_counter() - start_s))
         print(found[-1], flush=True)
     return found
 
 
-EQUALS = {"backends": ["pytorch", "pytorch"], "target_qps": [100], "duration_s": 8}
-PARTS: dict[str, Callable[[Client, int], Any]] = {
-    "planted": lambda client, seeds: claims(client, seeds, scenario="single_stream", duration_s=16),
-    "equals": lambda client, seeds: claims(client, seeds, **EQUALS),
-    "hey": lambda client, _: hey(client),
-    "search": lambda client, _: search(client),
+EXPERIMENTS: dict[str, Callable[[Client, int], Any]] = {
+    "planted": lambda client, seeds: collect_claims(client, seeds, scenario="single_stream", duration_s=16),
+    "equals": lambda client, seeds: collect_claims(client, seeds, **EQUALS),
+    "hey": lambda client, _: compare_with_hey(client),
+    "search": lambda client, _: repeat_searches(client),
 }
 
 
-def summary(results: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def summarize(results: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield one name and one figure for each question that the experiments answer."""
     if found := results.get("equals"):
-        yield "equals: a difference was claimed", f"{sum(is_claimed(pair) for pair in found)} of {len(found)}"
+        yield "equals: a difference was claimed", f"{sum(is_difference(pair) for pair in found)} of {len(found)}"
     if found := results.get("planted"):
-        yield "planted: found", f"{sum(is_claimed(pair) and pair['value'] > 0 for pair in found)} of {len(found)}"
-        yield "planted: farthest from 5 ms, in ms", max(abs(pair["value"] - DELAY_S * 1000) for pair in found)
+        yield "planted: found", f"{sum(is_difference(pair) and pair['value'] > 0 for pair in found)} of {len(found)}"
+        yield "planted: largest error of the 5 ms, in ms", max(abs(pair["value"] - DELAY_S * 1000) for pair in found)
     if found := results.get("hey"):
-        yield "p50 in ms, of hey and ours, median", [median(values) for values in zip(*found, strict=True)]
+        yield "hey: median p50 in ms of hey and of load tests", [median(values) for values in zip(*found, strict=True)]
     if found := results.get("search"):
         rates = [rate for rate, _ in found]
         ratios = [max(pair) / min(pair) for pair in zip(rates[::2], rates[1::2], strict=True)]
-        yield "search: ratios of three pairs, median", (ratios, median(ratios))
-        yield "search: seconds, at most", max(seconds for _, seconds in found)
+        yield "search: ratios of three pairs, and their median", (ratios, median(ratios))
+        yield "search: longest duration in seconds", max(seconds for _, seconds in found)
 
 
-def is_claimed(pair: dict[str, Any]) -> bool:
+def is_difference(pair: dict[str, Any]) -> bool:
+    """Return whether the interval excludes zero."""
     return bool(pair.get("low", 0) > 0 or pair.get("high", 0) < 0)
 
 
-def main(seeds: int, parts: list[str]) -> int:
+def main(seeds: int, experiments: list[str]) -> int:
+    """Run the experiments, print a summary, and write every figure to .tandem/bench/loadtest.json."""
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        copy_with_slow(Path(folder))
-        with running(Path(folder)) as client:
+        copy_with_slow_backend(Path(folder))
+        with running_copy(Path(folder)) as client:
             client.follow(f"/v1/trainings/{client.post('/v1/trainings', TRAINING)['id']}")
-            for part in parts:
-                results[part] = PARTS[part](client, seeds)
-    Console().print(dict(summary(results)))
+            for experiment in experiments:
+                results[experiment] = EXPERIMENTS[experiment](client, seeds)
+    Console().print(dict(summarize(results)))
     place = Path(".tandem/bench")
     place.mkdir(parents=True, exist_ok=True)
     (place / "loadtest.json").write_text(json.dumps(results, indent=1))
@@ -170,4 +179,4 @@ def main(seeds: int, parts: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20, sys.argv[2:] or list(PARTS)))
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20, sys.argv[2:] or list(EXPERIMENTS)))

@@ -1,62 +1,79 @@
-"""The load tester's process: `python -m services.loadtest` takes load tests from their own queue."""
+"""The load tester's process: `python -m services.loadtest` carries out the load tests in its queue, one by one."""
 
 import os
 import platform
 import sys
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import structlog
 
-from services.loadtest import results, strategies
-from services.loadtest.sides import Bench
+from services.loadtest.generator import CONNECTIONS
+from services.loadtest.results import ALLOWED_LATE_MS, ALLOWED_LATE_SHARE
+from services.loadtest.sides import Sides
+from services.loadtest.strategies import measure_rates, search_largest_rates
 from shared.jobs.job_queue import LOADTEST, connect
+from shared.jobs.loadtests import LoadConditions, LoadTestJob
 from shared.jobs.run_state import SUCCEEDED, Run
 from shared.jobs.worker import consume
 from shared.logs import configure_logs
 from shared.process import usage
+from shared.serving.health import ProcessUse
 from shared.settings import Settings
 
 
 def main() -> int:
+    """Carry out load tests until a signal ends the process; return the exit status."""
     settings = Settings.from_env()
     configure_logs(settings.logs)
     structlog.get_logger().info("load tester ready", gateway=settings.url_of_gateway)
     redis = connect(settings.redis_url, patient=True)
-    return consume(LOADTEST, settings, redis, {LOADTEST: partial(test, settings)})
+    # The worker passes the parsed JSON of the payload. Pass a Work once the worker parses LoadTestJob itself.
+    works = {LOADTEST: lambda run, job: carry_out(settings, run, LoadTestJob.model_validate(job))}
+    return consume(LOADTEST, settings, redis, works)
 
 
-def test(settings: Settings, run: Run, job: dict[str, Any]) -> None:
-    """Carry out a load test, and report what it found."""
-    bench, request = Bench(settings, run, job), job["request"]
-    alone_qps = min(bench.warm_up(side) for side in bench.sides)
-    processes = {side: bench.process_of(side) or {} for side in bench.sides}
-    searching = request["target_qps"] == "search"
-    found = strategies.search(bench, request) if searching else strategies.fixed(bench, request, alone_qps)
-    run.finish(SUCCEEDED, **found, conditions=_conditions(settings, processes, job))
+def carry_out(settings: Settings, run: Run, job: LoadTestJob) -> None:
+    """Carry out one load test and report its findings and conditions.
+
+    Raises:
+        UnavailableError: a side does not answer.
+        SupersededError: the load test was cancelled.
+        TandemError: the load generator failed.
+    """
+    sides = Sides(settings, run, job)
+    sequential_qps = min(sides.warm_up(side) for side in sides.names)
+    processes = {side: sides.fetch_process(side) for side in sides.names}
+    if job.request.target_qps == "search":
+        findings = search_largest_rates(sides, job.request)
+    else:
+        findings = measure_rates(sides, job.request, sequential_qps)
+    conditions = _describe_conditions(settings, processes, job)
+    run.finish(SUCCEEDED, **findings.model_dump(mode="json"), conditions=conditions.model_dump(mode="json"))
 
 
-def _conditions(settings: Settings, processes: dict[str, dict[str, Any]], job: dict[str, Any]) -> dict[str, Any]:
-    """What the figures were measured with and on, and what they share it with."""
-    here = usage()["machine"]
-    return {
-        "backends": settings.backends,
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "threads": {side: process.get("threads") for side, process in processes.items()},
-        "versions": {side: process.get("versions", {}) for side, process in processes.items()},
-        "python": platform.python_version(),
-        "commit": settings.commit,
-        "models": job["models"],
-        "generator": f"MLPerf LoadGen {version('mlcommons-loadgen')}",
-        **results.GENERATOR,
-        "shared_machine": all(process.get("machine") == here for process in processes.values()),
-    }
+def _describe_conditions(
+    settings: Settings, processes: dict[str, ProcessUse | None], job: LoadTestJob
+) -> LoadConditions:
+    this_machine = usage()["machine"]
+    return LoadConditions(
+        backends=list(settings.backends),
+        cpu=_cpu_name(),
+        cores=os.cpu_count(),
+        threads={side: process.threads if process else None for side, process in processes.items()},
+        versions={side: process.versions if process else {} for side, process in processes.items()},
+        python=platform.python_version(),
+        commit=settings.commit,
+        models=job.models,
+        generator=f"MLPerf LoadGen {version('mlcommons-loadgen')}",
+        connections=CONNECTIONS,
+        allowed_late_ms=ALLOWED_LATE_MS,
+        allowed_late_share=ALLOWED_LATE_SHARE,
+        shared_machine=all(process and process.machine == this_machine for process in processes.values()),
+    )
 
 
-def _cpu() -> str:
+def _cpu_name() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 

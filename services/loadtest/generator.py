@@ -1,41 +1,36 @@
-"""One test by MLPerf LoadGen against one URL: requests leave on its schedule, whatever comes back.
+"""Runs one block: MLPerf LoadGen sends queries to one URL on its schedule, however slowly the service answers.
 
-LoadGen decides when, and which sample; this module sends, and writes down
-when what happened. Latency counts from the scheduled time, so that a service
-that stalls is charged for those who wait for it, too (Schroeder et al. 2006,
-"Open versus closed"). LoadGen keeps its schedule to itself, but draws it from
-a known generator: `arrivals` draws it again, and a test whose mean latency
-differs from LoadGen's own record is not taken.
+LoadGen decides when a query is issued and which image it carries. `sender.py` posts the image. Latency counts from
+the scheduled time, so that a stalled service is charged for every request that arrived during the stall (Schroeder,
+Wierman and Harchol-Balter 2006, "Open versus closed: a cautionary tale"). The scheduled times come from `arrivals.py`.
+If the mean latency differs from the one in LoadGen's own record, the block is refused.
 """
 
-import http.client
 import io
 import multiprocessing
+import multiprocessing.connection
 import re
 import signal
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any
-from urllib.parse import urlsplit
 
 import mlperf_loadgen as loadgen
 import numpy as np
 from numpy.typing import NDArray
 
+from services.loadtest.arrivals import draw_arrivals
+from services.loadtest.sender import HTTP_OK, QueryOutcome, Sender, parse_server_timing
 from shared.errors import TandemError
+from shared.jobs.loadtests import Scenario
 from shared.process import end_with_parent
 
-CONNECTIONS = 64
-TIMEOUT_S = 15.0
-GRACE_S = 5.0  # so long after its schedule's end a test still sends what is late
-OK, CONNECTION, TIMEOUT, UNSENT = 200, 0, 1, 2  # beside HTTP's own statuses
-PARTS = ("total", "decode", "prepare", "queue", "hop", "compute")  # of Server-Timing, in milliseconds
-SCENARIOS = {
+CONNECTIONS = 64  # at most this many requests are under way at once
+GRACE_S = 5.0  # after the planned end of a block, waiting queries are still sent for this long
+SWITCH_INTERVAL_S = 0.001  # how soon a busy connection's thread lets LoadGen's thread run
+LOADGEN_SCENARIOS = {
     "server": loadgen.TestScenario.Server,
     "single_stream": loadgen.TestScenario.SingleStream,
     "offline": loadgen.TestScenario.Offline,
@@ -43,10 +38,19 @@ SCENARIOS = {
 
 
 @dataclass(frozen=True)
-class Plan:
-    """queries: how many; duration_s: about how long they take; target_qps: of `server`, requests a second."""
+class BlockPlan:
+    """What one block sends.
 
-    scenario: str
+    Attributes:
+        scenario: when queries are issued.
+        url: where images are posted.
+        target_qps: queries per second; used only in the scenario `server`.
+        queries: number of queries.
+        duration_s: about how long the block takes.
+        seed: decides the arrival times and which image each query carries.
+    """
+
+    scenario: Scenario
     url: str
     target_qps: float
     queries: int
@@ -56,171 +60,168 @@ class Plan:
 
 @dataclass(frozen=True)
 class Block:
-    """What became of each query, in the order of issue: seconds since the start, one number each.
+    """What happened to the N queries of a block, in order of issue. Times count from the block's start.
 
-    status: int64, of HTTP or CONNECTION, TIMEOUT, UNSENT.
-    late: seconds that the generator itself was late: to send, where a connection was free, else to issue.
-    parts: milliseconds, [N, 6], as the service's Server-Timing splits them; nan where it does not.
-    cpu: seconds of CPU over seconds of wall time of this process.
+    Attributes:
+        scheduled_s: float64 [N], when the query should have been sent.
+        sent_s: float64 [N], when sending began.
+        done_s: float64 [N], when the answer was complete.
+        status: int64 [N], HTTP status, or one of the constants in `sender.py`.
+        late_s: float64 [N], how late the generator was: in sending if a connection was free, else in issuing.
+        parts_ms: float64 [N, 6], the parts of Server-Timing in the order of TIMING_PARTS; nan if not reported.
+        cpu_share: CPU seconds per second of wall time of the generator's process.
     """
 
-    scheduled: NDArray[np.float64]
-    sent: NDArray[np.float64]
-    done: NDArray[np.float64]
+    scheduled_s: NDArray[np.float64]
+    sent_s: NDArray[np.float64]
+    done_s: NDArray[np.float64]
     status: NDArray[np.int64]
-    late: NDArray[np.float64]
-    parts: NDArray[np.float64]
-    cpu: NDArray[np.float64]
+    late_s: NDArray[np.float64]
+    parts_ms: NDArray[np.float64]
+    cpu_share: float
+
+    @property
+    def is_answered(self) -> NDArray[np.bool_]:
+        """bool [N], which queries were answered with 200."""
+        answered: NDArray[np.bool_] = self.status == HTTP_OK
+        return answered
 
     @property
     def latency_ms(self) -> NDArray[np.float64]:
-        """From the scheduled time, of every query that was answered well."""
-        latencies: NDArray[np.float64] = ((self.done - self.scheduled) * 1000)[self.status == OK]
-        return latencies
+        """float64, time from schedule to answer of every query that was answered with 200."""
+        return ((self.done_s - self.scheduled_s) * 1000)[self.is_answered]
+
+    @property
+    def p99_ms(self) -> float:
+        """The p99 of `latency_ms`; at least one query must have been answered."""
+        return float(np.quantile(self.latency_ms, 0.99, method="inverted_cdf"))
+
+    @property
+    def answered_qps(self) -> float:
+        """Queries answered with 200 per second, until the last answer."""
+        return float(self.is_answered.sum() / self.done_s.max())
 
 
-def arrivals(seed: int, qps: float, count: int) -> NDArray[np.float64]:
-    """LoadGen's Poisson arrivals, in seconds since the start; float64 [count].
+def run_block(plan: BlockPlan, images: list[bytes]) -> Block:
+    """Run a block in a process of its own, because LoadGen runs only one test per process.
 
-    Its gaps are libstdc++'s exponential distribution of a Mersenne twister
-    (mt19937): -ln(1 - u) / qps, where u is two 32-bit draws over 2^64, cut to nanoseconds.
-    """
-    draws: Any = np.random.RandomState(seed)._bit_generator.random_raw(2 * (count - 1)).reshape(-1, 2)  # type: ignore[attr-defined]
-    uniform = (draws[:, 0] + draws[:, 1] * 2.0**32) / 2.0**64
-    times = np.zeros(count)
-    np.cumsum(np.floor(-np.log1p(-uniform) / qps * 1e9) / 1e9, out=times[1:])
-    return times
-
-
-def run(plan: Plan, pictures: list[bytes]) -> Block:
-    """Carry a plan out in a process of its own, since LoadGen runs one test a process.
+    Args:
+        plan: what to send.
+        images: the PNG files from which LoadGen chooses.
 
     Raises:
         TandemError: the process died.
     """
     context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(theirs, plan, pictures), daemon=True)
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_run_in_child, args=(sender, plan, images), daemon=True)
     process.start()
-    theirs.close()
+    sender.close()
     try:
-        arrays = np.load(io.BytesIO(ours.recv_bytes()), allow_pickle=False)
+        arrays = np.load(io.BytesIO(receiver.recv_bytes()), allow_pickle=False)
     except EOFError:
-        raise TandemError("the load generator's process died: its log says more") from None
+        raise TandemError("the load generator's process died: the load tester's log shows why") from None
     finally:
         process.join()
-    return Block(**arrays)
+    return Block(**{**arrays, "cpu_share": float(arrays["cpu_share"])})
 
 
-def _child(pipe: "multiprocessing.connection.Connection", plan: Plan, pictures: list[bytes]) -> None:
+def _run_in_child(pipe: multiprocessing.connection.Connection, plan: BlockPlan, images: list[bytes]) -> None:
     end_with_parent(signal.SIGKILL)
-    sys.setswitchinterval(0.001)  # a thread that has work in hand lets the schedule's thread go first
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **vars(_Test(plan, pictures).carry_out()))
+    np.savez(buffer, allow_pickle=False, **vars(_BlockRun(plan, images).carry_out()))
     pipe.send_bytes(buffer.getvalue())
 
 
-class _Test:
-    """LoadGen's thread hands queries over; a thread for each connection posts them."""
+class _BlockRun:
+    """Connects LoadGen, which issues queries in its own thread, with a Sender."""
 
-    def __init__(self, plan: Plan, pictures: list[bytes]) -> None:
-        self._plan, self._pictures = plan, pictures
-        self._where = urlsplit(plan.url)
-        self._deadline = time.perf_counter() + plan.duration_s + GRACE_S
-        self._issued: list[float] = []
-        self._free: list[bool] = []
-        self._outcomes: list[tuple[int, float, float, int, str]] = []  # query, sent, done, status, Server-Timing
-        self._waiting: SimpleQueue[tuple[int, int, int]] = SimpleQueue()
+    def __init__(self, plan: BlockPlan, images: list[bytes]) -> None:
+        self._plan = plan
+        self._image_count = len(images)
+        connections = 1 if plan.scenario == "single_stream" else CONNECTIONS
+        give_up_at_s = time.perf_counter() + plan.duration_s + GRACE_S
+        self._sender = Sender(plan.url, images, connections, give_up_at_s, _complete)
 
     def carry_out(self) -> Block:
-        for _ in range(1 if self._plan.scenario == "single_stream" else CONNECTIONS):
-            threading.Thread(target=self._post_queries, daemon=True).start()
-        count = len(self._pictures)
+        count = self._image_count
         sut = loadgen.ConstructSUT(self._issue, lambda: None)
         qsl = loadgen.ConstructQSL(count, count, lambda _: None, lambda _: None)
         wall, cpu = time.perf_counter(), time.process_time()
         with tempfile.TemporaryDirectory() as folder:
-            loadgen.StartTestWithLogSettings(sut, qsl, self._settings(), _log_to(folder))
-            cpu = (time.process_time() - cpu) / (time.perf_counter() - wall)
-            block = self._block(cpu)
-            self._check(block, Path(folder, "mlperf_log_summary.txt").read_text())
+            loadgen.StartTestWithLogSettings(sut, qsl, _test_settings(self._plan), _log_settings(folder))
+            cpu_share = (time.process_time() - cpu) / (time.perf_counter() - wall)
+            block = self._make_block(cpu_share)
+            _check_mean_latency(block, Path(folder, "mlperf_log_summary.txt").read_text())
         return block
 
-    def _settings(self) -> loadgen.TestSettings:
-        plan, settings = self._plan, loadgen.TestSettings()
-        settings.scenario, settings.mode = SCENARIOS[plan.scenario], loadgen.TestMode.PerformanceOnly
-        settings.schedule_rng_seed = settings.sample_index_rng_seed = settings.qsl_rng_seed = plan.seed
-        settings.min_duration_ms, settings.min_query_count = 1, plan.queries
-        if plan.scenario != "offline":  # whose one query holds all samples
-            settings.max_query_count = plan.queries
-        if plan.scenario == "server":
-            settings.server_target_qps = plan.target_qps
-        return settings
-
     def _issue(self, samples: list[loadgen.QuerySample]) -> None:
-        now = time.perf_counter()
+        now_s = time.perf_counter()
         for sample in samples:
-            query = len(self._issued)
-            self._free.append(query - len(self._outcomes) < CONNECTIONS)
-            self._issued.append(now)
-            self._waiting.put((query, sample.id, sample.index))
+            self._sender.issue(sample.id, sample.index, now_s)
 
-    def _post_queries(self) -> None:
-        connection = http.client.HTTPConnection(self._where.hostname or "", self._where.port, timeout=TIMEOUT_S)
-        while True:
-            query, identity, index = self._waiting.get()
-            sent = time.perf_counter()
-            if sent > self._deadline:
-                status, timing = UNSENT, ""
-            else:
-                status, timing = self._post(connection, self._pictures[index])
-            self._outcomes.append((query, sent, time.perf_counter(), status, timing))
-            loadgen.QuerySamplesComplete([loadgen.QuerySampleResponse(identity, 0, 0)])
-
-    def _post(self, connection: http.client.HTTPConnection, picture: bytes) -> tuple[int, str]:
-        try:
-            path = f"{self._where.path}?{self._where.query}"
-            connection.request("POST", path, picture, {"Content-Type": "image/png"})
-            response = connection.getresponse()
-            response.read()
-            return response.status, response.headers.get("Server-Timing", "")
-        except TimeoutError:
-            connection.close()
-            return TIMEOUT, ""
-        except (OSError, http.client.HTTPException):
-            connection.close()
-            return CONNECTION, ""
-
-    def _block(self, cpu: float) -> Block:
-        _, *columns, timings = zip(*sorted(self._outcomes), strict=True)
-        sent, done, status = map(np.array, columns)
-        issued = np.array(self._issued)
-        begun, scheduled = issued[0], np.zeros(len(issued))  # offline: all at once
+    def _make_block(self, cpu_share: float) -> Block:
+        outcomes: list[QueryOutcome] = sorted(self._sender.outcomes)
+        issued_s = np.array(self._sender.issued_s)
+        sent_s = np.array([outcome.sent_s for outcome in outcomes])
+        done_s = np.array([outcome.done_s for outcome in outcomes])
         if self._plan.scenario == "server":
-            scheduled = arrivals(self._plan.seed, self._plan.target_qps, len(issued))
-            begun = (issued - scheduled).min()  # nobody is early, and somebody is on time
-        elif self._plan.scenario == "single_stream":
-            scheduled = issued - begun  # each as soon as the one before has been answered
-        late = np.where(self._free, sent, issued) - begun - scheduled
-        parts = np.array([_parts(timing) for timing in timings])
-        return Block(scheduled, sent - begun, done - begun, status, late, parts, np.array([cpu]))
-
-    def _check(self, block: Block, summary: str) -> None:
-        """Hold our mean latency against LoadGen's own."""
-        found = re.search(r"Mean latency \(ns\)\s*:\s*(\d+)", summary)
-        theirs = float(found[1]) / 1e6 if found else np.nan
-        ours = float((block.done - block.scheduled).mean() * 1000)
-        if not abs(ours - theirs) <= 0.5 + 0.02 * theirs:
-            raise TandemError(f"the mean latency is {ours:.3f} ms by our record, and {theirs:.3f} ms by LoadGen's")
-
-
-def _parts(timing: str) -> list[float]:
-    found = dict(re.findall(r"(\w+);dur=([\d.]+)", timing))
-    return [float(found.get(part, "nan")) for part in PARTS]
+            scheduled_s = draw_arrivals(self._plan.seed, self._plan.target_qps, len(issued_s))
+            # No query is issued early, and the most punctual one is taken to be on time.
+            start_s = (issued_s - scheduled_s).min()
+        else:
+            start_s = issued_s[0]
+            # offline schedules all queries at the start; single_stream, each when the one before is answered.
+            scheduled_s = np.zeros(len(issued_s)) if self._plan.scenario == "offline" else issued_s - start_s
+        left_s = np.where(self._sender.had_free_connection, sent_s, issued_s)
+        return Block(
+            scheduled_s=scheduled_s,
+            sent_s=sent_s - start_s,
+            done_s=done_s - start_s,
+            status=np.array([outcome.status for outcome in outcomes]),
+            late_s=left_s - start_s - scheduled_s,
+            parts_ms=np.array([parse_server_timing(outcome.server_timing) for outcome in outcomes]),
+            cpu_share=cpu_share,
+        )
 
 
-def _log_to(folder: str) -> loadgen.LogSettings:
-    settings, output = loadgen.LogSettings(), loadgen.LogOutputSettings()
-    output.outdir, output.copy_summary_to_stdout = folder, False
-    settings.log_output, settings.enable_trace = output, False
+def _complete(token: int) -> None:
+    loadgen.QuerySamplesComplete([loadgen.QuerySampleResponse(token, 0, 0)])
+
+
+def _check_mean_latency(block: Block, loadgen_summary: str) -> None:
+    """Raise TandemError if the block's mean latency is not the one in LoadGen's summary."""
+    found = re.search(r"Mean latency \(ns\)\s*:\s*(\d+)", loadgen_summary)
+    loadgen_ms = float(found[1]) / 1e6 if found else np.nan
+    block_ms = float((block.done_s - block.scheduled_s).mean() * 1000)
+    if not abs(block_ms - loadgen_ms) <= 0.5 + 0.02 * loadgen_ms:
+        raise TandemError(
+            f"the measured mean latency is {block_ms:.3f} ms, but LoadGen's own record says {loadgen_ms:.3f} ms"
+        )
+
+
+def _test_settings(plan: BlockPlan) -> loadgen.TestSettings:
+    settings = loadgen.TestSettings()
+    settings.scenario = LOADGEN_SCENARIOS[plan.scenario]
+    settings.mode = loadgen.TestMode.PerformanceOnly
+    settings.schedule_rng_seed = plan.seed
+    settings.sample_index_rng_seed = plan.seed
+    settings.qsl_rng_seed = plan.seed
+    settings.min_duration_ms = 1
+    settings.min_query_count = plan.queries
+    if plan.scenario != "offline":  # offline has one query, which holds all samples
+        settings.max_query_count = plan.queries
+    if plan.scenario == "server":
+        settings.server_target_qps = plan.target_qps
+    return settings
+
+
+def _log_settings(folder: str) -> loadgen.LogSettings:
+    output = loadgen.LogOutputSettings()
+    output.outdir = folder
+    output.copy_summary_to_stdout = False
+    settings = loadgen.LogSettings()
+    settings.log_output = output
+    settings.enable_trace = False
     return settings

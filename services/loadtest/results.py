@@ -1,154 +1,146 @@
-"""From blocks to figures: what a load test reports of each side at each rate, and of two beside each other."""
+"""Computes the figures of one side at one rate from its blocks, and decides whether they are valid."""
 
 from collections import Counter
 from dataclasses import dataclass
-from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.loadtest.generator import CONNECTION, CONNECTIONS, OK, TIMEOUT, UNSENT, Block
-from services.loadtest.intervals import quantile, shift
+from services.loadtest.generator import Block
+from services.loadtest.intervals import estimate_quantile, estimate_shift
+from services.loadtest.sender import CONNECTION_FAILED, HTTP_OK, NOT_SENT, TIMED_OUT
+from shared.jobs.loadtests import LoadResult
 
-LEVELS = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
-P999_QUERIES = 6_636  # so many allow one late query at p99.9 with 99 % confidence, as LoadGen stops early
-DRAWN = np.concatenate([np.arange(0, 99) / 100, np.arange(990, 1001) / 1000])  # levels of a drawn distribution
-MIN_BLOCKS = 6  # fewer give no interval
-LATE_MS, LATE_SHARE = 5.0, 0.1  # how late a generator may be, at its p99: the larger of this and of a tenth of the p99
-CPU = 0.9  # and how much of its one core it may use
-CONFIDENCE = 0.99  # of a test's claim, over all its pairs
-ERRORS = {CONNECTION: "connection", TIMEOUT: "timeout", UNSENT: "not sent in time"}
-UNITS = {"p99_ms": "ms", "achieved_qps": "/s", "largest_qps": "/s"}
+QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
+# The fewest requests that allow one latency above the p99.9 at 99 % confidence: LoadGen's rule for early stopping.
+P999_MIN_REQUESTS = 6_636
+# The quantiles that a report draws: every percent, and every tenth of a percent from 99 % on.
+DRAWN_LEVELS = np.concatenate([np.arange(0, 99) / 100, np.arange(990, 1001) / 1000])
+MIN_BLOCKS = 6  # with fewer blocks, results have no intervals
+INTERVAL_CONFIDENCE = 0.95
+# At its p99 the generator may be 5 ms late, or a tenth of the p99 latency if that is more.
+ALLOWED_LATE_MS = 5.0
+ALLOWED_LATE_SHARE = 0.1
+ALLOWED_CPU_SHARE = 0.9  # of the one core that the generator's process can use
+ERROR_KINDS = {CONNECTION_FAILED: "connection", TIMED_OUT: "timeout", NOT_SENT: "not sent in time"}
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A block; when it began, in seconds since the test did; what the backend's predictor used meanwhile."""
+class MeasuredBlock:
+    """A block, and what the backend's predictor used meanwhile.
+
+    Attributes:
+        block: what happened to the queries.
+        start_s: when the block began, in seconds since the start of the load test.
+        cpu_seconds: CPU time that the predictor used during the block; None if unknown.
+        peak_memory_bytes: the predictor's peak resident memory since it started; None if unknown.
+    """
 
     block: Block
-    begun_s: float
+    start_s: float
     cpu_seconds: float | None
     peak_memory_bytes: int | None
 
 
-def lateness(blocks: list[Block]) -> str | None:
-    """Why the generator did not keep its schedule; None where it did."""
-    late_ms = float(np.quantile(np.concatenate([block.late for block in blocks]), 0.99) * 1000)
-    answered = np.concatenate([block.latency_ms for block in blocks])
-    allowed = max(LATE_MS, LATE_SHARE * float(np.quantile(answered, 0.99))) if len(answered) else LATE_MS
-    cpu = max(float(block.cpu[0]) for block in blocks)
-    if late_ms > allowed:
-        return f"the generator was {late_ms:.1f} ms late at its p99, more than {allowed:.1f} ms"
-    if cpu > CPU:
-        return f"the generator used {cpu:.0%} of the one core that it can use"
+def find_generator_fault(blocks: list[Block]) -> str | None:
+    """Return why the generator did not keep its schedule in these blocks, or None if it did."""
+    late_ms = _late_p99_ms(blocks)
+    latencies_ms = np.concatenate([block.latency_ms for block in blocks])
+    allowed_ms = ALLOWED_LATE_MS
+    if len(latencies_ms):
+        allowed_ms = max(ALLOWED_LATE_MS, ALLOWED_LATE_SHARE * float(np.quantile(latencies_ms, 0.99)))
+    cpu_share = max(block.cpu_share for block in blocks)
+    if late_ms > allowed_ms:
+        return f"the p99 of the load generator's own delay was {late_ms:.1f} ms, more than {allowed_ms:.1f} ms"
+    if cpu_share > ALLOWED_CPU_SHARE:
+        return f"the load generator used {cpu_share:.0%} of the one core that it can use"
     return None
 
 
-def result(measured: list[Measured], target_qps: float | None, latency_bound_ms: float) -> dict[str, Any]:
-    """The figures of one side at one rate, over all its blocks."""
-    blocks = [one.block for one in measured]
-    latencies = [block.latency_ms for block in blocks]
-    answered = sum(map(len, latencies))
-    statuses = Counter(status for block in blocks for status in block.status.tolist() if status != OK)
-    invalid = lateness(blocks) or (None if answered else "no request was answered")
-    cpu = [one.cpu_seconds for one in measured]
-    known = [value for value in cpu if value is not None]
-    rates = np.array([block_rate(block) for block in blocks])
-    found: dict[str, Any] = {
-        "target_qps": target_qps,
-        "achieved_qps": answered / sum(float(block.done.max()) for block in blocks),
-        "queries": sum(len(block.done) for block in blocks),
-        "blocks": len(blocks),
-        "valid": invalid is None,
-        "invalid_reason": invalid,
-        "errors": {ERRORS.get(status, f"HTTP {status}"): count for status, count in sorted(statuses.items())},
-        "late_p99_ms": float(np.quantile(np.concatenate([block.late for block in blocks]), 0.99) * 1000),
-        "cpu_seconds_per_1000": 1000 * sum(known) / answered if answered and len(known) == len(cpu) else None,
-        "peak_memory_bytes": max((one.peak_memory_bytes or 0 for one in measured), default=0) or None,
-        "time_split_ms": _split(blocks) if answered else {},
-        "distribution": None,
-        "over_time": [point for one in measured for point in _over_time(one)],
-        "intervals": {},
-        **dict.fromkeys((*LEVELS, "p999_ms"), None),
-    }
-    if answered:
-        wide = LEVELS | ({"p999_ms": 0.999} if answered >= P999_QUERIES else {})
-        for name, level in wide.items():
-            found[name], *interval = quantile(latencies, level)
-            if len(blocks) >= MIN_BLOCKS:
-                found["intervals"][name] = interval
-        if len(blocks) >= MIN_BLOCKS:
-            found["intervals"]["achieved_qps"] = shift(rates, 0.95)[1:]
-        values = np.quantile(np.concatenate(latencies), DRAWN, method="inverted_cdf")
-        found["distribution"] = {"levels": DRAWN.tolist(), "latency_ms": values.tolist()}
-    found["meets_bound"] = bool(answered and found["p99_ms"] <= latency_bound_ms and not statuses)
-    return found
-
-
-def block_rate(block: Block) -> float:
-    """Answered requests a second, until the last answer."""
-    return float(np.sum(block.status == OK) / block.done.max())
-
-
-def block_p99(block: Block) -> float:
-    return float(np.quantile(block.latency_ms, 0.99, method="inverted_cdf"))
-
-
-def comparisons(sides: list[str], paired: dict[str, NDArray[np.float64]], **about: Any) -> list[dict[str, Any]]:
-    """One claim for each pair of sides: by how much the second exceeds the first, block by block.
+def compute_result(measured: list[MeasuredBlock], target_qps: float | None, latency_bound_ms: float) -> LoadResult:
+    """Return the figures of one side at one rate.
 
     Args:
-        paired: the figure of each block, float64 [blocks]; empty where there is nothing to compare.
-        about: `metric`, and `target_qps` where the figure belongs to one rate.
+        measured: all blocks of this side at this rate, at least one.
+        target_qps: the rate in requests per second; None if the scenario has none.
+        latency_bound_ms: the upper bound for the p99.
     """
-    pairs = list(combinations(sides, 2))
-    return [_comparison(pair, paired, 1 - (1 - CONFIDENCE) / len(pairs), **about) for pair in pairs]
-
-
-def _comparison(
-    pair: tuple[str, str],
-    paired: dict[str, NDArray[np.float64]],
-    confidence: float,
-    metric: str,
-    target_qps: float | None = None,
-) -> dict[str, Any]:
-    found = {"backends": list(pair), "metric": metric, "target_qps": target_qps, "confidence": confidence}
-    if not paired:
-        claim = "nothing is claimed: there is no rate at which every side is valid and without errors"
-        return {**found, "blocks": 0, "difference": None, "claim": claim}
-    differences = paired[pair[1]] - paired[pair[0]]
-    value, low, high = shift(differences, confidence)
-    claim = "no difference shown"
-    if low > 0 or high < 0:
-        what = {"p99_ms": "p99", "achieved_qps": "rate", "largest_qps": "largest rate"}[metric]
-        where = f" at {target_qps:g}/s" if target_qps else ""
-        size = f"{abs(value):.2f} {UNITS[metric]} {'higher' if value > 0 else 'lower'}".replace(" /s", "/s")
-        claim = f"{pair[1]}'s {what}{where} is {size} than {pair[0]}'s"
-    # Three pairs or more leave a search too few passes for its confidence: then there are no ends.
-    ends = {"low": low, "high": high} if np.isfinite(low) else {"low": None, "high": None}
-    difference = {"value": value, **ends}
-    return {**found, "blocks": len(differences), "difference": difference, "claim": claim}
-
-
-def _split(blocks: list[Block]) -> dict[str, float]:
-    """Where a request's time went, means in milliseconds; the parts add up to the mean latency.
-
-    waiting: in the generator, for its schedule's thread or for a connection; network: sockets and HTTP;
-    gateway: all it does but for decode, the file, and prepare, the picture; queue: for the call in flight
-    to the same model; hop: from the gateway to the backend and back;
-    compute: the backend alone.
-    """
-    good = [block.status == OK for block in blocks]
-    scheduled, sent, done = (
-        np.concatenate([getattr(block, name)[ok] for block, ok in zip(blocks, good, strict=True)]) * 1000
-        for name in ("scheduled", "sent", "done")
+    blocks = [one.block for one in measured]
+    latencies_ms = [block.latency_ms for block in blocks]
+    answered = sum(map(len, latencies_ms))
+    statuses = Counter(status for block in blocks for status in block.status.tolist() if status != HTTP_OK)
+    invalid_reason = find_generator_fault(blocks) or (None if answered else "no request was answered with 200")
+    quantiles, intervals = _estimate_figures(blocks) if answered else ({}, {})
+    return LoadResult(
+        target_qps=target_qps,
+        achieved_qps=answered / sum(float(block.done_s.max()) for block in blocks),
+        queries=sum(len(block.done_s) for block in blocks),
+        blocks=len(blocks),
+        valid=invalid_reason is None,
+        invalid_reason=invalid_reason,
+        p50_ms=quantiles.get("p50_ms"),
+        p90_ms=quantiles.get("p90_ms"),
+        p99_ms=quantiles.get("p99_ms"),
+        p999_ms=quantiles.get("p999_ms"),
+        intervals=intervals,
+        meets_bound=bool(answered and quantiles["p99_ms"] <= latency_bound_ms and not statuses),
+        errors={ERROR_KINDS.get(status, f"HTTP {status}"): count for status, count in sorted(statuses.items())},
+        late_p99_ms=_late_p99_ms(blocks),
+        cpu_seconds_per_1000=_cpu_seconds_per_1000(measured, answered),
+        peak_memory_bytes=max((one.peak_memory_bytes or 0 for one in measured), default=0) or None,
+        time_split_ms=_split_time(blocks) if answered else {},
+        distribution=_describe_distribution(np.concatenate(latencies_ms)) if answered else None,
+        over_time=[point for one in measured for point in _latency_by_second(one)],
     )
-    parts = np.concatenate([block.parts[ok] for block, ok in zip(blocks, good, strict=True)])
-    total, decode, prepare, queue, hop, compute = np.nan_to_num(parts).T
+
+
+def _late_p99_ms(blocks: list[Block]) -> float:
+    return float(np.quantile(np.concatenate([block.late_s for block in blocks]), 0.99) * 1000)
+
+
+def _cpu_seconds_per_1000(measured: list[MeasuredBlock], answered: int) -> float | None:
+    """Return the predictor's CPU seconds per 1,000 answered requests; None if one block's are unknown."""
+    known = [one.cpu_seconds for one in measured if one.cpu_seconds is not None]
+    return 1000 * sum(known) / answered if answered and len(known) == len(measured) else None
+
+
+def _estimate_figures(blocks: list[Block]) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Return the latency quantiles, and the intervals of these and of the achieved rate."""
+    latencies_ms = [block.latency_ms for block in blocks]
+    levels = dict(QUANTILES)
+    if sum(map(len, latencies_ms)) >= P999_MIN_REQUESTS:
+        levels["p999_ms"] = 0.999
+    estimates = {name: estimate_quantile(latencies_ms, level) for name, level in levels.items()}
+    quantiles = {name: estimate.value for name, estimate in estimates.items()}
+    if len(blocks) < MIN_BLOCKS:
+        return quantiles, {}
+    rates = np.array([block.answered_qps for block in blocks])
+    estimates["achieved_qps"] = estimate_shift(rates, INTERVAL_CONFIDENCE)
+    return quantiles, {name: (estimate.low, estimate.high) for name, estimate in estimates.items()}
+
+
+def _describe_distribution(latencies_ms: NDArray[np.float64]) -> dict[str, list[float]]:
+    quantiles = np.quantile(latencies_ms, DRAWN_LEVELS, method="inverted_cdf")
+    return {"levels": DRAWN_LEVELS.tolist(), "latency_ms": quantiles.tolist()}
+
+
+def _split_time(blocks: list[Block]) -> dict[str, float]:
+    """Return where the time of answered requests was spent: means in milliseconds, whose sum is the mean latency.
+
+    waiting: in the generator, before the request was sent; network: sockets and HTTP; decode: decoding the PNG;
+    prepare: bringing the image to the model's size; queue: waiting for another call to the same model;
+    hop: between gateway and predictor; compute: in the predictor; gateway: everything else in the gateway.
+    """
+    answered = [block.is_answered for block in blocks]
+    scheduled_ms, sent_ms, done_ms = (
+        np.concatenate([getattr(block, name)[good] for block, good in zip(blocks, answered, strict=True)]) * 1000
+        for name in ("scheduled_s", "sent_s", "done_s")
+    )
+    parts_ms = np.concatenate([block.parts_ms[good] for block, good in zip(blocks, answered, strict=True)])
+    total, decode, prepare, queue, hop, compute = np.nan_to_num(parts_ms).T
     split = {
-        "waiting": sent - scheduled,
-        "network": done - sent - total,
+        "waiting": sent_ms - scheduled_ms,
+        "network": done_ms - sent_ms - total,
         "gateway": total - decode - prepare - queue - hop,
         "decode": decode,
         "prepare": prepare,
@@ -159,18 +151,15 @@ def _split(blocks: list[Block]) -> dict[str, float]:
     return {name: float(values.mean()) for name, values in split.items()}
 
 
-def _over_time(one: Measured) -> list[dict[str, float]]:
-    """Latencies by the second of the test in which they were to be sent."""
-    good = one.block.status == OK
-    seconds, latencies = (one.begun_s + one.block.scheduled[good]) // 1, one.block.latency_ms
+def _latency_by_second(one: MeasuredBlock) -> list[dict[str, float]]:
+    """Return the median and the largest latency of the requests that were scheduled in each second of the test."""
+    latencies_ms = one.block.latency_ms
+    seconds = (one.start_s + one.block.scheduled_s[one.block.is_answered]) // 1
     return [
         {
             "at_s": float(second),
-            "p50_ms": float(np.median(latencies[seconds == second])),
-            "max_ms": float(latencies[seconds == second].max()),
+            "p50_ms": float(np.median(latencies_ms[seconds == second])),
+            "max_ms": float(latencies_ms[seconds == second].max()),
         }
         for second in np.unique(seconds)
     ]
-
-
-GENERATOR = {"connections": CONNECTIONS, "allowed_late_ms": LATE_MS, "allowed_late_share": LATE_SHARE}

@@ -1,110 +1,146 @@
-"""The bench of a load test: its sides, its pictures, and what was measured of each.
+"""The sides of a load test: the backends that are compared, and the blocks that were measured of each.
 
-Every side gets the same arrivals and the same pictures, in balanced order:
-A B, B A, A B, ... so that a machine that grows slower does so for all.
+Every side gets the same images at the same times. The sides take turns in balanced order (A B, B A, B A, A B, ...), so
+that a machine that becomes slower affects all sides alike.
 """
 
 import io
 import time
-from collections.abc import Iterable
-from typing import Any, cast
 
 import numpy as np
 import requests
+from numpy.typing import NDArray
 from PIL import Image
 
-from services.loadtest import generator
-from services.loadtest.generator import OK, Block, Plan
-from services.loadtest.results import Measured
+from services.loadtest.generator import Block, BlockPlan, run_block
+from services.loadtest.results import MeasuredBlock
 from shared.data import batches, datasets
 from shared.errors import UnavailableError
+from shared.jobs.loadtests import LoadTestJob, Progress, Scenario
 from shared.jobs.run_state import Run
+from shared.serving.health import ProcessUse
 from shared.settings import Settings
 
-PICTURES = 1024
-WARM_UP = 200  # requests, one after the other
-TIMEOUT_S = 10
+MAX_TEST_IMAGES = 1024
+WARM_UP_REQUESTS = 200  # each is sent when the one before has been answered
+WARM_UP_S = 60
+STATUS_TIMEOUT_S = 10
 
 
-class Bench:
-    """
-    Args:
-        run: where progress is reported.
-        job: the gateway's record: `request`, `sides` (name -> backend), `model`, `version`, `dataset`.
+class Sides:
+    """Sends blocks of requests to the sides of one load test, and keeps what was measured.
 
     Attributes:
-        measured: side -> target_qps (None where the scenario has none) -> blocks, in the order they were run.
-        steps: how many blocks there will be, about; for progress.
+        names: the sides, in the order of the request.
+        measured: side -> target_qps (None if the scenario has no rate) -> blocks, in the order in which they ran.
+        planned_blocks: about how many blocks there will be; used only for the reported progress.
     """
 
-    def __init__(self, settings: Settings, run: Run, job: dict[str, Any]) -> None:
-        self._settings, self._run = settings, run
-        self.sides: dict[str, str] = job["sides"]
-        self.measured: dict[str, dict[float | None, list[Measured]]] = {side: {} for side in self.sides}
-        self.steps = 0
-        self._request = job["request"]
-        self._path = f"/v1/predictions?model={job['model']}&version={job['version']}&backends="
-        self._pictures = self._encode_pictures(job["dataset"])
-        self._begun, self._done = time.perf_counter(), 0
+    def __init__(self, settings: Settings, run: Run, job: LoadTestJob) -> None:
+        """Read and encode the images that will be sent.
 
-    def order(self, number: int) -> Iterable[str]:
-        """The sides' order in a block: each is as often first, and as often last, as any other."""
-        sides = list(self.sides)
-        turned = number // 2 % len(sides)
-        sides = sides[turned:] + sides[:turned]
-        return reversed(sides) if number % 2 else sides
+        Args:
+            settings: where the gateway and the data are.
+            run: where progress is reported.
+            job: what to measure.
+        """
+        self.names = list(job.sides)
+        self.measured: dict[str, dict[float | None, list[MeasuredBlock]]] = {side: {} for side in job.sides}
+        self.planned_blocks = 0
+        self._gateway_url = settings.url_of_gateway
+        self._run = run
+        self._job = job
+        self._images = encode_test_images(job.dataset, settings, job.request.seed)
+        self._start_s = time.perf_counter()
+        self._finished_blocks = 0
+
+    def order_in_round(self, number: int) -> list[str]:
+        """Return the order of the sides in a round; over the rounds, each is first and last equally often."""
+        rotation = number // 2 % len(self.names)
+        order = self.names[rotation:] + self.names[:rotation]
+        return order[::-1] if number % 2 else order
 
     def warm_up(self, side: str) -> float:
-        """Have a side's model loaded and its code warm; the requests a second that it answers one by one.
+        """Send requests that are not counted, so that the side has loaded its model and its code is warm.
+
+        Returns:
+            The requests per second that the side answers one after the other.
 
         Raises:
-            UnavailableError: it answers none.
+            UnavailableError: the side answered no request with 200.
         """
-        block = self._send(side, "single_stream", 1, WARM_UP, 60, 0)
-        if not np.any(block.status == OK):
-            raise UnavailableError(f"{side} answered no request of the warm-up: is its predictor up?")
-        return len(block.done) / float(block.done.max())
+        block = self._send_block(side, "single_stream", 1, WARM_UP_REQUESTS, WARM_UP_S, 0)
+        if not block.is_answered.any():
+            raise UnavailableError(f"{side} answered none of the warm-up requests: check that its predictor is up")
+        return len(block.done_s) / float(block.done_s.max())
 
     def measure(self, side: str, target_qps: float | None, queries: int, duration_s: float, seed: int) -> Block:
-        """Run and keep one block; numbers of `seed` give the same arrivals to every side."""
-        scenario = self._request["scenario"]
-        rate = f" at {target_qps:,.0f}/s" if target_qps else ""
-        progress = {"done": self._done, "of": max(self.steps, self._done + 1), "doing": f"{side}, {scenario}{rate}"}
-        self._run.report(progress=progress)
-        begun_s, before = time.perf_counter() - self._begun, self.process_of(side)
-        block = self._send(side, scenario, target_qps or 1.0, queries, duration_s, seed)
-        after = self.process_of(side)
-        used = None
-        if before and after and before["pid"] == after["pid"]:
-            used = after["cpu_seconds"] - before["cpu_seconds"]
-        memory = after["peak_memory_bytes"] if after else None
-        self.measured[side].setdefault(target_qps, []).append(Measured(block, begun_s, used, memory))
-        self._done += 1
+        """Measure one block, keep it in `measured` and return it.
+
+        Args:
+            side: the side to measure.
+            target_qps: the rate; None if the scenario has none.
+            queries: number of requests.
+            duration_s: about how long the block takes.
+            seed: number of the arrivals. Sides that are measured with the same number get the same arrivals.
+
+        Raises:
+            SupersededError: the load test was cancelled.
+        """
+        scenario = self._job.request.scenario
+        self._report_progress(f"{side}, {scenario}" + (f" at {target_qps:,.0f}/s" if target_qps else ""))
+        start_s = time.perf_counter() - self._start_s
+        before = self.fetch_process(side)
+        block = self._send_block(side, scenario, target_qps or 1.0, queries, duration_s, seed)
+        after = self.fetch_process(side)
+        cpu_seconds = None
+        if before and after and before.pid == after.pid:
+            cpu_seconds = after.cpu_seconds - before.cpu_seconds
+        memory = after.peak_memory_bytes if after else None
+        measured = MeasuredBlock(block, start_s, cpu_seconds, memory)
+        self.measured[side].setdefault(target_qps, []).append(measured)
+        self._finished_blocks += 1
         return block
 
-    def process_of(self, side: str) -> dict[str, Any] | None:
-        """What the gateway says of the process that predicts for a side; None while it is down."""
+    def fetch_process(self, side: str) -> ProcessUse | None:
+        """Ask the gateway about the process that predicts for a side; return None if it is down."""
         try:
-            answer = requests.get(f"{self._settings.url_of_gateway}/v1/status", timeout=TIMEOUT_S)
-            return cast(dict[str, Any] | None, answer.json()["backends"][self.sides[side]]["process"])
-        except (requests.RequestException, ValueError, KeyError):
+            answer = requests.get(f"{self._gateway_url}/v1/status", timeout=STATUS_TIMEOUT_S)
+            return ProcessUse.model_validate(answer.json()["backends"][self._job.sides[side]]["process"])
+        except (requests.RequestException, ValueError, KeyError):  # a ValidationError is a ValueError
             return None
 
-    def _send(self, side: str, scenario: str, qps: float, queries: int, duration_s: float, seed: int) -> Block:
-        url = f"{self._settings.url_of_gateway}{self._path}{self.sides[side]}"
-        seed = int(np.random.SeedSequence([self._request["seed"], seed]).generate_state(1)[0])
-        return generator.run(Plan(scenario, url, qps, queries, duration_s, seed), self._pictures)
+    def _report_progress(self, doing: str) -> None:
+        done = self._finished_blocks
+        progress = Progress(done=done, of=max(self.planned_blocks, done + 1), doing=doing)
+        self._run.report(progress=progress.model_dump(mode="json"))
 
-    def _encode_pictures(self, name: str) -> list[bytes]:
-        """PNG files of the test split, as a user would post them."""
-        found = datasets.find(name, self._settings)
-        datasets.ensure_cached(found, self._settings)
-        images = datasets.read(found, "test", self._settings).images
-        chosen = batches.order(self._request["seed"], 0, len(images))[:PICTURES]
-        return [_png(image) for image in images[chosen]]
+    def _send_block(
+        self, side: str, scenario: Scenario, qps: float, queries: int, duration_s: float, seed: int
+    ) -> Block:
+        job = self._job
+        path = f"/v1/predictions?model={job.model}&version={job.version}&backends={job.sides[side]}"
+        seed = int(np.random.SeedSequence([job.request.seed, seed]).generate_state(1)[0])
+        plan = BlockPlan(scenario, f"{self._gateway_url}{path}", qps, queries, duration_s, seed)
+        return run_block(plan, self._images)
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def encode_test_images(dataset_name: str, settings: Settings, seed: int) -> list[bytes]:
+    """Return at most 1,024 images of a dataset's test split as PNG files, such as a user would post.
+
+    Args:
+        dataset_name: name of the dataset.
+        settings: where the data is.
+        seed: decides which images are chosen, and their order.
+    """
+    dataset = datasets.find(dataset_name, settings)
+    datasets.ensure_cached(dataset, settings)
+    images = datasets.read(dataset, "test", settings).images
+    chosen = batches.order(seed, 0, len(images))[:MAX_TEST_IMAGES]
+    return [_encode_png(image) for image in images[chosen]]
+
+
+def _encode_png(image: NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, "PNG")
     return file.getvalue()

@@ -1,130 +1,153 @@
-"""What to ask of the sides: fixed rates, block by block, or a search for the largest that meets the bound."""
-
-from typing import Any
+"""Two ways to load the sides: at fixed rates, or in a search for the largest rate that meets the latency bound."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from services.loadtest import results
-from services.loadtest.intervals import shift
-from services.loadtest.sides import Bench
+from services.loadtest.comparisons import compare_sides, to_interval
+from services.loadtest.intervals import estimate_shift
+from services.loadtest.results import INTERVAL_CONFIDENCE, compute_result, find_generator_fault
+from services.loadtest.sides import Sides
+from shared.jobs.loadtests import LoadComparison, LoadFindings, LoadResult, LoadTestRequest, Metric
 
-BLOCKS = 20  # for each side at each rate
-PASSES = 8  # of a search, each in a bracket around what its first climb found
-CLIMB = 8  # probes that the first climb takes, about
-STEPS = 8  # in an octave of rates: each is 9 % above the one before
-HALVES = (4, 2, 1)  # steps by which a bracket of an octave is halved
+BLOCKS = 20  # per side and rate
+
+# A search tries rates on a logarithmic scale: step s stands for SLOWEST_QPS * 2 ** (s / STEPS_PER_OCTAVE).
 SLOWEST_QPS = 10.0
-FASTEST = 9 * STEPS  # the fastest step: 5,120/s
+STEPS_PER_OCTAVE = 8  # each rate is 9 % above the one before
+LAST_STEP = 9 * STEPS_PER_OCTAVE  # 5,120/s
+HALVINGS = (4, 2, 1)  # steps by which a pass halves its bracket of one octave
+PASSES = 8  # each halves the bracket that the climb found, with arrivals of its own
+CLIMB_PROBES = 8  # about how many probes the climb takes
 
-Finding = dict[str, Any]
+Results = dict[str, list[LoadResult]]
 
 
-def fixed(bench: Bench, request: Finding, alone_qps: float) -> Finding:
-    """Every rate in twenty blocks; one claim a pair: the p99 at the highest rate that all kept.
+def measure_rates(sides: Sides, request: LoadTestRequest, sequential_qps: float) -> LoadFindings:
+    """Measure every side at every rate in BLOCKS blocks, and compare the sides.
 
     Args:
-        alone_qps: requests a second that every side answers one by one: how many there are where no rate is asked.
+        sides: the sides to measure.
+        request: the rates, or a scenario without rates.
+        sequential_qps: requests per second that the slowest side answers one after the other. It decides how many
+            requests are sent if the scenario has no rate.
     """
-    rates, duration_s = request["target_qps"] or [None], request["duration_s"] / BLOCKS
-    bench.steps = len(rates) * BLOCKS * len(bench.sides)
+    rates: list[float | None] = list(request.target_qps) if isinstance(request.target_qps, list) else [None]
+    duration_s = request.duration_s / BLOCKS
+    sides.planned_blocks = len(rates) * BLOCKS * len(sides.names)
     for place, rate in enumerate(rates):
         for number in range(BLOCKS):
-            for side in bench.order(number):
-                queries = max(1, round((rate or alone_qps) * duration_s))
-                bench.measure(side, rate, queries, duration_s, place * BLOCKS + number)
-    entries = _entries(bench, request)
-    invalid = [
-        f"{side}{' at {:g}/s'.format(entry['target_qps']) if entry['target_qps'] else ''}: {entry['invalid_reason']}"
-        for side, found in entries.items()
-        for entry in found
-        if not entry["valid"]
+            for side in sides.order_in_round(number):
+                queries = max(1, round((rate or sequential_qps) * duration_s))
+                sides.measure(side, rate, queries, duration_s, seed=place * BLOCKS + number)
+    results = _compute_results(sides, request)
+    reasons = [_state_reason(side, result) for side, found in results.items() for result in found if not result.valid]
+    return LoadFindings(
+        valid=not reasons,
+        invalid_reason="; ".join(reasons) or None,
+        results=results,
+        largest_qps={},
+        comparisons=_compare_at_highest_rate(sides, request, results),
+    )
+
+
+def _state_reason(side: str, result: LoadResult) -> str:
+    at_rate = f" at {result.target_qps:g}/s" if result.target_qps else ""
+    return f"{side}{at_rate}: {result.invalid_reason}"
+
+
+def _compare_at_highest_rate(sides: Sides, request: LoadTestRequest, results: Results) -> list[LoadComparison]:
+    """Compare the sides at the highest rate at which all of them are valid and have no errors."""
+    flawless = [
+        {result.target_qps for result in found if result.valid and not result.errors} for found in results.values()
     ]
-    return {
-        "valid": not invalid,
-        "invalid_reason": "; ".join(invalid) or None,
-        "results": entries,
-        "largest_qps": {},
-        "comparisons": _compare_rates(bench, request, entries),
-    }
-
-
-def _compare_rates(bench: Bench, request: Finding, entries: Finding) -> list[Finding]:
-    flawless = [{e["target_qps"] for e in found if e["valid"] and not e["errors"]} for found in entries.values()]
-    offline = request["scenario"] == "offline"
-    figure = results.block_rate if offline else results.block_p99
-    paired, rate = {}, None
+    metric: Metric = "achieved_qps" if request.scenario == "offline" else "p99_ms"
+    figures: dict[str, NDArray[np.float64]] = {}
+    rate = None
     if common := set.intersection(*flawless):
         rate = max(common, key=lambda qps: qps or 0)
-        paired = {side: np.array([figure(m.block) for m in found[rate]]) for side, found in bench.measured.items()}
-    metric = "achieved_qps" if offline else "p99_ms"
-    return results.comparisons(list(bench.sides), paired, metric=metric, target_qps=rate)
+        for side, measured in sides.measured.items():
+            blocks = [one.block for one in measured[rate]]
+            figures[side] = np.array(
+                [block.answered_qps if metric == "achieved_qps" else block.p99_ms for block in blocks]
+            )
+    return compare_sides(sides.names, figures, metric, rate)
 
 
-def search(bench: Bench, request: Finding) -> Finding:
-    """The largest rate of each side whose p99 meets the bound: found by climbing, then again and again.
+def search_largest_rates(sides: Sides, request: LoadTestRequest) -> LoadFindings:
+    """Find the largest rate of each side whose p99 meets the bound, and compare the sides.
 
-    Each pass halves a bracket of an octave three times, with arrivals of its own: the passes' answers
-    are the blocks that the claim rests on.
+    A climb finds a bracket of one octave. Each of PASSES passes then halves this bracket three times, with arrivals
+    of its own. The rates that the passes find are compared like the figures of blocks.
+
+    Args:
+        sides: the sides to measure.
+        request: the latency bound, and how long the search may load each side.
     """
-    bench.steps = len(bench.sides) * (CLIMB + PASSES * len(HALVES))
-    probe = _Probe(bench, request)
-    lowest = {side: max(0, _climb(probe, side) - HALVES[0]) for side in bench.sides}
-    passes: dict[str, list[int]] = {side: [] for side in bench.sides}
+    sides.planned_blocks = len(sides.names) * (CLIMB_PROBES + PASSES * len(HALVINGS))
+    probe = _Probe(sides, request)
+    bracket_starts = {side: max(0, _climb(probe, side) - HALVINGS[0]) for side in sides.names}
+    steps: dict[str, list[int]] = {side: [] for side in sides.names}
     for number in range(PASSES):
-        step = dict(lowest)
-        for width in HALVES:
-            for side in bench.order(number):
-                if probe.meets(side, step[side] + width, number):
-                    step[side] += width
-        for side in bench.sides:
-            passes[side].append(step[side])
-    qps = {side: SLOWEST_QPS * 2.0 ** (np.array(steps) / STEPS) for side, steps in passes.items()}
-    limited = [side for side in bench.sides if 2 * probe.not_kept[side] > probe.missed[side] > 0]
-    return {
-        "valid": not limited,
-        "invalid_reason": f"the generator reached its own limit before {', '.join(limited)}" if limited else None,
-        "results": _entries(bench, request),
-        "largest_qps": {
-            side: dict(zip(("value", "low", "high"), shift(found, 0.95), strict=True)) for side, found in qps.items()
-        },
-        "comparisons": results.comparisons(list(bench.sides), qps, metric="largest_qps"),
-    }
+        current = dict(bracket_starts)
+        for width in HALVINGS:
+            for side in sides.order_in_round(number):
+                if probe.meets_bound(side, current[side] + width, seed=number):
+                    current[side] += width
+        for side in sides.names:
+            steps[side].append(current[side])
+    qps = {side: SLOWEST_QPS * 2.0 ** (np.array(found) / STEPS_PER_OCTAVE) for side, found in steps.items()}
+    limited = [side for side in sides.names if probe.is_generator_limit(side)]
+    reason = f"the load generator reached its own limit before the limit of {', '.join(limited)}"
+    return LoadFindings(
+        valid=not limited,
+        invalid_reason=reason if limited else None,
+        results=_compute_results(sides, request),
+        largest_qps={side: to_interval(estimate_shift(found, INTERVAL_CONFIDENCE)) for side, found in qps.items()},
+        comparisons=compare_sides(sides.names, qps, "largest_qps"),
+    )
 
 
 class _Probe:
-    """Asks whether a side meets the bound at a step; counts the misses, and those that the generator owes."""
+    """Measures single blocks of a search, and counts missed bounds and the generator's faults."""
 
-    def __init__(self, bench: Bench, request: Finding) -> None:
-        self._bench, self._bound_ms = bench, request["latency_bound_ms"]
-        self._duration_s = request["duration_s"] / (CLIMB + PASSES * len(HALVES))
-        self.missed = dict.fromkeys(bench.sides, 0)
-        self.not_kept = dict.fromkeys(bench.sides, 0)
+    def __init__(self, sides: Sides, request: LoadTestRequest) -> None:
+        self._sides = sides
+        self._bound_ms = request.latency_bound_ms
+        self._duration_s = request.duration_s / (CLIMB_PROBES + PASSES * len(HALVINGS))
+        self._misses = dict.fromkeys(sides.names, 0)
+        self._generator_faults = dict.fromkeys(sides.names, 0)
 
-    def meets(self, side: str, step: int, seed: int) -> bool:
-        qps = SLOWEST_QPS * 2 ** (step / STEPS)
-        block = self._bench.measure(side, qps, max(1, round(qps * self._duration_s)), self._duration_s, seed)
-        latencies = block.latency_ms
-        if len(latencies) == len(block.done) and results.block_p99(block) <= self._bound_ms:
+    def meets_bound(self, side: str, step: int, seed: int) -> bool:
+        """Measure a block; return whether all requests are answered and the p99 is within the bound."""
+        qps = SLOWEST_QPS * 2 ** (step / STEPS_PER_OCTAVE)
+        block = self._sides.measure(side, qps, max(1, round(qps * self._duration_s)), self._duration_s, seed)
+        if block.is_answered.all() and block.p99_ms <= self._bound_ms:
             return True
-        self.missed[side] += 1
-        self.not_kept[side] += results.lateness([block]) is not None
+        self._misses[side] += 1
+        self._generator_faults[side] += find_generator_fault([block]) is not None
         return False
+
+    def is_generator_limit(self, side: str) -> bool:
+        """Return whether the generator was at fault in more than half of a side's misses."""
+        return 2 * self._generator_faults[side] > self._misses[side] > 0
 
 
 def _climb(probe: _Probe, side: str) -> int:
-    """The largest step that meets the bound, to a quarter of an octave."""
+    """Return the largest step that meets the bound, to within a quarter of an octave."""
     step = 0
-    while step < FASTEST and probe.meets(side, step + STEPS, PASSES):
-        step += STEPS
-    for width in HALVES[:2]:
-        if step < FASTEST and probe.meets(side, step + width, PASSES):
+    while step < LAST_STEP and probe.meets_bound(side, step + STEPS_PER_OCTAVE, seed=PASSES):
+        step += STEPS_PER_OCTAVE
+    for width in HALVINGS[:2]:
+        if step < LAST_STEP and probe.meets_bound(side, step + width, seed=PASSES):
             step += width
     return step
 
 
-def _entries(bench: Bench, request: Finding) -> Finding:
-    bound_ms = request["latency_bound_ms"]
+def _compute_results(sides: Sides, request: LoadTestRequest) -> Results:
     return {
-        side: [results.result(found[qps], qps, bound_ms) for qps in sorted(found, key=lambda qps: qps or 0)]
-        for side, found in bench.measured.items()
+        side: [
+            compute_result(measured[qps], qps, request.latency_bound_ms)
+            for qps in sorted(measured, key=lambda qps: qps or 0)
+        ]
+        for side, measured in sides.measured.items()
     }

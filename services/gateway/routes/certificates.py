@@ -55,10 +55,14 @@ def routes(context: Context) -> APIBlueprint:
     @api.get("/v1/certificates/<id>/plot.png", responses=file_of("image/png", "a figure"))
     def plot(path: WorkPath) -> Response:
         """Differences over steps, on a logarithmic scale."""
-        certificate = _certificate(jobs.read("certificate", path.id))
-        if certificate["status"] != SUCCEEDED:
-            raise ConflictError(f"the certificate is {certificate['status']}: there is a picture once it has succeeded")
-        response = make_response(certificate_png(certificate))
+        certificate = Certificate.model_validate(_certificate(jobs.read("certificate", path.id)))
+        if certificate.status != SUCCEEDED:
+            raise ConflictError(f"the certificate is {certificate.status}: there is a picture once it has succeeded")
+        pairs = {" and ".join(pair.backends): pair for pair in certificate.comparisons}
+        references = {
+            f"{backend} and NumPy": run.reference for backend, run in certificate.runs.items() if run.reference
+        }
+        response = make_response(certificate_png(certificate.verdict, {**pairs, **references}))
         response.headers["Content-Type"] = "image/png"
         return response
 
