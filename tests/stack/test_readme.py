@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from services.cli.client import FINAL
 from services.stack.stack import Stack
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -21,7 +22,6 @@ ADDRESS = "http://127.0.0.1:8080"  # of the gateway, as the documents write it
 END_OF_BLOCK = "end-of-block-7d1f"
 TIMEOUT_S = 60
 TRIMMED = "..."  # a document leaves something out here
-ENDED = ("succeeded", "failed", "cancelled")
 
 
 @dataclass
@@ -117,11 +117,12 @@ def run_shell(command: str) -> str:
 
 def run_until_ended(command: str) -> str:
     """Repeat a request for a job until the job has ended; return the last response."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while json.loads(answer := run_shell(command))["status"] not in ENDED:
-        assert time.monotonic() < deadline, answer
-        time.sleep(0.2)
-    return answer
+
+    def ended() -> str | None:
+        answer = run_shell(command)
+        return answer if json.loads(answer)["status"] in FINAL else None
+
+    return wait_until(ended, message=f"the job did not end: {command}", every_s=0.2) or ""
 
 
 def require_curl() -> None:
