@@ -201,6 +201,22 @@ def test_every_operation_of_the_openapi_document_is_on_the_api_page(stack: Stack
     assert {operation for operation in operations if operation not in page} == set()
 
 
+@pytest.mark.parametrize(
+    ("shown", "is_found"),
+    [
+        ('{"a": [{"b": 1, ...}, ...], "c": null}', False),
+        ('{"a": [{"b": 1, "z": 2}], ...}', False),
+        ('{"a": [{"b": 1}, ...], ...}', True),  # z is left out, but no ... says so
+        ('{"a": [{"b": "1", ...}], ...}', True),
+        ('{"a": [], "d": 1, ...}', True),
+        ('{"a": []}', True),
+    ],
+)
+def test_a_response_of_another_shape_than_shown_is_found(shown: str, is_found: bool) -> None:
+    real = {"a": [{"b": 1.5, "z": 0}], "c": "text"}
+    assert (difference(parse_shown(shown), real) is not None) == is_found
+
+
 def test_make_help_lists_every_target() -> None:
     targets = set(re.findall(r"^([a-z-]+):", Path("Makefile").read_text(), re.MULTILINE))
     listed = subprocess.run(["make", "--no-print-directory", "help"], capture_output=True, text=True, check=True).stdout
