@@ -41,7 +41,7 @@ class Example:
     output: str = ""
 
 
-def examples(document: str) -> list[Example]:
+def read_examples(document: str) -> list[Example]:
     """Return the commands of a document, each with the first output block that follows it."""
     found: list[Example] = []
     for language, text in re.findall(r"^```(\w+)\n(.*?)^```$", Path(document).read_text(), re.DOTALL | re.MULTILINE):
@@ -58,7 +58,7 @@ def parse_shown(text: str) -> Any:
     return json.loads(re.sub(r"\.\.\.(?=\s*\])", f'"{TRIMMED}"', text))
 
 
-def difference(shown: Any, real: Any, where: str = "response") -> str | None:
+def find_difference(shown: Any, real: Any, where: str = "response") -> str | None:
     """Return the first place where a real response does not have the shape that the document shows, or None.
 
     An object without `...` has exactly the shown keys; with it, at least these. Each shown element of a list
@@ -70,22 +70,22 @@ def difference(shown: Any, real: Any, where: str = "response") -> str | None:
             return f"{where} has no {sorted(missing)}"
         if TRIMMED not in shown and (left_out := set(real) - keys):
             return f"{where} also has {sorted(left_out)}: show them, or write ..."
-        return next(filter(None, (difference(shown[key], real[key], f"{where}.{key}") for key in keys)), None)
+        return next(filter(None, (find_difference(shown[key], real[key], f"{where}.{key}") for key in keys)), None)
     if isinstance(shown, list) and isinstance(real, list):
         for index, element in enumerate(shown):
-            found = [difference(element, candidate, f"{where}[{index}]") for candidate in real]
+            found = [find_difference(element, candidate, f"{where}[{index}]") for candidate in real]
             if element != TRIMMED and None not in found:
                 return found[0] if found else f"{where} is empty"
         return None
-    return None if kind_of(shown) == kind_of(real) or None in (shown, real) else f"{where} is {real!r}, not {shown!r}"
+    return None if json_type(shown) == json_type(real) or None in (shown, real) else f"{where} is {real!r}, not {shown!r}"
 
 
-def kind_of(value: Any) -> type:
+def json_type(value: Any) -> type:
     """Return the type of a JSON value; whole and other numbers are one type."""
     return float if type(value) is int else type(value)
 
 
-def without_numbers(text: str) -> str:
+def mask_numbers(text: str) -> str:
     """Return text in which each number is replaced, as numbers differ between machines."""
     return re.sub(r"-?\d[\d.]*(e[+-]?\d+)?", "N", text)
 
@@ -93,7 +93,7 @@ def without_numbers(text: str) -> str:
 def check_output(example: Example, real: str) -> None:
     """Assert that a command's real output is of the form that the document shows."""
     if example.output_kind == "json":
-        problem = difference(parse_shown(example.output), json.loads(real))
+        problem = find_difference(parse_shown(example.output), json.loads(real))
         assert problem is None, f"{example.command}\n{problem}"
     elif example.output_kind == "http":
         status, *headers = example.output.splitlines()
@@ -101,8 +101,8 @@ def check_output(example: Example, real: str) -> None:
         names = {line.partition(":")[0].lower() for line in real.splitlines()}
         assert {line.partition(":")[0].lower() for line in headers} <= names, f"{example.command}\n{real}"
     elif example.output_kind == "text":
-        printed = without_numbers(real).splitlines()
-        for line in without_numbers(example.output).splitlines():
+        printed = mask_numbers(real).splitlines()
+        for line in mask_numbers(example.output).splitlines():
             assert line == TRIMMED or line in printed, f"{example.command}\nprints no {line!r}, but:\n{real}"
 
 
@@ -134,7 +134,7 @@ def test_every_request_of_the_readme_returns_what_the_readme_shows(stack: Stack)
     require_curl()
     answers: dict[str, Any] = {}
     identity = ""  # of the job submitted last; the README writes <id>
-    for example in examples("README.md"):
+    for example in read_examples("README.md"):
         if example.language != "sh" or not example.command.startswith("curl"):
             continue
         command = example.command.replace(ADDRESS, stack.url)
@@ -157,7 +157,7 @@ def test_every_request_of_the_readme_returns_what_the_readme_shows(stack: Stack)
     run_shell(f"curl -s -X POST {stack.url}/v1/loadtests/{load_test['id']}/cancel")
     assert answers["/v1/certificates"]["request"]["network"] == "mlp"
 
-    (script,) = (example for example in examples("README.md") if example.language == "python")
+    (script,) = (example for example in read_examples("README.md") if example.language == "python")
     source = script.command.replace("127.0.0.1:8080", stack.url.removeprefix("http://"))
     ran = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -166,7 +166,7 @@ def test_every_request_of_the_readme_returns_what_the_readme_shows(stack: Stack)
 
 def test_the_shell_commands_of_the_api_page_return_what_the_page_shows(stack: Stack) -> None:
     require_curl()
-    found = [example for example in examples("docs/api.md") if example.language == "sh"]
+    found = [example for example in read_examples("docs/api.md") if example.language == "sh"]
     script = "".join(f"{example.command}\nprintf '%s\\n' {END_OF_BLOCK}\n" for example in found)
     ran = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script.replace(ADDRESS, stack.url)],
@@ -184,7 +184,7 @@ def test_the_shell_commands_of_the_api_page_return_what_the_page_shows(stack: St
 
 
 def test_the_python_script_of_the_api_page_prints_what_the_page_shows(stack: Stack) -> None:
-    (script,) = (example for example in examples("docs/api.md") if example.language == "python")
+    (script,) = (example for example in read_examples("docs/api.md") if example.language == "python")
     source = script.command.replace(ADDRESS, stack.url)
     command = [sys.executable, "-W", "error", "-c", source]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=2 * TIMEOUT_S)
@@ -214,7 +214,7 @@ def test_every_operation_of_the_openapi_document_is_on_the_api_page(stack: Stack
 )
 def test_a_response_of_another_shape_than_shown_is_found(shown: str, is_found: bool) -> None:
     real = {"a": [{"b": 1.5, "z": 0}], "c": "text"}
-    assert (difference(parse_shown(shown), real) is not None) == is_found
+    assert (find_difference(parse_shown(shown), real) is not None) == is_found
 
 
 def test_make_help_lists_every_target() -> None:
