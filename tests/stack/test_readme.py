@@ -77,7 +77,9 @@ def find_difference(shown: Any, real: Any, where: str = "response") -> str | Non
             if element != TRIMMED and None not in found:
                 return found[0] if found else f"{where} is empty"
         return None
-    return None if json_type(shown) == json_type(real) or None in (shown, real) else f"{where} is {real!r}, not {shown!r}"
+    if None in (shown, real) or json_type(shown) == json_type(real):
+        return None
+    return f"{where} is {real!r}, not {shown!r}"
 
 
 def json_type(value: Any) -> type:
