@@ -65,21 +65,31 @@ def find_difference(shown: Any, real: Any, where: str = "response") -> str | Non
     has the shape of some real element. Values are of the same kind; null stands for any kind.
     """
     if isinstance(shown, dict) and isinstance(real, dict):
-        keys = set(shown) - {TRIMMED}
-        if missing := keys - set(real):
-            return f"{where} has no {sorted(missing)}"
-        if TRIMMED not in shown and (left_out := set(real) - keys):
-            return f"{where} also has {sorted(left_out)}: show them, or write ..."
-        return next(filter(None, (find_difference(shown[key], real[key], f"{where}.{key}") for key in keys)), None)
+        return _find_difference_of_objects(shown, real, where)
     if isinstance(shown, list) and isinstance(real, list):
-        for index, element in enumerate(shown):
-            found = [find_difference(element, candidate, f"{where}[{index}]") for candidate in real]
-            if element != TRIMMED and None not in found:
-                return found[0] if found else f"{where} is empty"
-        return None
+        return _find_difference_of_lists(shown, real, where)
     if None in (shown, real) or json_type(shown) == json_type(real):
         return None
     return f"{where} is {real!r}, not {shown!r}"
+
+
+def _find_difference_of_objects(shown: dict[str, Any], real: dict[str, Any], where: str) -> str | None:
+    keys = set(shown) - {TRIMMED}
+    if missing := keys - set(real):
+        return f"{where} has no {sorted(missing)}"
+    if TRIMMED not in shown and (left_out := set(real) - keys):
+        return f"{where} also has {sorted(left_out)}: show them, or write ..."
+    return next(filter(None, (find_difference(shown[key], real[key], f"{where}.{key}") for key in keys)), None)
+
+
+def _find_difference_of_lists(shown: list[Any], real: list[Any], where: str) -> str | None:
+    for index, element in enumerate(shown):
+        if element == TRIMMED:
+            continue
+        differences = [find_difference(element, candidate, f"{where}[{index}]") for candidate in real]
+        if None not in differences:
+            return differences[0] if differences else f"{where} is empty"
+    return None
 
 
 def json_type(value: Any) -> type:
