@@ -13,7 +13,6 @@ import gzip
 import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from shared.data.image_folder import PictureFiles
 from shared.data.images import Preparation
 from shared.errors import InvalidRequestError, MissingDatasetError
 from shared.names import is_name
+from shared.process import write_atomically
 from shared.settings import Settings
 
 CONNECT_TIMEOUT_S = 3
@@ -199,10 +199,7 @@ def _store(packed: bytes, file: IdxFile, folder: Path) -> None:
         raise MissingDatasetError(f"{file.name}.gz is not the published file: its MD5 differs")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
-            part.write(data)
-        os.chmod(part.name, 0o644)
-        os.replace(part.name, folder / file.name)
+        write_atomically(folder / file.name, data)
     except OSError as error:
         raise MissingDatasetError(f"the data cache cannot be written: {error}") from error
 

@@ -24,6 +24,7 @@ from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundErro
 from shared.models.manifest import FORMAT, FileSum, Manifest, ModelDescription, digest_of
 from shared.names import NAME
 from shared.network.weights import Weights, from_bytes, to_bytes
+from shared.process import sync_folder, write_atomically
 
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
@@ -93,13 +94,12 @@ class ModelRegistry:
                 "files": {WEIGHTS: _sum_of(data).model_dump()},
             }
             stored["digest"] = digest_of(stored)
-            _write_synced(draft / WEIGHTS, data)
-            _write_synced(draft / MANIFEST, json.dumps(stored, indent=1, allow_nan=False).encode())
-            _sync_folder(draft)
+            write_atomically(draft / WEIGHTS, data, sync=True)
+            write_atomically(draft / MANIFEST, json.dumps(stored, indent=1, allow_nan=False).encode(), sync=True)
             if before:
                 before(draft.name)
             draft.rename(place)
-            _sync_folder(place.parent)
+            sync_folder(place.parent)
         except OSError:
             if not place.exists():
                 raise
@@ -211,7 +211,7 @@ class ModelRegistry:
         going = place.parent / f".tmp-{uuid.uuid4().hex}"
         with contextlib.suppress(FileNotFoundError):
             place.rename(going)
-            _sync_folder(place.parent)
+            sync_folder(place.parent)
             shutil.rmtree(going)
 
     def collect(self) -> int:
@@ -264,18 +264,3 @@ def _folders(path: Path) -> list[str]:
         return sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
