@@ -58,7 +58,7 @@ class Models:
         """A model ready to predict, and its input shape.
 
         Raises:
-            NotFoundError, CorruptModelError: see `Store.verify`.
+            NotFoundError, CorruptModelError: see `ModelRegistry.verify`.
         """
         key = self._registry.identity(name, self._backend.NAME, version)
         with self._lock:
@@ -92,7 +92,7 @@ class Models:
         begun = time.perf_counter()
         model = self._registry.verify(name, self._backend.NAME, version)
         predict = self._backend.serve(self._backend.define_network(model.manifest.network, model.weights))
-        golden_check.check(predict, model.manifest.network.input_shape, model.manifest)
+        golden_check.check_probabilities(predict, model.manifest.network.input_shape, model.manifest)
         duration_s = time.perf_counter() - begun
         LOAD_SECONDS.observe(duration_s)
         log.info("model loaded", name=name, version=version, seconds=round(duration_s, 3))
