@@ -26,7 +26,7 @@ from rich.console import Console
 
 from benchmarks.stack import copy_project
 from services.cli.client import Client, ClientError
-from services.stack.stack import private_environ
+from services.stack.stack import isolate_environ
 
 DELAY_S = 0.005
 # Computing, not sleeping: a processor that has slept takes a while to be fast again, which is slowness, too.
@@ -59,7 +59,7 @@ def copy_with_slow(place: Path) -> None:
 def running(place: Path) -> Iterator[Client]:
     """The copy's stack in the foreground, and a client of it."""
     environ = {"TANDEM_CACHE_DIR": str(Path(".tandem/data").absolute()), **os.environ}
-    environ = private_environ({**environ, "TANDEM_BACKENDS": "pytorch,slow"}, place / "state")
+    environ = isolate_environ({**environ, "TANDEM_BACKENDS": "pytorch,slow"}, place / "state")
     with (place / "log").open("wb") as log:
         python = place / ".venv/stack/bin/python"
         up = subprocess.Popen([python, "-m", "services.stack", "up"], cwd=place, env=environ, stdout=log, stderr=log)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.cli.client import Client
-from services.stack.stack import Stack, private_environ
+from services.stack.stack import Stack, isolate_environ
 from shared.settings import Settings
 
 
@@ -28,7 +28,7 @@ def copy_project(place: Path, environments: Iterable[str]) -> None:
 def running_stack(state: Path) -> Iterator[tuple[Client, Settings]]:
     """Start everything with its state in a folder; a client of its gateway, and its settings."""
     cache = str(Path(".tandem/data").absolute())
-    stack = Stack(private_environ({"TANDEM_CACHE_DIR": cache, **os.environ}, state), log=state / "log")
+    stack = Stack(isolate_environ({"TANDEM_CACHE_DIR": cache, **os.environ}, state), log=state / "log")
     try:
         stack.start()
         stack.wait_ready()

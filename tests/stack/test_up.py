@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from services.stack.stack import private_environ, python_of
+from services.stack.stack import isolate_environ, python_of
 
 pytestmark = pytest.mark.stack
 
@@ -30,7 +30,7 @@ def started_by(state: Path) -> list[str]:
 def test_a_signal_ends_the_stack_and_all_that_it_started(end: signal.Signals) -> None:
     with tempfile.TemporaryDirectory(prefix="tandem-up-") as folder:
         state = Path(folder)
-        environ = private_environ(os.environ, state)
+        environ = isolate_environ(os.environ, state)
         log = (state / "log").open("wb")
         up = subprocess.Popen([*python_of("stack"), "-m", "services.stack", "up"], env=environ, stdout=log, stderr=log)
         log.close()
@@ -53,7 +53,7 @@ def test_a_signal_ends_the_stack_and_all_that_it_started(end: signal.Signals) ->
 
 def test_a_port_that_is_taken_is_named_with_its_setting() -> None:
     with tempfile.TemporaryDirectory(prefix="tandem-up-") as folder:
-        environ = private_environ(os.environ, Path(folder))
+        environ = isolate_environ(os.environ, Path(folder))
         environ["TANDEM_PREDICTOR_PORT"] = environ["TANDEM_GATEWAY_PORT"]
         import socket
 
