@@ -10,7 +10,7 @@ import resource
 import signal
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 _LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1  # an option of Linux' prctl(2)
@@ -64,12 +64,31 @@ def sync_folder(folder: Path) -> None:
 
 
 def end_with_parent(signum: signal.Signals) -> None:
-    """Have the kernel send this process a signal when its parent ends: called in the child."""
+    """Have the kernel send this process a signal when its parent process ends.
+
+    Call it in the child. Linux only. The signal is sent when the thread that started the child ends, see prctl(2).
+    """
     _LIBC.prctl(PR_SET_PDEATHSIG, signum)
 
 
-def usage() -> dict[str, Any]:
-    """What this process has used since it began: cpu_seconds, peak_memory_bytes (resident); and where it runs."""
+class ProcessUsage(TypedDict):
+    """A process, its machine, and the resources that it has used since it started.
+
+    Attributes:
+        pid: the process id.
+        machine: an id of the machine that changes at every boot: processes with the same id share their cores.
+        cpu_seconds: the time that all threads spent computing, in user and in system mode.
+        peak_memory_bytes: the largest resident memory.
+    """
+
+    pid: int
+    machine: str
+    cpu_seconds: float
+    peak_memory_bytes: int
+
+
+def usage() -> ProcessUsage:
+    """Return the resource usage of this process so far. Linux only."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "pid": os.getpid(),

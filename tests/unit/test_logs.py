@@ -1,4 +1,4 @@
-"""Lines of log and ids of requests: what is taken, what is replaced, and where they are to be read."""
+"""Log lines and request ids: which ids are accepted, which are replaced, and where they appear."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from shared.settings import Settings
 from shared.web.problems import install_problems
 from shared.web.request_metrics import exposition, instrument
 
-SPEAKER = """
+SCRIPT = """
 import logging, structlog, sys
 from shared.logs import begin_request, configure_logs
 configure_logs(sys.argv[1])
@@ -35,9 +35,9 @@ logging.getLogger("rq.worker").warning("a library's %s", "word")
 """
 
 
-def said(form: str) -> str:
-    """What a process of its own writes: logs are configured once in a process."""
-    return subprocess.run([sys.executable, "-c", SPEAKER, form], stdout=subprocess.PIPE, text=True, check=True).stdout
+def run_script(form: str) -> str:
+    """Return what a new process logs. A new one, because logs are configured once per process."""
+    return subprocess.run([sys.executable, "-c", SCRIPT, form], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 @pytest.fixture
@@ -50,29 +50,29 @@ def client() -> FlaskClient:
     return app.test_client()
 
 
-def test_json_is_a_line_per_event_with_the_id_of_its_request() -> None:
-    ours, broken, theirs = map(json.loads, said("auto").splitlines())  # a pipe is no terminal
+def test_json_logs_have_one_line_per_event_with_its_request_id() -> None:
+    ours, broken, theirs = map(json.loads, run_script("auto").splitlines())  # the output is a pipe, not a terminal
     assert ours.pop("timestamp").endswith("Z")
     assert ours == {"event": "loaded", "version": 3, "level": "info", "request_id": "mine"}
     assert "ValueError: invalid literal" in broken["exception"]
     assert (theirs["event"], theirs["level"], theirs["request_id"]) == ("a library's word", "warning", "mine")
 
 
-def test_text_is_for_people() -> None:
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", said("text"))
+def test_text_logs_show_the_same_fields() -> None:
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", run_script("text"))
     assert re.search(r"\[info +\] loaded +request_id=mine version=3\n", plain)
     assert "\nValueError: invalid literal" in plain
     assert re.search(r"\[warning +\] a library's word +request_id=mine", plain)
 
 
 @pytest.mark.parametrize("asked", ["a", "0123-4567_89.AB", "x" * 128, "one,two", ",".join(["y" * 128] * 64)])
-def test_an_id_that_can_be_carried_is_kept(client: FlaskClient, asked: str) -> None:
+def test_a_valid_request_id_is_kept(client: FlaskClient, asked: str) -> None:
     answer = client.get("/id/1", headers={REQUEST_ID: asked})
     assert answer.text == answer.headers[REQUEST_ID] == asked
 
 
 @pytest.mark.parametrize("asked", [None, "", "x" * 129, "two words", "a,", 'quo"te', "é", ",".join("a" * 65)])
-def test_any_other_is_replaced(client: FlaskClient, asked: str | None) -> None:
+def test_an_invalid_request_id_is_replaced(client: FlaskClient, asked: str | None) -> None:
     headers = {} if asked is None else {REQUEST_ID: asked}
     answers = [client.get("/id/1", headers=headers) for _ in range(2)]
     ids = [answer.headers[REQUEST_ID] for answer in answers]
@@ -81,11 +81,11 @@ def test_any_other_is_replaced(client: FlaskClient, asked: str | None) -> None:
     assert ids[0] != ids[1]
 
 
-def test_an_error_has_its_id_too(client: FlaskClient) -> None:
+def test_an_error_response_has_the_request_id(client: FlaskClient) -> None:
     assert client.get("/nowhere", headers={REQUEST_ID: "lost"}).headers[REQUEST_ID] == "lost"
 
 
-def test_requests_are_counted_by_route_and_not_by_what_clients_make_up(client: FlaskClient) -> None:
+def test_requests_are_counted_by_route_and_not_by_path_or_method_of_the_client(client: FlaskClient) -> None:
     for path in ("/id/1", "/id/2", "/made/up"):
         client.get(path)
     client.open("/id/3", method="BREW")
@@ -102,7 +102,7 @@ def test_requests_are_counted_by_route_and_not_by_what_clients_make_up(client: F
     assert not {label for label in labels if "BREW" in label or "/made/up" in label}
 
 
-def test_a_shared_call_has_the_ids_of_those_who_waited() -> None:
+def test_a_batched_call_has_the_ids_of_all_its_requests() -> None:
     seen: list[str] = []
 
     async def call(images: list) -> Outcome:
@@ -122,7 +122,7 @@ def test_a_shared_call_has_the_ids_of_those_who_waited() -> None:
     assert seen == ["id0", ",".join(f"id{number}" for number in range(1, 9))]
 
 
-def test_a_scrape_without_redis_has_what_the_gateway_itself_knows(tmp_path: Path) -> None:
+def test_without_redis_the_metrics_page_still_has_the_gateways_own_metrics(tmp_path: Path) -> None:
     environ = {"TANDEM_STATE_DIR": str(tmp_path), "TANDEM_REDIS_URL": "redis://127.0.0.1:1/0"}
     gateway = create_app(Context.from_settings(Settings.from_env(environ))).test_client()
     answer = gateway.get("/metrics")
