@@ -29,7 +29,7 @@ from rich.console import Console
 
 from benchmarks.stack import copy_project
 from services.cli.client import Client, ClientError
-from services.stack.stack import private_environ
+from services.stack.stack import isolate_environ
 
 DELAY_S = 0.005
 # The delay computes and does not sleep: a processor that has slept takes a while to be fast again.
@@ -64,7 +64,7 @@ def copy_with_slow_backend(place: Path) -> None:
 def running_copy(place: Path) -> Iterator[Client]:
     """Start the copy's stack in the foreground and yield a client of its gateway; stop the stack at the end."""
     environ = {"TANDEM_CACHE_DIR": str(Path(".tandem/data").absolute()), **os.environ}
-    environ = private_environ({**environ, "TANDEM_BACKENDS": "pytorch,slow"}, place / "state")
+    environ = isolate_environ({**environ, "TANDEM_BACKENDS": "pytorch,slow"}, place / "state")
     with (place / "log").open("wb") as log:
         python = place / ".venv/stack/bin/python"
         up = subprocess.Popen([python, "-m", "services.stack", "up"], cwd=place, env=environ, stdout=log, stderr=log)

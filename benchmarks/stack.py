@@ -1,4 +1,4 @@
-"""A Tandem of the benchmark's own, on free ports, that ends with the benchmark."""
+"""A separate stack for a benchmark, on free ports. It ends with the benchmark."""
 
 import os
 import shutil
@@ -8,12 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.cli.client import Client
-from services.stack.stack import Stack, private_environ
+from services.stack.stack import Stack, isolate_environ
 from shared.settings import Settings
 
 
 def copy_project(place: Path, environments: Iterable[str]) -> None:
-    """The project as git sees it, and environments of it, for one that is to be changed."""
+    """Copy the project to an empty folder, so that the copy can be changed.
+
+    Args:
+        environments: the names of the virtual environments that the copy uses, as symbolic links.
+    """
     listing = ["git", "ls-files", "-co", "--exclude-standard"]
     for name in subprocess.run(listing, capture_output=True, text=True, check=True).stdout.splitlines():
         if Path(name).is_file():
@@ -26,9 +30,16 @@ def copy_project(place: Path, environments: Iterable[str]) -> None:
 
 @contextmanager
 def running_stack(state: Path) -> Iterator[tuple[Client, Settings]]:
-    """Start everything with its state in a folder; a client of its gateway, and its settings."""
+    """Run a stack.
+
+    Args:
+        state: the folder for its state. Datasets are shared with `make up`.
+
+    Yields:
+        A client of its gateway, and its settings.
+    """
     cache = str(Path(".tandem/data").absolute())
-    stack = Stack(private_environ({"TANDEM_CACHE_DIR": cache, **os.environ}, state), log=state / "log")
+    stack = Stack(isolate_environ({"TANDEM_CACHE_DIR": cache, **os.environ}, state), log=state / "log")
     try:
         stack.start()
         stack.wait_ready()

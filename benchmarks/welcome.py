@@ -1,43 +1,44 @@
-"""`make welcome`: train the model anew that an empty volume begins with, and lay it into the repository."""
+"""`make welcome`: trains the starter model again and writes it to `shared/models/welcome/`."""
 
 import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import requests
 from rich.console import Console
 
 from benchmarks.stack import running_stack
+from shared.models.registry import MANIFEST, WEIGHTS
+from shared.models.starter import STARTER_FOLDER, STARTER_NAME
 
-PLACE = Path("shared/models/welcome")
 BACKEND = "pytorch"
-TRAINING: dict[str, Any] = {
+TRAINING: dict[str, object] = {
     "network": "lenet5",
     "dataset": "mnist",
-    "name": "welcome",
+    "name": STARTER_NAME,
     "backends": [BACKEND],
     "epochs": 12,
     "optimizer": {"name": "adam", "learning_rate": 0.001},
     "augmentation": {"shift": 0.07, "rotate": 10.0, "zoom": 0.1},
 }
-# Of the manifest: true of every backend's.
+# The members of the manifest that hold for the models of every backend.
 KEPT = ("request", "network", "classes", "prepare", "metrics", "data", "golden", "versions")
 
 
 def main() -> int:
+    """Train the starter model on a separate stack, and write its weights and description."""
     with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as (client, _):
         training = client.post("/v1/trainings", TRAINING)
         training = client.follow(f"/v1/trainings/{training['id']}")
-        manifest = client.get("/v1/models/welcome")["manifests"][BACKEND]
-        model = f"{client.url}/v1/models/welcome/{BACKEND}/{training['version']}"
-        answer = requests.get(f"{model}/weights.safetensors", timeout=10)
-        answer.raise_for_status()
-        (PLACE / "weights.safetensors").write_bytes(answer.content)
+        manifest = client.get(f"/v1/models/{STARTER_NAME}")["manifests"][BACKEND]
+        model = f"{client.url}/v1/models/{STARTER_NAME}/{BACKEND}/{training['version']}"
+        response = requests.get(f"{model}/weights.safetensors", timeout=10)
+        response.raise_for_status()
+        (STARTER_FOLDER / WEIGHTS).write_bytes(response.content)
         kept = {key: manifest[key] for key in KEPT}
-        (PLACE / "manifest.json").write_text(json.dumps(kept, indent=1) + "\n")
-    Console().print(f"{PLACE} is right about {manifest['metrics']['test_accuracy']:.2%} of the test pictures.")
+        (STARTER_FOLDER / MANIFEST).write_text(json.dumps(kept, indent=1) + "\n")
+    Console().print(f"The test accuracy of the new starter model is {manifest['metrics']['test_accuracy']:.2%}.")
     return 0
 
 

@@ -1,88 +1,116 @@
-"""Every error that Tandem raises on purpose, and the HTTP status each becomes.
+"""Every error that Tandem raises on purpose, and the HTTP status of its response.
 
-    TandemError                    500  something of ours is broken
-    ├── InvalidRequestError        422  the request is understood and cannot be met
-    │   ├── InvalidNetworkError    422  a layer does not fit, named with its shapes
-    │   ├── InvalidDatasetError    422  one's own folder of pictures cannot be used
-    │   └── InvalidImageError      422  a posted picture cannot be used
-    ├── NotFoundError              404  no such training, model, version, dataset
-    ├── ConflictError              409  the request contradicts what is already there
-    │   ├── AlreadyPublishedError  409  a version is published once
-    │   ├── SupersededError        409  another execution has taken a run over
-    │   └── MissingDatasetError    409  a known dataset's files are not on this machine
-    ├── UnavailableError           503  Redis or a backend does not answer; try again
-    ├── CorruptModelError          500  a model on the volume fails its checksums
-    └── UntrustedJobError          500  a queued job was not signed by this Tandem
+    TandemError                    500  base class: a fault of Tandem itself
+    ├── InvalidRequestError        422  the request is well-formed but cannot be carried out
+    │   ├── InvalidNetworkError    422  a layer does not fit; the message names it and the shapes
+    │   ├── InvalidDatasetError    422  a user's folder of images cannot be used
+    │   └── InvalidImageError      422  a posted image cannot be used
+    ├── NotFoundError              404  there is no such training, model, version or dataset
+    ├── ConflictError              409  the request contradicts the current state
+    │   ├── AlreadyPublishedError  409  the version of a model exists and cannot be replaced
+    │   ├── SupersededError        409  another execution of the same job took over the run
+    │   └── MissingDatasetError    409  the files of a known dataset are not on this machine
+    ├── UnavailableError           503  Redis or a backend does not answer; try again later
+    ├── CorruptModelError          500  the files of a model do not match their checksums
+    └── UntrustedJobError          500  a job in the queue has no valid signature
 
-Domain errors are raised where they are known; `shared/server.py` turns them
-into RFC 9457 problem documents. This module does no I/O and knows nothing of HTTP but the status numbers.
+An error is raised where it is detected. `shared/web/problems.py` turns it into an RFC 9457 problem document. Its
+message is shown to clients: it says what to change, and contains no path of the server. This module does no I/O.
 """
 
 
 class TandemError(Exception):
-    """Base of all deliberate errors; the message says what to change."""
+    """Base class of all errors that Tandem raises on purpose.
+
+    Attributes:
+        status: the HTTP status of the response.
+        title: the kind of error, as the problem document names it.
+    """
 
     status = 500
     title = "Internal error"
 
 
 class InvalidRequestError(TandemError):
+    """The request is well-formed but cannot be carried out."""
+
     status = 422
     title = "Invalid request"
 
 
 class InvalidNetworkError(InvalidRequestError):
+    """The layers of a network do not fit each other, or do not fit the dataset."""
+
     title = "Invalid network"
 
 
 class InvalidDatasetError(InvalidRequestError):
+    """A user's folder of images is not laid out as required, or contains a damaged image."""
+
     title = "Invalid dataset"
 
 
 class InvalidImageError(InvalidRequestError):
+    """A posted image cannot be decoded, or cannot be converted to the model's input shape."""
+
     title = "Invalid image"
 
 
 class NotFoundError(TandemError):
+    """There is no such training, model, version or dataset."""
+
     status = 404
     title = "Not found"
 
 
 class ConflictError(TandemError):
+    """The request contradicts the current state."""
+
     status = 409
     title = "Conflict"
 
 
 class AlreadyPublishedError(ConflictError):
+    """Another job has published this version of the model."""
+
     title = "Already published"
 
 
 class SupersededError(ConflictError):
+    """Another execution of the same job took over the run, so this execution must stop writing to it."""
+
     title = "Superseded"
 
 
 class MissingDatasetError(ConflictError):
+    """The files of a known dataset are not on this machine."""
+
     title = "Missing dataset"
 
 
 class UnavailableError(TandemError):
+    """Redis or a backend does not answer. The client may try again later."""
+
     status = 503
     title = "Unavailable"
 
 
 class CorruptModelError(TandemError):
+    """The files of a published model do not match their checksums, or the model predicts other values than before."""
+
     title = "Corrupt model"
 
 
 class UntrustedJobError(TandemError):
+    """A job in the queue has no valid signature, so it is not executed."""
+
     title = "Untrusted job"
 
 
 def problem(status: int, title: str, detail: str) -> dict[str, object]:
-    """An RFC 9457 problem document.
+    """Return an RFC 9457 problem document.
 
-    `error` repeats the detail on one line, where clients of the Open Inference
-    Protocol look for it.
+    Its member `error` repeats the detail on one line, because clients of the Open Inference Protocol read `error`.
     """
     slug = title.lower().replace(" ", "-")
     return {

@@ -1,8 +1,7 @@
-"""What a process says of itself: lines of log, and the id of the request that they are about.
+"""Log lines, and the id of the request that each line belongs to.
 
-A request comes with an id, or is given one at the gateway. The id goes with all that the
-request sets going: calls to predictors in a header, jobs in their payload; every line that
-is logged on the way has it. Metrics stand where there is something to count.
+A request has an id: the client sends one in `X-Request-Id`, or the gateway creates one. The id is passed on to
+predictors in that header, and to trainers in the job's payload. Every log line that is written on the way contains it.
 """
 
 import logging
@@ -17,33 +16,42 @@ from structlog.contextvars import bind_contextvars, get_contextvars, merge_conte
 from structlog.stdlib import ProcessorFormatter
 
 REQUEST_ID = "X-Request-Id"
-# One id, or those of the requests that share a call.
-_SAFE = re.compile(r"[A-Za-z0-9._-]{1,128}(,[A-Za-z0-9._-]{1,128}){0,63}")
+# One id; or up to 64 ids, separated by commas: a batcher predicts the images of several requests in one call.
+_VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,128}(,[A-Za-z0-9._-]{1,128}){0,63}")
 
 
 def configure_logs(form: str) -> None:
-    """A line per event on standard output: JSON for machines, text for people.
+    """Write each event as one line to standard output.
+
+    Call it once, when a process starts. Warnings and errors of libraries, which use the `logging` module, are written
+    in the same form.
 
     Args:
-        form: json, text, or auto: text on a terminal.
+        form: `json`, `text`, or `auto`: text on a terminal, else JSON.
     """
-    text = dev.ConsoleRenderer(exception_formatter=dev.plain_traceback)
     is_text = form == "text" or (form == "auto" and sys.stdout.isatty())
+    text = dev.ConsoleRenderer(exception_formatter=dev.plain_traceback)
     first: list[Any] = [merge_contextvars, processors.add_log_level, processors.TimeStamper(fmt="iso", utc=True)]
     last: list[Any] = [text] if is_text else [processors.format_exc_info, processors.JSONRenderer()]
-    # Line and end in one write: processes share a file.
+    # This logger writes a line and its end in one call: several processes write to the same file.
     structlog.configure([*first, *last], logger_factory=structlog.WriteLoggerFactory())
-    handler = logging.StreamHandler(sys.stdout)  # for libraries, which know nothing of structlog
-    last.insert(0, ProcessorFormatter.remove_processors_meta)
-    handler.setFormatter(ProcessorFormatter(processors=last, foreign_pre_chain=first))
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        ProcessorFormatter(processors=[ProcessorFormatter.remove_processors_meta, *last], foreign_pre_chain=first)
+    )
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
 
 
 def begin_request(asked: str) -> None:
-    """Take the id that a request came with, or make one if that is none; this thread works for it from here on."""
-    bind_contextvars(request_id=asked if _SAFE.fullmatch(asked) else uuid.uuid4().hex)
+    """Set the request id of the current thread or task.
+
+    Args:
+        asked: the id that the client sent. If it is empty or contains other characters than letters, digits, `.`,
+            `_` and `-`, a new id is created instead.
+    """
+    bind_contextvars(request_id=asked if _VALID_ID.fullmatch(asked) else uuid.uuid4().hex)
 
 
 def request_id() -> str:
-    """The id of the request that this thread works for; empty for none."""
+    """Return the request id of the current thread or task; empty if there is none."""
     return str(get_contextvars().get("request_id", ""))

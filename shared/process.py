@@ -1,23 +1,94 @@
-"""A process as the kernel sees it: its life, bound to its parent's, and what it has used."""
+"""Calls to the operating system that several services need.
 
+A file is written atomically, a child process ends with its parent, and a process reports its own resource usage.
+"""
+
+import contextlib
 import ctypes
 import os
 import resource
 import signal
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 _LIBC = ctypes.CDLL(None)
-PR_SET_PDEATHSIG = 1  # of Linux' prctl(2)
+PR_SET_PDEATHSIG = 1  # an option of Linux' prctl(2)
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o644, sync: bool = False, replace: bool = True) -> None:
+    """Write a file so that every reader finds all of its bytes or no file.
+
+    The bytes go to a temporary file in the same folder, which is then renamed or linked to `path`. If writing
+    fails, an existing file stays as it was, and the temporary file is removed. A process that is killed while it
+    writes leaves the temporary file, named `.{name}.{random}.tmp`.
+
+    Args:
+        path: where the file will be. Its folder must exist.
+        data: the whole content.
+        mode: the permissions of the new file. The umask does not apply.
+        sync: wait until the file and its name are on the disk, so that they survive a power failure.
+        replace: replace an existing file. If False, an existing file stays and `data` is discarded; of several
+            processes that write at the same time, the first one wins.
+
+    Raises:
+        OSError: the folder does not exist, is not writable, or the disk is full.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    temporary = Path(name)
+    try:
+        with open(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(data)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        if replace:
+            temporary.replace(path)
+        else:
+            with contextlib.suppress(FileExistsError):
+                os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if sync:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk: after a file in it was created, renamed or removed."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def end_with_parent(signum: signal.Signals) -> None:
-    """Have the kernel send this process a signal when its parent ends: called in the child."""
+    """Have the kernel send this process a signal when its parent process ends.
+
+    Call it in the child. Linux only. The signal is sent when the thread that started the child ends, see prctl(2).
+    """
     _LIBC.prctl(PR_SET_PDEATHSIG, signum)
 
 
-def usage() -> dict[str, Any]:
-    """What this process has used since it began: cpu_seconds, peak_memory_bytes (resident); and where it runs."""
+class ProcessUsage(TypedDict):
+    """A process, its machine, and the resources that it has used since it started.
+
+    Attributes:
+        pid: the process id.
+        machine: an id of the machine that changes at every boot: processes with the same id share their cores.
+        cpu_seconds: the time that all threads spent computing, in user and in system mode.
+        peak_memory_bytes: the largest resident memory.
+    """
+
+    pid: int
+    machine: str
+    cpu_seconds: float
+    peak_memory_bytes: int
+
+
+def usage() -> ProcessUsage:
+    """Return the resource usage of this process so far. Linux only."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "pid": os.getpid(),

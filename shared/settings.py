@@ -1,141 +1,190 @@
-"""The only reader of the environment: every setting, its default, its meaning.
+"""Every setting of Tandem: its environment variable, its default and its meaning.
 
-`.env.example` and the README list the same settings, and a test says so.
-Nothing is read at import: call `Settings.from_env()` once, in `main`.
+This is the only module that reads the environment. Nothing is read at import: a process calls
+`Settings.from_env()` once, in `main`. `.env.example` and the README list the same settings, and a test compares them.
 """
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-def _setting(variable: str, default: str, meaning: str) -> Any:
-    return field(metadata={"variable": variable, "default": default, "meaning": meaning})
+PREFIX = "TANDEM_"
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Where things are and how much a process may use."""
+class Accepts:
+    """What a setting accepts, as the end of the sentence "set it to ..." in an error message."""
 
-    backends: tuple[str, ...] = _setting("TANDEM_BACKENDS", "tensorflow,pytorch", "the backends, in order")
-    state_dir: Path = _setting("TANDEM_STATE_DIR", ".tandem", "where everything that lasts is kept")
-    model_dir: Path = _setting("TANDEM_MODEL_DIR", "{state_dir}/models", "the model volume")
-    cache_dir: Path = _setting("TANDEM_CACHE_DIR", "{state_dir}/data", "verified, unpacked datasets")
-    key_file: Path = _setting("TANDEM_KEY_FILE", "{state_dir}/job.key", "the key that signs jobs, made when missing")
-    data_dir: Path = _setting("TANDEM_DATA_DIR", "data", "the folder with your datasets, such as mnist/*.gz")
-    redis_url: str = _setting("TANDEM_REDIS_URL", "redis://127.0.0.1:6390/0", "the queue and the state of jobs")
-    bind_host: str = _setting("TANDEM_BIND_HOST", "127.0.0.1", "the address that servers listen on")
-    gateway_port: int = _setting("TANDEM_GATEWAY_PORT", "8080", "the gateway's port")
-    predictor_url: str = _setting(
-        "TANDEM_PREDICTOR_URL", "http://127.0.0.1:{port}", "where predictors are; {backend} and {port} are filled in"
+    text: str
+
+
+def _split_at_commas(text: object) -> object:
+    return tuple(name.strip() for name in text.split(",") if name.strip()) if isinstance(text, str) else text
+
+
+def _check_unique(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) != len(names):
+        raise ValueError("a name occurs twice")
+    return names
+
+
+def _allow_placeholders(*names: str) -> AfterValidator:
+    """Return a validator for a URL template that may contain `{name}` for these names, and no other braces."""
+
+    def check(template: str) -> str:
+        try:
+            template.format(**dict.fromkeys(names, "1"))
+        except (LookupError, AttributeError) as error:
+            raise ValueError(f"unknown placeholder {error}") from None
+        return template
+
+    return AfterValidator(check)
+
+
+Names = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(_split_at_commas),
+    Field(min_length=1),
+    AfterValidator(_check_unique),
+    Accepts("one or more names, separated by commas, each once"),
+]
+Folder = Annotated[Path, AfterValidator(Path.absolute)]
+Port = Annotated[int, Field(ge=1, le=65_535), Accepts("a port number from 1 to 65535")]
+Seconds = Annotated[float, Field(ge=0.001), Accepts("a number of seconds, at least 0.001")]
+WholeSeconds = Annotated[int, Field(ge=1), Accepts("a whole number of seconds, at least 1")]
+AutomaticCount = Annotated[int, Field(ge=0), Accepts("a whole number, at least 0")]
+Count = Annotated[int, Field(ge=1), Accepts("a whole number, at least 1")]
+PredictorUrl = Annotated[
+    str,
+    _allow_placeholders("backend", "port"),
+    Accepts("a URL that may contain {backend} and {port}, and no other braces"),
+]
+GatewayUrl = Annotated[str, _allow_placeholders("port"), Accepts("a URL that may contain {port}, and no other braces")]
+Device = Annotated[Literal["cpu", "cuda", "auto"], Accepts("cpu, cuda or auto")]
+LogFormat = Annotated[Literal["auto", "json", "text"], Accepts("auto, json or text")]
+
+
+def _variable_of(field: str) -> str:
+    return f"{PREFIX}{field.upper()}"
+
+
+class Settings(BaseSettings):
+    """Where things are, and how much a process may use.
+
+    The variable of a field is its name in upper case after `TANDEM_`: `gateway_port` is `TANDEM_GATEWAY_PORT`.
+    Create an instance with `from_env`. It cannot be changed afterwards.
+    """
+
+    model_config = SettingsConfigDict(
+        alias_generator=_variable_of, case_sensitive=True, env_ignore_empty=True, extra="ignore", frozen=True
     )
-    predictor_port: int = _setting(
-        "TANDEM_PREDICTOR_PORT", "8101", "{port} for the first backend; the next backends' ports follow"
+
+    backends: Names = Field(("tensorflow", "pytorch"), description="the backends, in this order")
+    state_dir: Folder = Field(Path(".tandem"), description="the folder for everything that Tandem stores")
+    model_dir: Folder = Field(
+        default_factory=lambda earlier: earlier["state_dir"] / "models", description="the folder of published models"
     )
-    gateway_url: str = _setting(
-        "TANDEM_GATEWAY_URL", "http://127.0.0.1:{port}", "where load tests find the gateway; {port} is filled in"
+    cache_dir: Folder = Field(
+        default_factory=lambda earlier: earlier["state_dir"] / "data",
+        description="the folder of verified, unpacked datasets",
     )
-    prediction_timeout_s: float = _setting(
-        "TANDEM_PREDICTION_TIMEOUT_S", "10", "seconds a backend has for one prediction"
+    key_file: Folder = Field(
+        default_factory=lambda earlier: earlier["state_dir"] / "job.key",
+        description="the key that signs jobs; created if it is missing",
     )
-    job_timeout_s: int = _setting("TANDEM_JOB_TIMEOUT_S", "3600", "seconds a training or an evaluation may run")
-    threads: int = _setting("TANDEM_THREADS", "0", "threads per trainer; 0 is max(1, cores // backends)")
-    prediction_threads: int = _setting("TANDEM_PREDICTION_THREADS", "1", "threads with which a predictor computes")
-    device: str = _setting("TANDEM_DEVICE", "cpu", "cpu, cuda or auto")
-    logs: str = _setting("TANDEM_LOGS", "auto", "auto, json or text: how log lines look; auto is text on a terminal")
-    commit: str = _setting("TANDEM_COMMIT", "unknown", "what reports name as the source they were measured with")
+    data_dir: Folder = Field(Path("data"), description="the folder with your datasets, and with mnist/*.gz")
+    redis_url: str = Field("redis://127.0.0.1:6390/0", description="the Redis server for queues and jobs")
+    bind_host: str = Field("127.0.0.1", description="the address on which the servers listen")
+    gateway_port: Port = Field(8080, description="the port of the gateway")
+    predictor_url: PredictorUrl = Field(
+        "http://127.0.0.1:{port}",
+        description="predictor URL; {backend} and {port} are replaced",
+    )
+    predictor_port: Port = Field(8101, description="port of the first predictor; the others follow")
+    gateway_url: GatewayUrl = Field(
+        "http://127.0.0.1:{port}", description="gateway URL for load tests; {port} is replaced"
+    )
+    prediction_timeout_s: Seconds = Field(10, description="time limit of a prediction, in seconds")
+    job_timeout_s: WholeSeconds = Field(3600, description="time limit of a training or an evaluation, in seconds")
+    threads: AutomaticCount = Field(0, description="threads per trainer; 0 means max(1, cores // backends)")
+    prediction_threads: Count = Field(1, description="threads per predictor")
+    device: Device = Field("cpu", description="cpu, cuda, or auto: a GPU if there is one")
+    logs: LogFormat = Field("auto", description="log format: json, text, or auto: text in a terminal")
+    commit: str = Field("unknown", description="the version of the source code, shown in reports")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
-        """Read the settings; an unset or empty variable means its default.
+        """Read the settings. An unset or empty variable means its default.
+
+        Args:
+            environ: the variables; by default those of this process. Other variables in it are ignored.
 
         Raises:
-            ValueError: a value that cannot be used, naming its variable.
+            ValueError: a value cannot be used. The message names the variable and what it accepts, on one line.
         """
-        environ = os.environ if environ is None else environ
-        values: dict[str, Any] = {}
-        for setting in fields(cls):
-            variable = setting.metadata["variable"]
-            text = environ.get(variable) or setting.metadata["default"].replace(
-                "{state_dir}", str(values.get("state_dir"))
-            )
-            try:
-                values[setting.name] = _PARSERS.get(setting.name, _PARSERS_BY_TYPE.get(setting.type, str))(text)
-            except ValueError as error:
-                raise ValueError(f"{variable}={text!r}: {error}") from None
-        return cls(**values)
+        source = EnvSettingsSource(cls)
+        if environ is not None:
+            source.env_vars = {variable: text for variable, text in environ.items() if text}
+        try:
+            return cls(**source())
+        except ValidationError as error:
+            first = error.errors()[0]
+            variable = str(first["loc"][0])
+            accepted = _accepted_values(variable) or first["msg"]
+            raise ValueError(f"{variable}={source.env_vars[variable]!r} is not valid: set it to {accepted}") from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings passes every source by its name
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read nothing but the arguments: `from_env` decides which environment is read."""
+        return (init_settings,)
 
     @property
     def threads_per_backend(self) -> int:
+        """The threads that a trainer may use: `threads`, or an equal share of this machine's cores."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return self.threads or max(1, cores // len(self.backends))
 
     @property
     def url_of_gateway(self) -> str:
+        """`gateway_url` with the port filled in."""
         return self.gateway_url.format(port=self.gateway_port)
 
     def url_of(self, backend: str) -> str:
-        """Where a backend's predictor is found."""
+        """Return the URL of a backend's predictor: `predictor_url` with the backend and its port filled in.
+
+        Raises:
+            ValueError: the backend is not one of `backends`.
+        """
         port = self.predictor_port + self.backends.index(backend)
         return self.predictor_url.format(backend=backend, port=port)
 
     def port_of(self, backend: str) -> int:
-        """Where a backend's predictor listens: the port of its URL."""
+        """Return the port on which a backend's predictor listens: the port in its URL, or 80."""
         return urlsplit(self.url_of(backend)).port or 80
 
 
-def _backends(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if not names or len(set(names)) != len(names):
-        raise ValueError("name each backend once, separated by commas")
-    return names
+def variable_of(setting: FieldInfo) -> str:
+    """Return the environment variable of a field of `Settings`."""
+    return str(setting.validation_alias)
 
 
-def _at_least(least: float, kind: type[int] | type[float]) -> Any:
-    def parse(text: str) -> float:
-        value = kind(text)
-        if not value >= least:
-            raise ValueError(f"must be at least {least}")
-        return value
-
-    return parse
-
-
-def _port(text: str) -> int:
-    if not 1 <= int(text) <= 65_535:
-        raise ValueError("must be a port from 1 to 65535")
-    return int(text)
-
-
-def _url_template(text: str) -> str:
-    try:
-        text.format(backend="x", port=1)
-    except (KeyError, IndexError, ValueError):
-        raise ValueError("may hold {backend} and {port}, and no other braces") from None
-    return text
-
-
-def _one_of(choices: tuple[str, ...], text: str) -> str:
-    if text not in choices:
-        raise ValueError(f"must be one of {', '.join(choices)}")
-    return text
-
-
-_PARSERS_BY_TYPE: dict[Any, Any] = {Path: lambda text: Path(text).absolute()}
-_PARSERS: dict[str, Any] = {
-    "predictor_url": _url_template,
-    "gateway_url": _url_template,
-    "backends": _backends,
-    "gateway_port": _port,
-    "predictor_port": _port,
-    "prediction_timeout_s": _at_least(0.001, float),
-    "job_timeout_s": _at_least(1, int),
-    "threads": _at_least(0, int),
-    "prediction_threads": _at_least(1, int),
-    "device": partial(_one_of, ("cpu", "cuda", "auto")),
-    "logs": partial(_one_of, ("auto", "json", "text")),
-}
+def _accepted_values(variable: str) -> str | None:
+    for setting in Settings.model_fields.values():
+        if variable_of(setting) == variable:
+            return next((part.text for part in setting.metadata if isinstance(part, Accepts)), None)
+    return None

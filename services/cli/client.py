@@ -1,66 +1,99 @@
-"""The gateway's API over HTTP, as the command line uses it."""
+"""A client of the gateway's HTTP API, for the command line, tests and benchmarks.
+
+Responses are returned as parsed JSON. Their types are in `responses.py`, where the command line reads them.
+"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
 TIMEOUT_S = 30
 POLL_S = 0.2
 FINAL = ("succeeded", "failed", "cancelled")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class ClientError(Exception):
-    """The gateway refused, or does not answer; the message is for a person."""
+    """The gateway refused a request or did not answer. The message is written for the user."""
 
 
 class Client:
-    """A session with one gateway."""
+    """A session with one gateway. Connections are kept open between requests.
+
+    Args:
+        url: the gateway's URL, without a path.
+
+    Attributes:
+        url: the same, without a slash at its end.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self._session = requests.Session()
+        # A proxy cannot reach a loopback address of this machine.
+        self._session.trust_env = urlsplit(self.url).hostname not in LOOPBACK
 
     def get(self, path: str) -> Any:
+        """Return the JSON that a path answers.
+
+        Raises:
+            ClientError: the gateway does not answer, or answers with an error.
+        """
         return self._call("GET", path)
 
-    def post(self, path: str, body: dict[str, Any]) -> Any:
+    def post(self, path: str, body: Mapping[str, object]) -> Any:
+        """Post a JSON object to a path, and return the JSON of the response.
+
+        Raises:
+            ClientError: the gateway does not answer, or answers with an error.
+        """
         return self._call("POST", path, json=body)
 
     def predict(self, model: str, picture: Path) -> Any:
-        """Post a picture file, as a browser's form would."""
+        """Post an image file as a form, as a browser does, and return the predictions of every backend.
+
+        Raises:
+            OSError: the file cannot be read.
+            ClientError: the gateway does not answer, or answers with an error.
+        """
         with picture.open("rb") as file:
             return self._call("POST", "/v1/predictions", params={"model": model}, files={"image": file})
 
     def follow(self, path: str, show: Callable[[Any], object] = lambda _: None) -> Any:
-        """Poll long work until it has ended, showing each answer.
+        """Ask for a job until it has ended, and return the last response.
+
+        Args:
+            path: the job's path, such as `/v1/trainings/{id}`.
+            show: called with each response.
 
         Raises:
-            ClientError: it did not succeed.
+            ClientError: the job failed or was cancelled, or the gateway does not answer.
         """
         while True:
-            work = self.get(path)
-            show(work)
-            if work["status"] in FINAL:
+            job = self.get(path)
+            show(job)
+            if job["status"] in FINAL:
                 break
             time.sleep(POLL_S)
-        if work["status"] != "succeeded":
-            runs = work.get("runs") or work.get("results") or {work["model"]["backend"]: work}
+        if job["status"] != "succeeded":
+            runs = job.get("runs") or job.get("results") or {job["model"]["backend"]: job}
             reasons = [f"{backend}: {run['error']}" for backend, run in runs.items() if run["error"]]
-            raise ClientError(f"{path} {work['status']}: {'; '.join(reasons)}")
-        return work
+            raise ClientError(": ".join([f"{path} {job['status']}", *filter(None, ["; ".join(reasons)])]))
+        return job
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
         try:
-            answer = self._session.request(method, self.url + path, timeout=TIMEOUT_S, **arguments)
+            response = self._session.request(method, self.url + path, timeout=TIMEOUT_S, **arguments)
         except requests.RequestException as error:
-            raise ClientError(f"{self.url} does not answer ({type(error).__name__}): is Tandem up?") from None
+            raise ClientError(f"{self.url} does not answer ({type(error).__name__}). Is Tandem running?") from None
         try:
-            body = answer.json()
+            body = response.json()
         except ValueError:
-            raise ClientError(f"{self.url}{path} answered {answer.status_code}, and no JSON") from None
-        if not answer.ok:
-            raise ClientError(body.get("detail", f"{path} answered {answer.status_code}"))
+            raise ClientError(f"{self.url}{path} answered with status {response.status_code} and no JSON") from None
+        if not response.ok:
+            raise ClientError(body.get("detail", f"{path} answered with status {response.status_code}"))
         return body

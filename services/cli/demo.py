@@ -1,77 +1,81 @@
-"""The demo: train every backend, evaluate, post a picture, and lay the figures side by side."""
+"""The demo: train a network in every backend, evaluate it, predict one image, and print one table."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from services.cli.client import Client
+from services.cli.responses import ComparisonJson, EvaluationJson, PredictionJson, TrainingJson
 
-# A network and settings that reach 95 % on either dataset, in every backend.
-RECIPES: dict[str, dict[str, Any]] = {
+# Settings with which `mlp` reaches a test accuracy of 95 % in every backend.
+HYPERPARAMETERS: Mapping[str, Mapping[str, object]] = {
     "mnist": {"epochs": 5, "batch_size": 32, "optimizer": {"name": "sgd", "learning_rate": 0.1}},
     "digits": {"epochs": 30, "batch_size": 32, "optimizer": {"name": "sgd", "learning_rate": 0.2}},
 }
-PICTURES = {"mnist": Path("samples/seven.png"), "digits": Path("samples/seven-8x8.png")}
+IMAGES = {"mnist": Path("samples/seven.png"), "digits": Path("samples/seven-8x8.png")}
 
 
-def run(client: Client, console: Console) -> None:
-    """Show the whole of Tandem's main job in a minute.
+def run_demo(client: Client, console: Console) -> None:
+    """Train, evaluate and predict, which takes about a minute, and print the results.
 
     Raises:
-        ClientError: a step failed; the message says which.
+        ClientError: a step failed. The message says which one.
     """
     dataset = _choose_dataset(client, console)
-    training = client.post("/v1/trainings", {"network": "mlp", "dataset": dataset, **RECIPES[dataset]})
-    backends = list(training["runs"])
+    training: TrainingJson = client.post(
+        "/v1/trainings", {"network": "mlp", "dataset": dataset, **HYPERPARAMETERS[dataset]}
+    )
     console.print(
-        f"Training [bold]mlp[/] on [bold]{dataset}[/] in {' and '.join(backends)}: "
-        f"the same data, weights and batches for all",
+        f"Training [bold]mlp[/] on [bold]{dataset}[/] in {' and '.join(training['runs'])}, "
+        f"with the same data, initial weights and batches",
         soft_wrap=True,
     )
     training = _follow_training(client, console, training)
 
-    name, version = training["name"], training["version"]
-    evaluation = client.post("/v1/evaluations", {"model": name, "version": version})
+    evaluation: EvaluationJson = client.post(
+        "/v1/evaluations", {"model": training["name"], "version": training["version"]}
+    )
     with console.status("Evaluating on the test split"):
         evaluation = client.follow(f"/v1/evaluations/{evaluation['id']}")
-    prediction = client.predict(name, PICTURES[dataset])
+    prediction: PredictionJson = client.predict(training["name"], IMAGES[dataset])
 
-    console.print(_table(training, evaluation, prediction, PICTURES[dataset]))
+    console.print(_create_table(training, evaluation, prediction, IMAGES[dataset].name))
     for comparison in evaluation["comparisons"]:
         console.print(
-            f"{' and '.join(comparison['backends'])} agree on {comparison['agreement']:.2%} of the test pictures; "
-            f"their probabilities differ by {comparison['max_probability_difference']:.1e} at most.",
+            f"{' and '.join(comparison['backends'])} predict the same class for {comparison['agreement']:.2%} of the "
+            f"test images. Their probabilities differ by at most {comparison['max_probability_difference']:.1e}.",
             soft_wrap=True,
         )
     if any(run["overlapped"] for run in training["runs"].values()):
         console.print(
-            "They trained at the same time on this machine: figures to quote come from runs alone.", soft_wrap=True
+            "The backends trained at the same time on this machine. Do not quote these speeds: "
+            "measure each backend alone.",
+            soft_wrap=True,
         )
     console.print(
-        "\nWhere to go next:\n"
-        "  make up                        Tandem in the foreground: the API at http://127.0.0.1:8080/docs\n"
-        "  docker compose up --build      the same in containers\n"
+        "\nNext:\n"
+        "  make up                        run Tandem; its API is described at http://127.0.0.1:8080/docs\n"
+        "  docker compose up --build      run Tandem in containers\n"
         "  README.md                      train, predict and compare over HTTP",
         soft_wrap=True,
     )
 
 
 def _choose_dataset(client: Client, console: Console) -> str:
+    """Return `mnist` if it is on this machine, else `digits`, which is part of Tandem."""
     ready = {entry["name"]: entry["ready"] for entry in client.get("/v1/datasets")["datasets"]}
     if ready["mnist"]:
         return "mnist"
-    console.print(
-        "MNIST is not here and could not be downloaded within seconds: using the embedded digits.", soft_wrap=True
-    )
+    console.print("MNIST is not on this machine and could not be downloaded. Using digits instead.", soft_wrap=True)
     return "digits"
 
 
-def _follow_training(client: Client, console: Console, training: Any) -> Any:
-    """A bar per backend, moved by each finished epoch."""
+def _follow_training(client: Client, console: Console, training: TrainingJson) -> TrainingJson:
+    """Show a progress bar per backend until the training has ended, and return the ended training."""
     columns = (
         TextColumn("  {task.description:<12}"),
         BarColumn(),
@@ -85,40 +89,49 @@ def _follow_training(client: Client, console: Console, training: Any) -> Any:
             for backend, run in training["runs"].items()
         }
 
-        def show(work: Any) -> None:
-            for backend, run in work["runs"].items():
+        def show(current: TrainingJson) -> None:
+            for backend, run in current["runs"].items():
                 last = run["history"][-1] if run["history"] else None
                 figures = f"loss {last['loss']:.4f}  test accuracy {last['test_accuracy']:.2%}" if last else ""
                 progress.update(bars[backend], completed=run["epoch"], figures=figures)
 
-        return client.follow(f"/v1/trainings/{training['id']}", show)
+        ended: TrainingJson = client.follow(f"/v1/trainings/{training['id']}", show)
+        return ended
 
 
-def _table(training: Any, evaluation: Any, prediction: Any, picture: Path) -> Table:
-    backends = list(training["runs"])
+def _create_table(
+    training: TrainingJson, evaluation: EvaluationJson, prediction: PredictionJson, image_name: str
+) -> Table:
+    """Return a table with one column per backend, and one row per figure."""
+    runs, results = training["runs"], evaluation["results"]
+    predicted = prediction["images"][0]["results"]
+
+    def describe_prediction(backend: str) -> str:
+        if backend not in predicted:
+            return "no answer"
+        return f"{predicted[backend]['class']} ({predicted[backend]['probability']:.1%})"
+
+    rows: list[tuple[str, Callable[[str], str]]] = [
+        ("accuracy", lambda backend: f"{results[backend]['accuracy']:.2%}"),
+        ("loss", lambda backend: f"{results[backend]['loss']:.5f}"),
+        (
+            "seconds per epoch (median)",
+            lambda backend: f"{median(epoch['seconds'] for epoch in runs[backend]['history']):.2f}",
+        ),
+        ("examples per second", lambda backend: f"{runs[backend]['examples_per_second']:,.0f}"),
+        ("threads", lambda backend: str(runs[backend]["threads"])),
+        (f"prediction for {image_name}", describe_prediction),
+        ("agreement with the others", lambda backend: _list_agreements(evaluation["comparisons"], backend)),
+    ]
     table = Table(title=f"{training['name']} version {training['version']}, on the test split")
     table.add_column("")
-    for backend in backends:
+    for backend in runs:
         table.add_column(backend, justify="right")
-    runs, results = training["runs"], evaluation["results"]
-    answers = prediction["images"][0]["results"]
-    table.add_row("accuracy", *(f"{results[b]['accuracy']:.2%}" for b in backends))
-    table.add_row("loss", *(f"{results[b]['loss']:.5f}" for b in backends))
-    table.add_row(
-        "seconds per epoch (median)", *(f"{median(e['seconds'] for e in runs[b]['history']):.2f}" for b in backends)
-    )
-    table.add_row("examples per second", *(f"{runs[b]['examples_per_second']:,.0f}" for b in backends))
-    table.add_row("threads", *(str(runs[b]["threads"]) for b in backends))
-    table.add_row(
-        f"prediction of {picture.name}",
-        *(
-            f"{answers[b]['class']} ({answers[b]['probability']:.1%})" if b in answers else "no answer"
-            for b in backends
-        ),
-    )
-    table.add_row("agreement with the others", *(_agreements(evaluation["comparisons"], b) for b in backends))
+    for title, describe in rows:
+        table.add_row(title, *map(describe, runs))
     return table
 
 
-def _agreements(comparisons: Any, backend: str) -> str:
-    return ", ".join(f"{pair['agreement']:.2%}" for pair in comparisons if backend in pair["backends"]) or "alone"
+def _list_agreements(comparisons: list[ComparisonJson], backend: str) -> str:
+    """Return a backend's agreement with each other backend, or `-` if it has none to compare with."""
+    return ", ".join(f"{pair['agreement']:.2%}" for pair in comparisons if backend in pair["backends"]) or "-"

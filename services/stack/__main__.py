@@ -1,4 +1,4 @@
-"""`python -m services.stack up` and `... demo`: what `make up` and `make demo` run."""
+"""`python -m services.stack up` and `python -m services.stack demo`: what `make up` and `make demo` run."""
 
 import os
 import shutil
@@ -10,31 +10,47 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from services.stack.stack import Stack, StackError, private_environ, python_of
+from services.stack.stack import Stack, StackError, isolate_environ, python_of
 from shared.process import end_with_parent
 
 LOG_LINES = 30
 
 
 def up() -> int:
-    """The stack in the foreground, until a signal ends it and all it started."""
+    """Run the stack in the foreground. A signal ends it and every process that it started.
+
+    Returns:
+        The exit status of supervisor.
+
+    Raises:
+        StackError: the stack could not start, or was not ready in time.
+        ValueError: a setting is not valid.
+    """
     stack = Stack(os.environ)
     try:
         stack.start()
         stack.wait_ready()
-        print(f"\nTandem is up: {stack.url}/docs shows the API. Ctrl+C ends it.\n", flush=True)
+        print(f"\nTandem is up. Its API is described at {stack.url}/docs. Press Ctrl+C to stop it.\n", flush=True)
         return stack.wait()
     finally:
         stack.stop()
 
 
 def demo() -> int:
-    """Train, evaluate and predict with a stack of its own, then stop it."""
+    """Start a separate stack, run `tandem demo` on it, and stop it. It can run beside `make up`.
+
+    Returns:
+        The exit status of `tandem demo`.
+
+    Raises:
+        StackError: the stack could not start, or was not ready in time.
+        ValueError: a setting is not valid.
+    """
     root = Path(".tandem").absolute()
     root.mkdir(exist_ok=True)
     state = Path(tempfile.mkdtemp(prefix="demo-", dir=root))
-    environ = {"TANDEM_CACHE_DIR": str(root / "data"), **os.environ}
-    environ = private_environ(environ, state)
+    # The datasets are shared with other stacks, so that they are downloaded only once.
+    environ = isolate_environ({"TANDEM_CACHE_DIR": str(root / "data"), **os.environ}, state)
     stack = Stack(environ, log=state / "log")
     try:
         subprocess.run(
@@ -46,7 +62,7 @@ def demo() -> int:
         print("Starting Redis, the gateway, and a trainer and a predictor per backend ...", flush=True)
         stack.start()
         stack.wait_ready()
-        code = subprocess.run(
+        status = subprocess.run(
             [*python_of("cli"), "-m", "services.cli", "--url", stack.url, "demo"], env=environ, check=False
         ).returncode
     except StackError:
@@ -54,23 +70,29 @@ def demo() -> int:
         raise
     finally:
         stack.stop()
-    if code:
-        print(f"The demo failed. What the services said: {state}/log")
-        return code
+    if status:
+        print(f"The demo failed. The log of the services: {state}/log")
+        return status
     shutil.rmtree(state)
     return 0
 
 
-def _end(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - signal's signature
+def _exit_on_signal(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - signal's signature
+    """Leave through `finally`, which stops the stack. Further signals are ignored meanwhile."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise SystemExit(0 if sys.argv[1:] == ["up"] else 130)
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, _end)
-    signal.signal(signal.SIGINT, _end)
-    end_with_parent(signal.SIGTERM)  # `make` ends, and so do we
+    """Run the command in the first argument: `up` or `demo`.
+
+    Returns:
+        The exit status.
+    """
+    signal.signal(signal.SIGTERM, _exit_on_signal)
+    signal.signal(signal.SIGINT, _exit_on_signal)
+    end_with_parent(signal.SIGTERM)  # if `make` is killed, the stack ends as well
     try:
         return {"up": up, "demo": demo}[sys.argv[1]]()
     except (StackError, ValueError) as error:

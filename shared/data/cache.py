@@ -6,12 +6,11 @@ torchvision expects it, and TensorFlow reads the same files with `tf.io`.
 
 import gzip
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 
 from shared.data.catalog import Dataset, IdxFile
 from shared.errors import MissingDatasetError
+from shared.process import write_atomically
 from shared.settings import Settings
 
 CONNECT_TIMEOUT_S = 3  # A mirror that does not accept a connection within this time is skipped.
@@ -69,10 +68,7 @@ def _store(packed: bytes, file: IdxFile, folder: Path) -> None:
         raise MissingDatasetError(f"{file.name}.gz is not the published file: its MD5 differs")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
-            part.write(data)
-        os.chmod(part.name, 0o644)
-        os.replace(part.name, folder / file.name)
+        write_atomically(folder / file.name, data)
     except OSError as error:
         raise MissingDatasetError(f"the data cache cannot be written: {error}") from error
 

@@ -1,27 +1,22 @@
 """Sign job payloads, and verify them before anything runs."""
 
-import contextlib
 import hashlib
 import hmac
 import json
-import os
 import secrets
-import tempfile
 from pathlib import Path
 from typing import Any, cast
 
 from shared.errors import UntrustedJobError
+from shared.process import write_atomically
 
 
 def signing_key(path: Path) -> bytes:
     """The key that signs jobs; whoever needs it first makes it, whole, for its owner alone."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent) as draft:  # made with mode 0600
-            draft.write(secrets.token_bytes(32))
-            draft.flush()
-            with contextlib.suppress(FileExistsError):  # another process was first: its key is the key
-                os.link(draft.name, path)
+        # If another process is first, its key stays, and this process reads that one.
+        write_atomically(path, secrets.token_bytes(32), mode=0o600, replace=False)
     return path.read_bytes()
 
 

@@ -1,6 +1,8 @@
-"""A golden prediction: what a model said when it was published, it must say again before it serves.
+"""Golden predictions: a check that a loaded model computes what it computed when it was published.
 
-The pictures are noise from a seed, so a manifest keeps the answer alone.
+Before a model is published, its probabilities on fixed inputs are stored in its manifest. Before the model serves,
+they are computed again and compared. The inputs are random images from a fixed seed, so only the probabilities are
+stored.
 """
 
 import numpy as np
@@ -13,28 +15,37 @@ from shared.network.description import Network
 from shared.network.layers import Shape
 from shared.network.weights import Weights
 
-PICTURES = 2
-TOLERANCE = 0.01  # of a probability: more than processors differ by, less than models do
+INPUT_COUNT = 2
+TOLERANCE = 0.01
+"""Of a probability: more than the difference between two processors, less than between two models."""
 
 
-def images(shape: Shape) -> NDArray[np.uint8]:
-    """uint8 [2, H, W, C], the same on every machine."""
-    return np.random.Generator(np.random.PCG64(0)).integers(0, 256, (PICTURES, *shape), np.uint8)
+def create_inputs(shape: Shape) -> NDArray[np.uint8]:
+    """Return the fixed inputs, uint8 [2, H, W, C]: the same on every machine, from NumPy's PCG64 with seed 0."""
+    return np.random.Generator(np.random.PCG64(0)).integers(0, 256, (INPUT_COUNT, *shape), np.uint8)
 
 
-def answer(backend: Backend, network: Network, weights: Weights) -> list[list[float]]:
-    """What a manifest keeps: the probabilities of a model that is made of the published weights alone."""
+def compute_probabilities(backend: Backend, network: Network, weights: Weights) -> list[list[float]]:
+    """Return the probabilities [2, classes] that the manifest stores, rounded to six decimals.
+
+    A new model is made from the weights that are published, so that the check covers what a predictor will load.
+    """
     predict = backend.serve(backend.define_network(network, weights))
-    return [[round(float(value), 6) for value in row] for row in predict(images(network.input_shape))]
+    return [[round(float(value), 6) for value in row] for row in predict(create_inputs(network.input_shape))]
 
 
-def check(predict: Predictor, shape: Shape, manifest: Manifest) -> None:
-    """Ask again; this also warms the model.
+def check_probabilities(predict: Predictor, shape: Shape, manifest: Manifest) -> None:
+    """Compare a loaded model's probabilities with those in its manifest. This call also warms up the model.
+
+    A manifest from before golden predictions has none; its model is only warmed up.
 
     Raises:
-        CorruptModelError: the answer is another one.
+        CorruptModelError: a probability differs by more than `TOLERANCE`, or is not a number.
     """
-    given = predict(images(shape))
-    expected = given if manifest.golden is None else manifest.golden
-    if not np.allclose(given, expected, rtol=0, atol=TOLERANCE):
-        raise CorruptModelError(f"{manifest.name} {manifest.version} answers otherwise than when it was published")
+    found = predict(create_inputs(shape))
+    expected = found if manifest.golden is None else manifest.golden
+    if not np.allclose(found, expected, rtol=0, atol=TOLERANCE):
+        raise CorruptModelError(
+            f"model {manifest.name!r} version {manifest.version} of {manifest.backend} is damaged: "
+            f"it predicts other probabilities than at its publication"
+        )

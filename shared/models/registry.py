@@ -1,15 +1,12 @@
-"""The model volume: `{name}/{backend}/{version}/`, immutable once it is there.
+"""The model registry: reads and writes the model volume, `{root}/{name}/{backend}/{version}/`.
 
-A model is written beside its place, synced, and renamed into it: a reader
-sees all of it or nothing, and a second publication of the same version
-fails, because a folder that is not empty cannot be renamed over. Only
-trainers write; everybody else mounts the volume read-only.
+A published model never changes. It is written to a temporary folder (a draft), synced to the disk, and renamed into
+place. A reader therefore sees a complete model or none. A second publication of the same version fails, because a
+folder that is not empty cannot be replaced by a rename. Only trainers write; every other service mounts the volume
+read-only.
 """
 
 import contextlib
-import hashlib
-import json
-import os
 import re
 import shutil
 import time
@@ -18,21 +15,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+
+from pydantic import ValidationError
 
 from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundError
-from shared.models.manifest import FORMAT, FileSum, Manifest, ModelDescription, digest_of
+from shared.models.cached_reads import (
+    FileIdentity,
+    checksum,
+    checksum_file,
+    identify_file,
+    list_folders,
+    list_versions,
+    read_manifest,
+)
+from shared.models.manifest import Manifest, ModelDescription, encode_manifest
 from shared.names import NAME
 from shared.network.weights import Weights, from_bytes, to_bytes
+from shared.process import sync_folder, write_atomically
 
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 ABANDONED_AFTER_S = 3600.0
-SETTLED_NS = 2_000_000_000
+"""Publishing a model takes seconds. A draft that is older than an hour was left behind by a process that died."""
 
 _DRAFT = re.compile(r"\.tmp-[0-9a-f]{32}")
 
-VersionOrDraft = int | str  # a number; or a draft's name, before it has one
+VersionOrDraft = int | str
+"""A version's number; or the name of a draft's folder. A predictor loads a draft by name before it is published."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +53,28 @@ class VerifiedModel:
 
 
 class ModelRegistry:
-    """The model volume under `root`."""
+    """The models under a folder, the model volume.
+
+    Attributes:
+        root: the folder. It need not exist until the first model is published.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def path(self, name: str, backend: str, version: VersionOrDraft) -> Path:
-        """Where a model lies; a name that is none can lead nowhere else on the disk."""
-        return _place(self.root, name, backend, version)
+        """Return the folder of a model, whether or not it exists.
 
-    def events(self, name: str, backend: str, version: int) -> Path:
-        """Where a run writes for TensorBoard, beside the models; a version's backends stand together."""
+        Raises:
+            NotFoundError: the name of the model, of the backend or of the draft is not a valid name.
+        """
+        return _path_of(self.root, name, backend, version)
+
+    def events_folder(self, name: str, backend: str, version: int) -> Path:
+        """Return the folder in which a run writes event files for TensorBoard.
+
+        It lies beside the models and is grouped by version, so that TensorBoard shows a version's backends together.
+        """
         return self.root / ".tensorboard" / name / str(version) / backend
 
     def publish(
@@ -67,39 +87,34 @@ class ModelRegistry:
         writer: str,
         before: Callable[[str], None] | None = None,
     ) -> None:
-        """Write a model whole, or not at all.
+        """Publish a model: all of it, or nothing if anything fails.
+
+        If the same writer has published this version before, nothing is written: a job that is executed again
+        succeeds.
 
         Args:
-            description: what the publisher knows of the model; the identity and the files' sums are added.
-            writer: the id of the job that writes, kept in the manifest.
-            before: called with the draft, whole and not yet seen by anybody; what it raises keeps it so.
+            description: the manifest's content. The identity and the checksums of the files are added to it.
+            writer: the id of the job that publishes; it is stored in the manifest.
+            before: called with the name of the complete draft before other processes can see the model. If it
+                raises, the model is not published.
 
         Raises:
             AlreadyPublishedError: another writer published this version.
         """
         place = self.path(name, backend, version)
         place.parent.mkdir(parents=True, exist_ok=True)
-        draft = place.parent / f".tmp-{uuid.uuid4().hex}"
+        draft = place.parent / _new_draft_name()
         draft.mkdir()
         try:
             data = to_bytes(weights)
-            stored: dict[str, Any] = {
-                "format": FORMAT,
-                "name": name,
-                "backend": backend,
-                "version": version,
-                "writer": writer,
-                **description.to_json(),
-                "files": {WEIGHTS: _sum_of(data).model_dump()},
-            }
-            stored["digest"] = digest_of(stored)
-            _write_synced(draft / WEIGHTS, data)
-            _write_synced(draft / MANIFEST, json.dumps(stored, indent=1, allow_nan=False).encode())
-            _sync_folder(draft)
+            files = {WEIGHTS: checksum(data)}
+            write_atomically(draft / WEIGHTS, data, sync=True)
+            manifest = encode_manifest(description, name, backend, version, writer, files)
+            write_atomically(draft / MANIFEST, manifest, sync=True)
             if before:
                 before(draft.name)
             draft.rename(place)
-            _sync_folder(place.parent)
+            sync_folder(place.parent)
         except OSError:
             if not place.exists():
                 raise
@@ -109,173 +124,159 @@ class ModelRegistry:
             shutil.rmtree(draft, ignore_errors=True)
 
     def names(self) -> list[str]:
-        """Models of which some backend has a version."""
-        return [name for name in _folders(self.root) if self.backends(name)]
+        """Return the names of all models of which at least one backend has a version, sorted."""
+        return [name for name in list_folders(self.root) if self.backends(name)]
 
     def versions(self, name: str, backend: str) -> list[int]:
-        """Published versions, oldest first; none for a name that is none."""
+        """Return the published versions of a model, oldest first; an empty list for an unknown or invalid name."""
         with contextlib.suppress(NotFoundError, FileNotFoundError, NotADirectoryError):
-            place = _place(self.root, name, backend)
-            changed = place.stat().st_mtime_ns
-            # While a folder is young, it may change again and still bear this time.
-            read = _versions if time.time_ns() - changed > SETTLED_NS else _versions.__wrapped__
-            return list(read(place, changed))
+            return list_versions(_path_of(self.root, name, backend))
         return []
 
     def backends(self, name: str) -> list[str]:
+        """Return the backends that have a version of a model, sorted; an empty list for an unknown or invalid name."""
         if not NAME.fullmatch(name):
             return []
-        return [backend for backend in _folders(self.root / name) if self.versions(name, backend)]
+        return [backend for backend in list_folders(self.root / name) if self.versions(name, backend)]
 
-    def resolve(self, name: str, backends: tuple[str, ...], version: int | None = None) -> int:
-        """The version asked for, else the newest that all the backends have, every file as it was published.
+    def resolve_version(self, name: str, backends: tuple[str, ...], version: int | None = None) -> int:
+        """Return the version that a request means.
+
+        Args:
+            version: the version that the request names. If it names none, the newest version that all the backends
+                have is returned. A version with a damaged file is skipped, unless all of them are damaged.
 
         Raises:
-            NotFoundError: there is none; the message says which models are ready.
+            NotFoundError: the backends do not all have the version, or have no version in common. The message lists
+                the models that exist.
         """
         common = set.intersection(*(set(self.versions(name, backend)) for backend in backends))
-        if version in common:
-            return version  # type: ignore[return-value]
+        if version is not None and version in common:
+            return version
         if version is None and common:
-            newest = sorted(common, reverse=True)
-            return next((found for found in newest if self._is_whole(name, backends, found)), newest[0])
+            newest_first = sorted(common, reverse=True)
+            return next((found for found in newest_first if self._is_intact(name, backends, found)), newest_first[0])
         wanted = f"model {name[:80]!r}" + (f" version {version}" if version is not None else "")
         ready = ", ".join(self.names()) or "none yet"
         raise NotFoundError(
             f"{wanted} is not published by {' and '.join(backends)}; ready: {ready}. Train one with POST /v1/trainings"
         )
 
-    def _is_whole(self, name: str, backends: tuple[str, ...], version: int) -> bool:
+    def _is_intact(self, name: str, backends: tuple[str, ...], version: int) -> bool:
         try:
             for backend in backends:
-                path = _place(self.root, name, backend, version, WEIGHTS)
-                if _sum(path, _identity(path)) != self.manifest(name, backend, version).files[WEIGHTS]:
+                found = checksum_file(_path_of(self.root, name, backend, version, WEIGHTS))
+                if found != self.manifest(name, backend, version).files.get(WEIGHTS):
                     return False
         except (OSError, NotFoundError, CorruptModelError):
             return False
         return True
 
-    def identity(self, name: str, backend: str, version: VersionOrDraft) -> tuple[int, ...]:
-        """What a model keeps when its draft becomes a version, and no other model has.
+    def identity(self, name: str, backend: str, version: VersionOrDraft) -> FileIdentity:
+        """Return the identity of a model's manifest.
+
+        It survives the rename that publishes a draft, and no other model has it. A model that was deleted and
+        published again has another one.
 
         Raises:
-            NotFoundError: no such model.
+            NotFoundError: there is no such model.
         """
         try:
-            return _identity(_place(self.root, name, backend, version, MANIFEST))
+            return identify_file(_path_of(self.root, name, backend, version, MANIFEST))
         except FileNotFoundError:
             raise NotFoundError(f"model {name!r} has no version {version} of {backend}") from None
 
     def manifest(self, name: str, backend: str, version: VersionOrDraft) -> Manifest:
-        """The manifest alone.
+        """Return a model's manifest. The model's weights are not read.
 
         Raises:
-            NotFoundError: no such model.
-            CorruptModelError: it is not this model's manifest as it was published.
+            NotFoundError: there is no such model.
+            CorruptModelError: the manifest cannot be read, was changed, or belongs to another model.
         """
-        path = _place(self.root, name, backend, version, MANIFEST)
+        path = _path_of(self.root, name, backend, version, MANIFEST)
         try:
-            manifest = _manifest(path, self.identity(name, backend, version))
+            manifest = read_manifest(path, self.identity(name, backend, version))
         except (OSError, ValueError) as error:
-            raise CorruptModelError(f"{path}: {error}") from None
-        named = manifest.name, manifest.backend, manifest.version
-        if named != (name, backend, version if isinstance(version, int) else manifest.version):
-            raise CorruptModelError(f"{path}: the manifest of another model")
+            raise _corrupt(name, backend, version, f"its manifest cannot be used: {_reason(error)}") from None
+        expected = name, backend, version if isinstance(version, int) else manifest.version
+        if (manifest.name, manifest.backend, manifest.version) != expected:
+            raise _corrupt(name, backend, version, "its manifest belongs to another model")
         return manifest
 
     def verify(self, name: str, backend: str, version: VersionOrDraft) -> VerifiedModel:
-        """Read a model and hold every byte of it against its manifest.
+        """Read a model, and compare every file with its checksum in the manifest.
 
         Raises:
-            NotFoundError: no such model.
-            CorruptModelError: anything differs from what was published.
+            NotFoundError: there is no such model.
+            CorruptModelError: a file is missing or differs from what was published.
         """
+        data = self.read_weights_file(name, backend, version)
         manifest = self.manifest(name, backend, version)
-        return VerifiedModel(manifest, from_bytes(self.weights_file(name, backend, version), manifest.network))
+        return VerifiedModel(manifest, from_bytes(data, manifest.network))
 
-    def weights_file(self, name: str, backend: str, version: VersionOrDraft) -> bytes:
-        """The bytes of a model's safetensors file as they were published; see `verify` for the errors."""
+    def read_weights_file(self, name: str, backend: str, version: VersionOrDraft) -> bytes:
+        """Return the verified bytes of a model's `weights.safetensors`.
+
+        Raises:
+            NotFoundError: there is no such model.
+            CorruptModelError: the file or the manifest is missing or differs from what was published.
+        """
         manifest = self.manifest(name, backend, version)
         try:
             data = (self.path(name, backend, version) / WEIGHTS).read_bytes()
         except OSError as error:
-            raise CorruptModelError(f"{name} {backend} {version}: {error}") from None
-        if _sum_of(data) != manifest.files[WEIGHTS]:
-            raise CorruptModelError(f"{name} {backend} {version}: {WEIGHTS} is not what was published")
+            raise _corrupt(name, backend, version, f"{WEIGHTS} cannot be read: {_reason(error)}") from None
+        if checksum(data) != manifest.files.get(WEIGHTS):
+            raise _corrupt(name, backend, version, f"{WEIGHTS} was changed after its publication")
         return data
 
     def delete(self, name: str, backend: str, version: int) -> None:
-        """Remove a model and its events, if they are there: whole to every reader until it is gone to all."""
-        place = self.path(name, backend, version)
-        shutil.rmtree(self.events(name, backend, version), ignore_errors=True)
-        going = place.parent / f".tmp-{uuid.uuid4().hex}"
-        with contextlib.suppress(FileNotFoundError):
-            place.rename(going)
-            _sync_folder(place.parent)
-            shutil.rmtree(going)
+        """Delete a model and its event files, if they exist.
 
-    def collect(self) -> int:
-        """Remove what publishers that died left behind; the number of folders removed."""
-        old = time.time() - ABANDONED_AFTER_S
-        drafts = [draft for draft in self.root.glob("*/*/.tmp-*") if draft.stat().st_mtime < old]
+        The model's folder is renamed first, so that no reader sees a part of the model.
+        """
+        place = self.path(name, backend, version)
+        shutil.rmtree(self.events_folder(name, backend, version), ignore_errors=True)
+        hidden = place.parent / _new_draft_name()
+        with contextlib.suppress(FileNotFoundError):
+            place.rename(hidden)
+            sync_folder(place.parent)
+            shutil.rmtree(hidden)
+
+    def remove_abandoned_drafts(self) -> int:
+        """Remove the drafts of processes that died while they published or deleted. Return how many were removed."""
+        oldest = time.time() - ABANDONED_AFTER_S
+        drafts = [draft for draft in self.root.glob("*/*/.tmp-*") if draft.stat().st_mtime < oldest]
         for draft in drafts:
             shutil.rmtree(draft, ignore_errors=True)
         return len(drafts)
 
 
-def _identity(path: Path) -> tuple[int, ...]:
-    found = path.stat()
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _sum_of(data: bytes) -> FileSum:
-    return FileSum(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
-
-
 @lru_cache(maxsize=1024)
-def _place(root: Path, name: str, backend: str, version: VersionOrDraft | None = None, file: str = "") -> Path:
-    """A folder or a file of the volume: to check and join names costs a prediction more than asking the disk."""
+def _path_of(root: Path, name: str, backend: str, version: VersionOrDraft | None = None, file: str = "") -> Path:
+    """Return the path of a backend's folder, of a model, or of a file of a model.
+
+    The result is cached: for a prediction, checking and joining the names takes longer than asking the disk.
+    """
     is_version = version is None or isinstance(version, int) or _DRAFT.fullmatch(version)
     if not (NAME.fullmatch(name) and NAME.fullmatch(backend) and is_version):
         raise NotFoundError(f"there is no model {name[:80]!r} of {backend[:80]!r}")
     return root / name / backend if version is None else root / name / backend / str(version) / file
 
 
-@lru_cache(maxsize=1024)
-def _versions(place: Path, _changed: int) -> tuple[int, ...]:
-    """The versions in a folder, oldest first; read again only when something came or went."""
-    return tuple(sorted(int(entry) for entry in _folders(place) if entry.isdecimal()))
+def _new_draft_name() -> str:
+    return f".tmp-{uuid.uuid4().hex}"
 
 
-@lru_cache(maxsize=256)
-def _sum(path: Path, _file: tuple[int, ...]) -> FileSum:
-    """A file's sum; taken again only when it is another file."""
-    return _sum_of(path.read_bytes())
+def _corrupt(name: str, backend: str, version: VersionOrDraft, reason: str) -> CorruptModelError:
+    return CorruptModelError(f"model {name!r} version {version} of {backend} is damaged: {reason}")
 
 
-@lru_cache(maxsize=256)
-def _manifest(path: Path, _file: tuple[int, ...]) -> Manifest:
-    """A manifest that is as it was published; read again only when it is another file."""
-    return Manifest.parse(path.read_bytes())
-
-
-def _folders(path: Path) -> list[str]:
-    try:
-        return sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _reason(error: OSError | ValueError) -> str:
+    """Return an error's message on one line and without paths: clients read it."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error)

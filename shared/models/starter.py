@@ -1,7 +1,7 @@
-"""The model that an empty volume begins with, so that the first prediction needs no training.
+"""The starter model: published on an empty volume, so that the first prediction needs no training.
 
-`lenet5` on MNIST; its weights and what is known of them lie in `shared/models/welcome/`,
-where `make welcome` puts them anew. Every backend publishes the same weights.
+It is `lenet5` trained on MNIST. Its weights and its description lie in `shared/models/welcome/`; `make welcome` trains
+them again. Every backend publishes the same weights.
 """
 
 from pathlib import Path
@@ -10,15 +10,19 @@ from shared.models.manifest import ModelDescription
 from shared.models.registry import MANIFEST, WEIGHTS, ModelRegistry
 from shared.network.weights import from_bytes
 
-NAME = "welcome"
-PLACE = Path(__file__).parent / NAME
+STARTER_NAME = "welcome"
+STARTER_FOLDER = Path(__file__).parent / STARTER_NAME
 
 
-def publish(registry: ModelRegistry, backend: str) -> bool:
-    """Publish it as this backend's, on a volume that has no other model; whether that was done."""
-    if set(registry.names()) - {NAME} or registry.versions(NAME, backend):
+def publish_starter(registry: ModelRegistry, backend: str) -> bool:
+    """Publish the starter model as version 1 of a backend, if the volume has no other model.
+
+    Returns:
+        Whether it was published. It is not if the volume has another model, or if the backend has the starter model.
+    """
+    if set(registry.names()) - {STARTER_NAME} or registry.versions(STARTER_NAME, backend):
         return False
-    description = ModelDescription.model_validate_json((PLACE / MANIFEST).read_bytes())
-    weights = from_bytes((PLACE / WEIGHTS).read_bytes(), description.network)
-    registry.publish(NAME, backend, 1, description, weights, writer=NAME)
+    description = ModelDescription.model_validate_json((STARTER_FOLDER / MANIFEST).read_bytes())
+    weights = from_bytes((STARTER_FOLDER / WEIGHTS).read_bytes(), description.network)
+    registry.publish(STARTER_NAME, backend, 1, description, weights, writer=STARTER_NAME)
     return True

@@ -1,4 +1,7 @@
-"""Which version of a model is meant: a number, or `stable`, the alias that is moved from one to another."""
+"""The types with which a request names a version of a model: a number, or the alias `stable`.
+
+In JSON a number is a number: use `Version`. In a path or a query it is a text: use `VersionText`.
+"""
 
 from typing import Annotated, Literal
 
@@ -8,14 +11,15 @@ Alias = Literal["stable"]
 
 
 def _number_or_alias(value: object) -> str:
-    """Told apart by hand, so that an error speaks only of the one that was meant."""
+    """Return which member of the union validates a value, so that an error mentions only that one."""
     return "alias" if isinstance(value, str) and value[:1].isalpha() else "number"
 
 
 _EITHER = Discriminator(_number_or_alias)
-_MEANING = Field(description="a number, or `stable`: what that alias means. None is the newest that all backends have")
+_MEANING = Field(
+    description="a version number, or the alias `stable`; null means the newest version that all the backends have"
+)
 
-# In a path or a query a number is a text, in JSON it is not.
 VersionText = Annotated[
     Annotated[int, Field(ge=1, lt=2**63), Tag("number")] | Annotated[Alias, Tag("alias")], _EITHER, _MEANING
 ]

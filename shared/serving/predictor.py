@@ -102,7 +102,7 @@ class LoadedModels:
         model = self._registry.verify(name, self._backend.NAME, version)
         network = model.manifest.network
         predict = self._backend.serve(self._backend.define_network(network, model.weights))
-        golden_check.check(predict, network.input_shape, model.manifest)
+        golden_check.check_probabilities(predict, network.input_shape, model.manifest)
         duration_s = time.perf_counter() - started
         LOAD_SECONDS.observe(duration_s)
         log.info("model loaded", name=name, version=version, seconds=round(duration_s, 3))

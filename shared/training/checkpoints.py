@@ -7,17 +7,16 @@ file is replaced whole; one that cannot be read counts as absent.
 
 import contextlib
 import json
-import os
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from shared.jobs.run_state import Run
 from shared.network.weights import Arrays
+from shared.process import write_atomically
 
 
 class Checkpoints:
@@ -29,12 +28,7 @@ class Checkpoints:
     def write(self, run: Run, arrays: Arrays, note: Any) -> None:
         """Replace a run's arrays, and a JSON-able note with them."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        draft = self._folder / f"{uuid.uuid4().hex}.tmp"
-        try:
-            save_file(arrays, draft, {"note": json.dumps(note, allow_nan=False)})
-            os.replace(draft, self._path(run))
-        finally:
-            draft.unlink(missing_ok=True)
+        write_atomically(self._path(run), save(arrays, {"note": json.dumps(note, allow_nan=False)}))
 
     def read(self, run: Run) -> tuple[Arrays, Any] | None:
         """A run's arrays and their note, if it has any."""

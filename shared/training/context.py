@@ -58,7 +58,7 @@ class JobContext:
             CorruptModelError: the predictor does not get the answers that were got here.
         """
         backend, name, version = self.backend.NAME, job["name"], job["version"]
-        answer = golden_check.answer(self.backend, description.network, weights)
+        answer = golden_check.compute_probabilities(self.backend, description.network, weights)
         versions = {"python": platform.python_version(), "numpy": np.__version__, **self.backend.versions()}
         description = description.model_copy(update={"versions": versions, "golden": answer})
         run.claim_publication()

@@ -35,7 +35,7 @@ def train(context: JobContext, run: Run, job: dict[str, Any]) -> None:
     found = datasets.find(request.dataset, context.settings)
     data, test = context.load(found, "train"), context.load(found, "test")
 
-    events = str(context.registry.events(job["name"], backend.NAME, job["version"]))
+    events = str(context.registry.events_folder(job["name"], backend.NAME, job["version"]))
     shared = request.pairing == "shared"
     weights = initial_weights(network, request.seed) if shared else None
     checkpoint, history = context.checkpoints.read(run) or ({}, [])

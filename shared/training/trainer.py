@@ -17,8 +17,8 @@ from shared.jobs.job_queue import connect
 from shared.jobs.run_state import Run, is_open
 from shared.jobs.worker import Work, consume, show_alive
 from shared.logs import configure_logs
-from shared.models import starter
 from shared.models.registry import ModelRegistry
+from shared.models.starter import publish_starter
 from shared.settings import Settings
 from shared.training import certify, evaluate, train, transplant
 from shared.training.checkpoints import Checkpoints
@@ -38,8 +38,8 @@ def main(name: str, load: Callable[[], tuple[Backend, Events]]) -> int:
     settings = Settings.from_env()
     configure_logs(settings.logs)
     registry, redis = ModelRegistry(settings.model_dir), connect(settings.redis_url, patient=True)
-    registry.collect()
-    if starter.publish(registry, name):
+    registry.remove_abandoned_drafts()
+    if publish_starter(registry, name):
         log.info("welcome model published", backend=name)
     show_alive(name, settings)
     backend, events = load()

@@ -5,12 +5,11 @@ import io
 import re
 import subprocess
 import tokenize
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from shared.settings import Settings
+from shared.settings import Settings, variable_of
 
 TWINS = [Path("services/tensorflow/backend.py"), Path("services/pytorch/backend.py")]
 
@@ -89,17 +88,18 @@ def test_only_the_settings_read_the_environment() -> None:
 
 def test_every_setting_stands_in_the_example_and_in_the_readme() -> None:
     example, readme = Path(".env.example").read_text(), Path("README.md").read_text()
-    for setting in fields(Settings):
-        variable = setting.metadata["variable"]
-        default = setting.metadata["default"].replace("{state_dir}", ".tandem")
-        assert f"# {variable}={default}\n" in example
-        assert re.search(
-            rf"^\| `{variable}` \| .*\| {re.escape(setting.metadata['meaning'])} \|$", readme, re.MULTILINE
-        )
+    for setting in Settings.model_fields.values():
+        variable, meaning = variable_of(setting), setting.description
+        assert meaning, variable
+        stated = re.search(rf"^# {re.escape(meaning)}\n# {variable}=(.*)$", example, re.MULTILINE)
+        assert stated, variable
+        default = stated[1]
+        assert Settings.from_env({variable: default}) == Settings.from_env({}), f"{variable}={default} is no default"
+        assert f"| `{variable}` | `{default}` | {meaning} |\n" in readme, variable
 
 
 def test_the_example_and_compose_name_no_setting_that_is_none() -> None:
-    known = {setting.metadata["variable"] for setting in fields(Settings)}
+    known = {variable_of(setting) for setting in Settings.model_fields.values()}
     for document in (".env.example", "docker-compose.yml", "README.md"):
         assert set(re.findall(r"TANDEM_[A-Z_]+[A-Z]", Path(document).read_text())) <= known, document
 

@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 
 from services.cli.client import Client
-from services.stack.stack import Stack, private_environ
+from services.stack.stack import Stack, isolate_environ
 from shared.settings import Settings
 
 
@@ -25,7 +25,7 @@ def stack() -> Iterator[Stack]:
     if mnist.is_dir():
         (own / "mnist").symlink_to(mnist)
     environ = {"TANDEM_CACHE_DIR": str(root / "data"), **os.environ, "TANDEM_DATA_DIR": str(own)}
-    environ = private_environ(environ, state)
+    environ = isolate_environ(environ, state)
     stack = Stack(environ, log=state / "log")
     try:
         stack.start()

@@ -1,4 +1,4 @@
-"""What the API says of itself: its documents, its status, its networks and datasets."""
+"""The API's description, status, networks and datasets."""
 
 import io
 
@@ -11,7 +11,7 @@ from services.cli.client import Client
 pytestmark = pytest.mark.stack
 
 
-def test_the_api_describes_itself(client: Client) -> None:
+def test_the_api_description_lists_the_routes_and_has_a_page(client: Client) -> None:
     document = client.get("/openapi.json")
     assert {"/v1/trainings", "/v1/evaluations", "/v1/predictions", "/v1/models"} <= set(document["paths"])
     page = requests.get(f"{client.url}/docs", timeout=10)
@@ -20,7 +20,7 @@ def test_the_api_describes_itself(client: Client) -> None:
     assert requests.get(f"{client.url}/swagger/js/swagger-ui-bundle.js", timeout=10).status_code == 200
 
 
-def test_the_way_in_leads_to_documents_that_exist(client: Client) -> None:
+def test_the_links_of_the_start_page_work(client: Client) -> None:
     index = client.get("/")
     for place in ("docs", "openapi", "health"):
         assert requests.get(client.url + index[place], timeout=10).status_code == 200
@@ -36,7 +36,7 @@ def test_networks_and_datasets_are_listed(client: Client) -> None:
     assert digits["sizes"] == {"train": 1_437, "test": 360}
 
 
-def test_the_status_says_what_runs_and_what_waits(client: Client, digits_model: dict) -> None:
+def test_the_status_lists_predictors_trainers_and_queues(client: Client, digits_model: dict) -> None:
     status = client.get("/v1/status")
     assert status["redis"] == "up"
     for backend in ("tensorflow", "pytorch"):
@@ -48,7 +48,7 @@ def test_the_status_says_what_runs_and_what_waits(client: Client, digits_model: 
 
 
 @pytest.mark.parametrize("count", [1, 7, 20, 100])
-def test_the_first_training_pictures_are_drawn_with_their_labels(client: Client, count: int) -> None:
+def test_samples_of_a_dataset_are_returned_as_a_png(client: Client, count: int) -> None:
     answer = requests.get(f"{client.url}/v1/datasets/digits/samples.png?count={count}", timeout=30)
     assert answer.status_code == 200
     image = Image.open(io.BytesIO(answer.content))

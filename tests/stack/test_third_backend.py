@@ -14,7 +14,7 @@ import requests
 
 from benchmarks.stack import copy_project
 from services.cli.client import Client
-from services.stack.stack import private_environ
+from services.stack.stack import isolate_environ
 
 pytestmark = pytest.mark.stack
 
@@ -49,7 +49,7 @@ def copy_with_toy(place: Path) -> None:
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     place = tmp_path_factory.mktemp("three")
     copy_with_toy(place)
-    environ = private_environ({**os.environ, "TANDEM_BACKENDS": ",".join(BACKENDS)}, place / "state")
+    environ = isolate_environ({**os.environ, "TANDEM_BACKENDS": ",".join(BACKENDS)}, place / "state")
     url = f"http://127.0.0.1:{environ['TANDEM_GATEWAY_PORT']}"
     python = place / ".venv/stack/bin/python"
     with (place / "log").open("wb") as log:

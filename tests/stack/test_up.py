@@ -1,7 +1,8 @@
-"""`make up`: in the foreground, and when it ends, so does all that it started."""
+"""`make up` runs in the foreground. When it ends, every process that it started ends too."""
 
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -9,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from services.stack.stack import private_environ, python_of
+from services.stack.stack import isolate_environ, python_of
 
 pytestmark = pytest.mark.stack
 
 
-def started_by(state: Path) -> list[str]:
-    """Command lines of the processes that live with a state folder."""
+def find_processes(state: Path) -> list[str]:
+    """Return the command lines of all processes whose environment names a state folder."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -27,40 +28,43 @@ def started_by(state: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=["SIGTERM", "SIGINT", "SIGKILL"])
-def test_a_signal_ends_the_stack_and_all_that_it_started(end: signal.Signals) -> None:
+def test_a_signal_ends_the_stack_and_every_process_that_it_started(end: signal.Signals) -> None:
     with tempfile.TemporaryDirectory(prefix="tandem-up-") as folder:
         state = Path(folder)
-        environ = private_environ(os.environ, state)
+        environ = isolate_environ(os.environ, state)
         log = (state / "log").open("wb")
         up = subprocess.Popen([*python_of("stack"), "-m", "services.stack", "up"], env=environ, stdout=log, stderr=log)
         log.close()
-        deadline = time.monotonic() + 120
-        while b"Tandem is up" not in (state / "log").read_bytes():
-            assert up.poll() is None, (state / "log").read_text()
-            assert time.monotonic() < deadline, (state / "log").read_text()
-            time.sleep(0.2)
-        commands = started_by(state)
-        for backend in ("tensorflow", "pytorch"):
-            for process in ("trainer", "predictor"):
-                assert any(f"-m services.{backend}.{process}" in command for command in commands)
-        up.send_signal(end)
-        up.wait(30)
-        deadline = time.monotonic() + 30
-        while left := started_by(state):
-            assert time.monotonic() < deadline, left
-            time.sleep(0.2)
+        try:
+            deadline = time.monotonic() + 120
+            while b"Tandem is up" not in (state / "log").read_bytes():
+                assert up.poll() is None, (state / "log").read_text()
+                assert time.monotonic() < deadline, (state / "log").read_text()
+                time.sleep(0.2)
+            commands = find_processes(state)
+            for backend in ("tensorflow", "pytorch"):
+                for process in ("trainer", "predictor"):
+                    assert any(f"-m services.{backend}.{process}" in command for command in commands)
+            up.send_signal(end)
+            up.wait(30)
+            deadline = time.monotonic() + 30
+            while left := find_processes(state):
+                assert time.monotonic() < deadline, left
+                time.sleep(0.2)
+        finally:
+            if up.poll() is None:  # the test failed before it could stop the stack
+                up.terminate()
+                up.wait(60)
 
 
-def test_a_port_that_is_taken_is_named_with_its_setting() -> None:
+def test_the_error_for_a_port_in_use_names_its_setting() -> None:
     with tempfile.TemporaryDirectory(prefix="tandem-up-") as folder:
-        environ = private_environ(os.environ, Path(folder))
+        environ = isolate_environ(os.environ, Path(folder))
         environ["TANDEM_PREDICTOR_PORT"] = environ["TANDEM_GATEWAY_PORT"]
-        import socket
-
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", int(environ["TANDEM_GATEWAY_PORT"])))
             taken.listen()
-            answer = subprocess.run(
+            result = subprocess.run(
                 [*python_of("stack"), "-m", "services.stack", "up"],
                 env=environ,
                 capture_output=True,
@@ -68,5 +72,21 @@ def test_a_port_that_is_taken_is_named_with_its_setting() -> None:
                 check=False,
                 timeout=60,
             )
-    assert answer.returncode == 1
-    assert "set TANDEM_GATEWAY_PORT" in answer.stderr
+    assert result.returncode == 1
+    assert "set TANDEM_GATEWAY_PORT to another port" in result.stderr
+
+
+def test_an_invalid_setting_is_refused_in_one_line() -> None:
+    result = subprocess.run(
+        [*python_of("stack"), "-m", "services.stack", "up"],
+        env={**os.environ, "TANDEM_GATEWAY_PORT": "x"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr == (
+        "Tandem cannot start: TANDEM_GATEWAY_PORT='x' is not valid: set it to a port number from 1 to 65535\n"
+    )

@@ -1,4 +1,4 @@
-"""An empty volume begins with a model, so that the first prediction needs no training and no network."""
+"""The starter model is published on an empty volume: the first prediction needs no training and no network."""
 
 import base64
 import io
@@ -13,25 +13,25 @@ from PIL import Image, ImageChops
 from services.cli.client import Client
 from services.stack.stack import Stack
 from shared.models.registry import ModelRegistry
-from shared.models.starter import NAME, PLACE
+from shared.models.starter import STARTER_FOLDER, STARTER_NAME
 from shared.settings import Settings
 
 pytestmark = pytest.mark.stack
 
 
 @pytest.fixture(autouse=True, scope="module")
-def published(client: Client, stack: Stack) -> None:
-    """The trainers publish it as soon as they have started."""
+def wait_for_publication(client: Client, stack: Stack) -> None:
+    """Wait until every trainer has started and has published the starter model."""
     deadline = time.monotonic() + 60
-    while {model["name"]: set(model["versions"]) for model in client.get("/v1/models")["models"]}.get(NAME) != set(
-        stack.settings.backends
-    ):
-        assert time.monotonic() < deadline, "the welcome model was not published"
+    while {model["name"]: set(model["versions"]) for model in client.get("/v1/models")["models"]}.get(
+        STARTER_NAME
+    ) != set(stack.settings.backends):
+        assert time.monotonic() < deadline, "the starter model was not published"
         time.sleep(0.2)
 
 
-def test_the_first_prediction_is_right_in_every_backend(client: Client, stack: Stack) -> None:
-    prediction = client.predict(NAME, Path("samples/seven.png"))
+def test_the_first_prediction_is_correct_in_every_backend(client: Client, stack: Stack) -> None:
+    prediction = client.predict(STARTER_NAME, Path("samples/seven.png"))
     (image,) = prediction["images"]
     assert prediction["errors"] == {}
     assert {backend: result["label"] for backend, result in image["results"].items()} == dict.fromkeys(
@@ -40,12 +40,12 @@ def test_the_first_prediction_is_right_in_every_backend(client: Client, stack: S
     assert image["agree"]
 
 
-def test_a_photograph_is_prepared_and_shown(client: Client, stack: Stack) -> None:
-    """The sample, enlarged on light paper, off centre: what the model saw is the sample again."""
+def test_a_photograph_is_converted_and_the_converted_image_is_returned(client: Client, stack: Stack) -> None:
+    """The photograph shows the sample enlarged, on light paper, off centre. It is converted back to the sample."""
     sample = Image.open("samples/seven.png").convert("L")
     photograph = Image.new("L", (700, 500), 225)
     photograph.paste(ImageChops.subtract(photograph.crop((0, 0, 280, 280)), sample.resize((280, 280))), (330, 60))
-    url = f"{client.url}/v1/predictions?model={NAME}&prepared=true"
+    url = f"{client.url}/v1/predictions?model={STARTER_NAME}&prepared=true"
     body = io.BytesIO()
     photograph.save(body, "JPEG")
     answer = requests.post(url, files=[("image", ("photograph.jpg", body.getvalue()))], timeout=30)
@@ -59,10 +59,10 @@ def test_a_photograph_is_prepared_and_shown(client: Client, stack: Stack) -> Non
     assert (seen.mode, seen.size) == ("L", (28, 28))
     assert np.corrcoef(np.asarray(seen).ravel(), np.asarray(sample).ravel())[0, 1] > 0.9
     assert "prepare;dur=" in answer.headers["Server-Timing"]
-    assert client.predict(NAME, Path("samples/seven.png"))["images"][0]["prepared"] is None
+    assert client.predict(STARTER_NAME, Path("samples/seven.png"))["images"][0]["prepared"] is None
 
 
-def test_every_backend_has_the_weights_of_the_repository(settings: Settings) -> None:
-    store = ModelRegistry(settings.model_dir)
-    theirs = {store.weights_file(NAME, backend, 1) for backend in settings.backends}
-    assert theirs == {(PLACE / "weights.safetensors").read_bytes()}
+def test_every_backend_publishes_the_weights_of_the_repository(settings: Settings) -> None:
+    registry = ModelRegistry(settings.model_dir)
+    published = {registry.read_weights_file(STARTER_NAME, backend, 1) for backend in settings.backends}
+    assert published == {(STARTER_FOLDER / "weights.safetensors").read_bytes()}

@@ -1,4 +1,4 @@
-"""Which names models and datasets may have."""
+"""Which names of models and datasets are valid."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ BOTH = ("tensorflow", "pytorch")
 
 
 @given(st.from_regex(r"[a-z0-9][a-z0-9_-]{0,62}", fullmatch=True))
-def test_a_name_that_follows_the_rule_is_accepted_unless_it_ends_in_a_backend(name: str) -> None:
+def test_a_valid_name_is_accepted_unless_it_ends_in_a_backend(name: str) -> None:
     assert is_name(name)
     problem = problem_with_model_name(name, BOTH)
     if name.endswith(("-tensorflow", "-pytorch")):
@@ -21,5 +21,5 @@ def test_a_name_that_follows_the_rule_is_accepted_unless_it_ends_in_a_backend(na
 
 
 @pytest.mark.parametrize("name", ["", "-m", "_m", "Model", "a" * 64, "ä", "a b", "../x", "m-pytorch", "x\n"])
-def test_a_name_that_breaks_the_rule_is_refused(name: str) -> None:
+def test_an_invalid_name_is_refused(name: str) -> None:
     assert problem_with_model_name(name, BOTH)

@@ -1,13 +1,13 @@
-"""The settings: their defaults, and a bad value that names its variable."""
+"""The settings: their defaults, and the error for an invalid value."""
 
 from pathlib import Path
 
 import pytest
 
-from shared.settings import Settings
+from shared.settings import Accepts, Settings
 
 
-def test_nothing_set_means_the_defaults() -> None:
+def test_without_variables_the_defaults_apply() -> None:
     settings = Settings.from_env({})
     assert settings.backends == ("tensorflow", "pytorch")
     assert settings.state_dir == Path(".tandem").absolute()
@@ -19,11 +19,11 @@ def test_nothing_set_means_the_defaults() -> None:
     assert settings.url_of("pytorch") == "http://127.0.0.1:8102"
 
 
-def test_an_empty_variable_is_one_that_is_not_set() -> None:
+def test_an_empty_variable_means_the_default() -> None:
     assert Settings.from_env({"TANDEM_GATEWAY_PORT": ""}).gateway_port == 8080
 
 
-def test_folders_follow_the_state_folder_unless_they_are_named() -> None:
+def test_folders_lie_in_the_state_folder_unless_they_are_set() -> None:
     settings = Settings.from_env({"TANDEM_STATE_DIR": "/s", "TANDEM_MODEL_DIR": "/m"})
     assert (settings.model_dir, settings.cache_dir) == (Path("/m"), Path("/s/data"))
 
@@ -37,26 +37,55 @@ def test_folders_follow_the_state_folder_unless_they_are_named() -> None:
         ("TANDEM_GATEWAY_PORT", "70000"),
         ("TANDEM_GATEWAY_PORT", "http"),
         ("TANDEM_PREDICTOR_URL", "http://{host}"),
+        ("TANDEM_PREDICTOR_URL", "http://{"),
+        ("TANDEM_GATEWAY_URL", "http://{backend}"),
         ("TANDEM_PREDICTION_TIMEOUT_S", "nan"),
         ("TANDEM_PREDICTION_TIMEOUT_S", "-1"),
         ("TANDEM_JOB_TIMEOUT_S", "0"),
         ("TANDEM_THREADS", "-1"),
         ("TANDEM_PREDICTION_THREADS", "0"),
         ("TANDEM_DEVICE", "tpu"),
+        ("TANDEM_LOGS", "xml"),
     ],
 )
-def test_a_value_that_cannot_be_used_names_its_variable(variable: str, value: str) -> None:
-    with pytest.raises(ValueError, match=variable):
+def test_an_invalid_value_is_an_error_of_one_line_that_names_the_variable(variable: str, value: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{variable}='.*' is not valid: set it to .+$") as caught:
         Settings.from_env({variable: value})
+    assert "\n" not in str(caught.value)
 
 
-def test_backends_share_the_cores_unless_threads_are_set() -> None:
+def test_the_error_says_which_values_are_accepted() -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole message is compared
+        Settings.from_env({"TANDEM_GATEWAY_PORT": "x", "TANDEM_STATE_DIR": "/s"})
+    assert str(caught.value) == "TANDEM_GATEWAY_PORT='x' is not valid: set it to a port number from 1 to 65535"
+
+
+def test_every_setting_that_can_be_invalid_says_what_it_accepts() -> None:
+    plain = {"redis_url", "bind_host", "commit", "state_dir", "model_dir", "cache_dir", "key_file", "data_dir"}
+    for name, setting in Settings.model_fields.items():
+        assert name in plain or any(isinstance(part, Accepts) for part in setting.metadata), name
+
+
+def test_only_the_given_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_THREADS", "3")
+    assert Settings.from_env().threads == 3
+    assert Settings.from_env({}).threads == 0
+    assert Settings.from_env({"TANDEM_TREADS": "3", "tandem_threads": "3", "THREADS": "3"}).threads == 0
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = Settings.from_env({})
+    with pytest.raises(ValueError, match="frozen"):
+        settings.threads = 3  # type: ignore[misc]
+
+
+def test_backends_share_the_cores_unless_the_number_of_threads_is_set() -> None:
     assert Settings.from_env({"TANDEM_THREADS": "3"}).threads_per_backend == 3
     many = ",".join(f"b{index}" for index in range(1000))
     assert Settings.from_env({"TANDEM_BACKENDS": many}).threads_per_backend == 1
 
 
-def test_in_containers_each_predictor_has_a_host_of_its_own() -> None:
+def test_the_url_of_a_predictor_may_contain_its_backend() -> None:
     settings = Settings.from_env({"TANDEM_PREDICTOR_URL": "http://{backend}-predictor:9000"})
     assert settings.url_of("pytorch") == "http://pytorch-predictor:9000"
     assert settings.port_of("pytorch") == 9000

@@ -78,7 +78,7 @@ class ModelAddresses:
                 where = f"/v1/models/<name>/aliases/{version}"
                 raise NotFoundError(f"the model {name[:80]!r} has no alias {version}: set it with PUT {where}")
             version = number
-        return self.registry.resolve(name, backends, version)
+        return self.registry.resolve_version(name, backends, version)
 
     def resolve_model(self, title: str, version: int | Alias | None = None) -> ModelAddress:
         """Return the address of a version, by default of the newest that all its backends have.

@@ -63,7 +63,7 @@ def routes(context: Context) -> APIBlueprint:
     )
     def weights(path: VersionPath) -> Response:
         """A model's weights, verified, in the layout that every backend shares."""
-        response = make_response(registry.weights_file(path.name, path.backend, path.version))
+        response = make_response(registry.read_weights_file(path.name, path.backend, path.version))
         response.mimetype = "application/octet-stream"
         response.add_etag()
         file = f"{path.name}-{path.backend}-{path.version}.safetensors"

@@ -1,11 +1,11 @@
-"""Descriptions of models for tests that publish some."""
+"""Model descriptions for tests that publish models."""
 
 from shared.models.manifest import DataFingerprints, FinalMetrics, ModelDescription
 from shared.network.description import Network
 
 
 def describe(network: Network) -> ModelDescription:
-    """Return a description with invented figures."""
+    """Return a description with invented metrics."""
     return ModelDescription(
         request={"network": "article", "dataset": "digits"},
         network=network,

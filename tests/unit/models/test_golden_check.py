@@ -1,4 +1,4 @@
-"""A model says again what it said when it was published, or does not serve."""
+"""A model that predicts other probabilities than at its publication is refused."""
 
 from typing import Any
 
@@ -16,32 +16,36 @@ from tests.unit.models.descriptions import describe
 NETWORK = PRESETS["article"].network((8, 8, 1), 10)
 
 
-def manifest(golden: list[list[float]] | None) -> Manifest:
+def manifest_with(golden: list[list[float]] | None) -> Manifest:
     identity = {"format": 1, "name": "m", "backend": "toy", "version": 1, "writer": "w", "files": {}, "digest": ""}
     return Manifest.model_validate({**describe(NETWORK).model_dump(), **identity, "golden": golden})
 
 
-def golden(seed: int) -> list[list[float]]:
-    return golden_check.answer(toy, NETWORK, initial_weights(NETWORK, seed))
+def compute_golden(seed: int) -> list[list[float]]:
+    return golden_check.compute_probabilities(toy, NETWORK, initial_weights(NETWORK, seed))
 
 
 def serve(seed: int) -> Any:
     return toy.serve(toy.define_network(NETWORK, initial_weights(NETWORK, seed)))
 
 
-def test_the_same_weights_answer_alike() -> None:
-    golden_check.check(serve(1), NETWORK.input_shape, manifest(golden(1)))
+def test_the_published_weights_pass() -> None:
+    golden_check.check_probabilities(serve(1), NETWORK.input_shape, manifest_with(compute_golden(1)))
 
 
-def test_other_weights_do_not() -> None:
-    with pytest.raises(CorruptModelError, match="m 1 answers otherwise"):
-        golden_check.check(serve(2), NETWORK.input_shape, manifest(golden(1)))
+def test_other_weights_are_refused() -> None:
+    with pytest.raises(
+        CorruptModelError, match="model 'm' version 1 of toy is damaged: it predicts other probabilities"
+    ):
+        golden_check.check_probabilities(serve(2), NETWORK.input_shape, manifest_with(compute_golden(1)))
 
 
-def test_an_answer_that_is_no_number_is_no_answer() -> None:
+def test_probabilities_that_are_not_numbers_are_refused() -> None:
     with pytest.raises(CorruptModelError):
-        golden_check.check(lambda images: np.full((2, 10), np.nan), NETWORK.input_shape, manifest(golden(1)))
+        golden_check.check_probabilities(
+            lambda images: np.full((2, 10), np.nan), NETWORK.input_shape, manifest_with(compute_golden(1))
+        )
 
 
-def test_a_model_from_before_golden_predictions_is_only_warmed() -> None:
-    golden_check.check(serve(1), NETWORK.input_shape, manifest(None))
+def test_a_manifest_without_golden_predictions_passes() -> None:
+    golden_check.check_probabilities(serve(1), NETWORK.input_shape, manifest_with(None))

@@ -1,4 +1,4 @@
-"""The model volume: whole or not at all, once, and verified."""
+"""A model is published completely or not at all, and only once; a changed file is detected."""
 
 import json
 import os
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundError
+from shared.models.manifest import digest_of
 from shared.models.registry import ABANDONED_AFTER_S, ModelRegistry
 from shared.network.description import PRESETS
 from shared.network.weights import initial_weights
@@ -23,7 +24,7 @@ def publish(
     registry.publish(name, backend, version, describe(NETWORK), initial_weights(NETWORK, version), writer)
 
 
-def test_what_was_published_is_what_is_read(tmp_path: Path) -> None:
+def test_a_published_model_is_read_unchanged(tmp_path: Path) -> None:
     publish(ModelRegistry(tmp_path))
     model = ModelRegistry(tmp_path).verify("m", "pytorch", 1)
     assert model.manifest.network == NETWORK
@@ -32,14 +33,14 @@ def test_what_was_published_is_what_is_read(tmp_path: Path) -> None:
     assert all(np.array_equal(model.weights[name], expected[name]) for name in expected)
 
 
-def test_the_event_files_of_a_model_go_with_it_and_are_no_model(tmp_path: Path) -> None:
+def test_the_event_files_of_a_model_are_deleted_with_it_and_are_not_listed_as_a_model(tmp_path: Path) -> None:
     registry = ModelRegistry(tmp_path)
     for version in (1, 2):
         publish(registry, version)
-        registry.events("m", "pytorch", version).mkdir(parents=True)
+        registry.events_folder("m", "pytorch", version).mkdir(parents=True)
     registry.delete("m", "pytorch", 1)
-    assert not registry.events("m", "pytorch", 1).exists()
-    assert registry.events("m", "pytorch", 2).exists()
+    assert not registry.events_folder("m", "pytorch", 1).exists()
+    assert registry.events_folder("m", "pytorch", 2).exists()
     assert registry.names() == ["m"]
 
 
@@ -49,13 +50,13 @@ def test_a_version_is_published_once(tmp_path: Path) -> None:
     before = (registry.path("m", "pytorch", 1) / "manifest.json").read_bytes()
     with pytest.raises(AlreadyPublishedError):
         publish(registry, writer="second")
-    publish(registry, writer="first")  # the same job again: it has nothing left to do
+    publish(registry, writer="first")  # the same job is executed again: nothing is written
     assert (registry.path("m", "pytorch", 1) / "manifest.json").read_bytes() == before
     assert os.listdir(tmp_path / "m" / "pytorch") == ["1"], "a draft was left behind"
 
 
 @pytest.mark.parametrize("file", ["weights.safetensors", "manifest.json"])
-def test_a_flipped_byte_is_found(tmp_path: Path, file: str) -> None:
+def test_a_changed_bit_is_detected(tmp_path: Path, file: str) -> None:
     registry = ModelRegistry(tmp_path)
     publish(registry)
     path = registry.path("m", "pytorch", 1) / file
@@ -71,7 +72,7 @@ def test_a_flipped_byte_is_found(tmp_path: Path, file: str) -> None:
 @pytest.mark.parametrize(
     "change", [{"format": 2}, {"version": 2}, {"name": "other"}, {"network": {}}, {"files": {}}, {"classes": ["a"]}]
 )
-def test_a_manifest_of_something_else_is_refused(tmp_path: Path, change: dict) -> None:
+def test_a_changed_manifest_is_refused(tmp_path: Path, change: dict) -> None:
     registry = ModelRegistry(tmp_path)
     publish(registry)
     path = registry.path("m", "pytorch", 1) / "manifest.json"
@@ -80,31 +81,31 @@ def test_a_manifest_of_something_else_is_refused(tmp_path: Path, change: dict) -
         registry.verify("m", "pytorch", 1)
 
 
-def test_the_newest_version_that_all_have_is_used(tmp_path: Path) -> None:
+def test_the_newest_version_that_all_backends_have_is_used(tmp_path: Path) -> None:
     registry = ModelRegistry(tmp_path)
     for version, backend in ((1, "tensorflow"), (1, "pytorch"), (2, "tensorflow"), (2, "pytorch"), (10, "pytorch")):
         publish(registry, version, backend)
-    assert registry.resolve("m", BOTH) == 2
-    assert registry.resolve("m", ("pytorch",)) == 10
-    assert registry.resolve("m", BOTH, 1) == 1
+    assert registry.resolve_version("m", BOTH) == 2
+    assert registry.resolve_version("m", ("pytorch",)) == 10
+    assert registry.resolve_version("m", BOTH, 1) == 1
     with pytest.raises(NotFoundError, match=r"version 10 is not published by tensorflow and pytorch; ready: m\."):
-        registry.resolve("m", BOTH, 10)
+        registry.resolve_version("m", BOTH, 10)
 
 
-def test_a_broken_newest_version_is_passed_over_unless_it_is_asked_for(tmp_path: Path) -> None:
+def test_a_version_with_a_damaged_manifest_is_skipped_unless_the_request_names_it(tmp_path: Path) -> None:
     registry = ModelRegistry(tmp_path)
     for version in (1, 2):
         for backend in BOTH:
             publish(registry, version, backend)
     (registry.path("m", "tensorflow", 2) / "manifest.json").write_text("{")
-    assert registry.resolve("m", BOTH) == 1
-    assert registry.resolve("m", ("pytorch",)) == 2
-    assert registry.resolve("m", BOTH, 2) == 2
+    assert registry.resolve_version("m", BOTH) == 1
+    assert registry.resolve_version("m", ("pytorch",)) == 2
+    assert registry.resolve_version("m", BOTH, 2) == 2
     with pytest.raises(CorruptModelError):
         registry.manifest("m", "tensorflow", 2)
 
 
-def test_what_comes_and_goes_is_seen_at_once_in_an_old_folder(tmp_path: Path) -> None:
+def test_a_new_or_deleted_version_is_seen_at_once_although_listings_are_cached(tmp_path: Path) -> None:
     registry = ModelRegistry(tmp_path)
     publish(registry)
     os.utime(tmp_path / "m" / "pytorch", (1e9, 1e9))
@@ -116,13 +117,13 @@ def test_what_comes_and_goes_is_seen_at_once_in_an_old_folder(tmp_path: Path) ->
     assert registry.versions("m", "pytorch") == [2]
 
 
-def test_an_unknown_model_is_told_which_are_ready_and_how_to_train_one(tmp_path: Path) -> None:
+def test_the_error_for_an_unknown_model_lists_the_models_and_how_to_train_one(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"ready: none yet\. Train one with POST /v1/trainings"):
-        ModelRegistry(tmp_path).resolve("nothing", BOTH)
+        ModelRegistry(tmp_path).resolve_version("nothing", BOTH)
 
 
 @pytest.mark.parametrize("name", ["..", "../m", "m/..", "/etc", "", ".", "a" * 64, "M", "m\0"])
-def test_a_name_that_is_none_leads_nowhere(tmp_path: Path, name: str) -> None:
+def test_an_invalid_name_is_not_found(tmp_path: Path, name: str) -> None:
     registry = ModelRegistry(tmp_path / "models")
     publish(registry)
     assert registry.versions(name, "pytorch") == []
@@ -131,7 +132,7 @@ def test_a_name_that_is_none_leads_nowhere(tmp_path: Path, name: str) -> None:
         registry.verify(name, "pytorch", 1)
 
 
-def test_only_old_drafts_are_collected(tmp_path: Path) -> None:
+def test_only_old_drafts_are_removed(tmp_path: Path) -> None:
     registry = ModelRegistry(tmp_path)
     publish(registry)
     drafts = [tmp_path / "m" / "pytorch" / f".tmp-{age}" for age in ("old", "new")]
@@ -139,25 +140,27 @@ def test_only_old_drafts_are_collected(tmp_path: Path) -> None:
         draft.mkdir()
     long_ago = drafts[0].stat().st_mtime - ABANDONED_AFTER_S - 1
     os.utime(drafts[0], (long_ago, long_ago))
-    assert registry.collect() == 1
+    assert registry.remove_abandoned_drafts() == 1
     assert not drafts[0].exists()
     assert drafts[1].exists()
     assert registry.versions("m", "pytorch") == [1]
 
 
-def test_a_newest_version_with_a_broken_file_is_passed_over(tmp_path: Path) -> None:
+def test_a_version_with_a_damaged_file_is_skipped_unless_the_request_names_it(tmp_path: Path) -> None:
     registry = ModelRegistry(tmp_path)
     for version in (1, 2, 3):
         publish(registry, version)
     path = registry.path("m", "pytorch", 3) / "weights.safetensors"
     path.write_bytes(bytes(path.stat().st_size))
-    assert registry.resolve("m", ("pytorch",)) == 2
+    assert registry.resolve_version("m", ("pytorch",)) == 2
     (registry.path("m", "pytorch", 2) / "manifest.json").unlink()
-    assert registry.resolve("m", ("pytorch",)) == 1
-    assert registry.resolve("m", ("pytorch",), 3) == 3, "who names a version is told what is wrong with it"
+    assert registry.resolve_version("m", ("pytorch",)) == 1
+    assert registry.resolve_version("m", ("pytorch",), 3) == 3, (
+        "the reader then reports what is wrong with the named version"
+    )
 
 
-def test_a_draft_can_be_read_before_anybody_else_sees_it_and_keeps_its_identity(tmp_path: Path) -> None:
+def test_a_draft_is_readable_by_name_before_it_is_listed_and_keeps_its_identity(tmp_path: Path) -> None:
     registry, seen = ModelRegistry(tmp_path), []
 
     def before(draft: str) -> None:
@@ -169,7 +172,7 @@ def test_a_draft_can_be_read_before_anybody_else_sees_it_and_keeps_its_identity(
     assert seen == [registry.identity("m", "pytorch", 1)]
 
 
-def test_what_is_raised_before_a_publication_prevents_it(tmp_path: Path) -> None:
+def test_an_error_before_the_publication_prevents_it(tmp_path: Path) -> None:
     registry = ModelRegistry(tmp_path)
 
     def before(draft: str) -> None:
@@ -181,6 +184,26 @@ def test_what_is_raised_before_a_publication_prevents_it(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("version", ["..", "../../x/y/1", ".tmp-", ".tmp-" + "0" * 31, "1", ""])
-def test_a_draft_by_another_name_leads_nowhere(tmp_path: Path, version: str) -> None:
+def test_an_invalid_draft_name_is_not_found(tmp_path: Path, version: str) -> None:
     with pytest.raises(NotFoundError):
         ModelRegistry(tmp_path).verify("m", "pytorch", version)
+
+
+@pytest.mark.parametrize("damage", ["missing weights", "folder for weights", "no JSON", "folder for manifest", "wrong"])
+def test_an_error_about_a_damaged_model_names_the_model_and_no_path_of_the_server(tmp_path: Path, damage: str) -> None:
+    registry = ModelRegistry(tmp_path)
+    publish(registry)
+    weights, manifest = (registry.path("m", "pytorch", 1) / file for file in ("weights.safetensors", "manifest.json"))
+    damaged = manifest if damage in ("no JSON", "folder for manifest", "wrong") else weights
+    stored = {**json.loads(manifest.read_bytes()), "classes": 7}
+    damaged.unlink()
+    if damage.startswith("folder"):
+        damaged.mkdir()
+    elif damage == "no JSON":
+        manifest.write_text("{")
+    elif damage == "wrong":
+        manifest.write_text(json.dumps({**stored, "digest": digest_of(stored)}))
+    with pytest.raises(CorruptModelError, match=r"^model 'm' version 1 of pytorch is damaged: ") as caught:
+        registry.verify("m", "pytorch", 1)
+    assert str(tmp_path) not in str(caught.value)
+    assert "\n" not in str(caught.value)

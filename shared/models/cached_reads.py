@@ -1,0 +1,103 @@
+"""Cached reads of the model volume.
+
+Every prediction asks which versions exist and reads a manifest. Both are kept in memory, and read again only when
+`stat` shows that the folder or the file changed.
+"""
+
+import hashlib
+import os
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from shared.models.manifest import FileSum, Manifest
+
+SETTLED_AFTER_NS = 2_000_000_000
+"""Nanoseconds. Some file systems store modification times in steps of up to two seconds (FAT does). A folder that
+changed more recently may therefore change again and keep its time: its listing is not cached yet."""
+
+
+class FileIdentity(NamedTuple):
+    """What identifies the content of a file: it changes when the file is replaced or written, not when it is renamed.
+
+    Attributes:
+        device: the number of the file system.
+        inode: the number of the file in its file system.
+        mtime_ns: the time of the last change, in nanoseconds.
+        size: bytes.
+    """
+
+    device: int
+    inode: int
+    mtime_ns: int
+    size: int
+
+
+def identify_file(path: Path) -> FileIdentity:
+    """Return the identity of a file.
+
+    Raises:
+        OSError: the file does not exist or cannot be reached.
+    """
+    found = path.stat()
+    return FileIdentity(found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def list_folders(path: Path) -> list[str]:
+    """Return the names of the folders in a folder, sorted: none if it does not exist. Nothing is cached."""
+    try:
+        return sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def list_versions(folder: Path) -> list[int]:
+    """Return the version numbers that a folder has subfolders for, oldest first.
+
+    Raises:
+        OSError: the folder does not exist.
+    """
+    mtime_ns = folder.stat().st_mtime_ns
+    is_settled = time.time_ns() - mtime_ns > SETTLED_AFTER_NS
+    return list(_list_versions_once(folder, mtime_ns) if is_settled else _list_versions(folder))
+
+
+def checksum_file(path: Path) -> FileSum:
+    """Return the sha256 and size of a file.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    return _checksum_file_once(path, identify_file(path))
+
+
+def checksum(data: bytes) -> FileSum:
+    """Return the sha256 and size of some bytes."""
+    return FileSum(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+
+
+def _list_versions(folder: Path) -> tuple[int, ...]:
+    return tuple(sorted(int(entry) for entry in list_folders(folder) if entry.isdecimal()))
+
+
+# The arguments of these functions are the keys of their caches: a changed file has another identity.
+@lru_cache(maxsize=1024)
+def _list_versions_once(folder: Path, _mtime_ns: int) -> tuple[int, ...]:
+    return _list_versions(folder)
+
+
+@lru_cache(maxsize=256)
+def read_manifest(path: Path, _identity: FileIdentity) -> Manifest:
+    """Return the manifest in a file, given the file's current identity.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not a manifest, or it was changed after its publication.
+    """
+    return Manifest.parse(path.read_bytes())
+
+
+@lru_cache(maxsize=256)
+def _checksum_file_once(path: Path, _identity: FileIdentity) -> FileSum:
+    return checksum(path.read_bytes())
