@@ -1,12 +1,15 @@
 """Cached reads of the model volume.
 
 Every prediction asks which versions exist and reads a manifest. Both are kept in memory, and read again only when
-`stat` shows that the folder or the file changed.
+`stat` shows that the folder or the file changed. On an event loop, `cached_only` makes sure that nothing else is read.
 """
 
 import hashlib
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +19,32 @@ from shared.models.manifest import FileSum, Manifest
 SETTLED_AFTER_NS = 2_000_000_000
 """Nanoseconds. Some file systems store modification times in steps of up to two seconds (FAT does). A folder that
 changed more recently may therefore change again and keep its time: its listing is not cached yet."""
+
+
+_is_cached_only: ContextVar[bool] = ContextVar("is_cached_only", default=False)
+
+
+class NotCachedError(Exception):
+    """Something would have to be read from the disk, and `cached_only` forbids it."""
+
+
+@contextmanager
+def cached_only() -> Iterator[None]:
+    """Forbid to read files and folders within the context. `stat`, which takes microseconds, stays allowed.
+
+    Raises:
+        NotCachedError: what was asked for is not cached. The caller repeats the call in a thread.
+    """
+    token = _is_cached_only.set(True)
+    try:
+        yield
+    finally:
+        _is_cached_only.reset(token)
+
+
+def _check_may_read() -> None:
+    if _is_cached_only.get():
+        raise NotCachedError
 
 
 class FileIdentity(NamedTuple):
@@ -46,6 +75,11 @@ def identify_file(path: Path) -> FileIdentity:
 
 def list_folders(path: Path) -> list[str]:
     """Return the names of the folders in a folder, sorted: none if it does not exist. Nothing is cached."""
+    _check_may_read()
+    return _list_folders(path)
+
+
+def _list_folders(path: Path) -> list[str]:
     try:
         return sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
     except (FileNotFoundError, NotADirectoryError):
@@ -78,10 +112,11 @@ def checksum(data: bytes) -> FileSum:
 
 
 def _list_versions(folder: Path) -> tuple[int, ...]:
-    return tuple(sorted(int(entry) for entry in list_folders(folder) if entry.isdecimal()))
+    return tuple(sorted(int(entry) for entry in _list_folders(folder) if entry.isdecimal()))
 
 
-# The arguments of these functions are the keys of their caches: a changed file has another identity.
+# The arguments of these functions are the keys of their caches: a changed file has another identity. Their bodies run
+# only when the cache has no entry.
 @lru_cache(maxsize=1024)
 def _list_versions_once(folder: Path, _mtime_ns: int) -> tuple[int, ...]:
     return _list_versions(folder)
@@ -95,9 +130,11 @@ def read_manifest(path: Path, _identity: FileIdentity) -> Manifest:
         OSError: the file cannot be read.
         ValueError: it is not a manifest, or it was changed after its publication.
     """
+    _check_may_read()
     return Manifest.parse(path.read_bytes())
 
 
 @lru_cache(maxsize=256)
 def _checksum_file_once(path: Path, _identity: FileIdentity) -> FileSum:
+    _check_may_read()
     return checksum(path.read_bytes())

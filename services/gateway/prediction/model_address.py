@@ -5,9 +5,10 @@ models of all backends, with one output per backend, named after the backend. Ei
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,13 @@ from services.gateway.prediction.batcher import Answer, Failure, Outcome
 from services.gateway.prediction.triton_statistics import Timed
 from shared.errors import NotFoundError, UnavailableError
 from shared.models.aliases import Aliases
+from shared.models.cached_reads import NotCachedError, cached_only
 from shared.models.manifest import Manifest
 from shared.models.registry import ModelRegistry
 from shared.models.versions import Alias
 from shared.network.layers import Shape
 
+T = TypeVar("T")
 INPUT, OUTPUT = "image", "probabilities"
 
 
@@ -92,20 +95,19 @@ class ModelAddresses:
         return ModelAddress(title, name, backends, number, manifest.network.input_shape, len(manifest.classes))
 
     async def find_model(self, title: str, version: int | Alias | None = None) -> ModelAddress:
-        """Do as `resolve_model` on the event loop; an alias, which Redis keeps, is looked up in a thread."""
-        if isinstance(version, str):
-            return await asyncio.to_thread(self.resolve_model, title, version)
-        return self.resolve_model(title, version)
+        """Do as `resolve_model`, on the event loop."""
+        return await _without_blocking(version, lambda: self.resolve_model(title, version))
 
     async def find_version(
         self, name: str, backends: tuple[str, ...], version: int | Alias | None
     ) -> tuple[int, Manifest]:
-        """Do as `resolve_version` on the event loop, and return the first backend's manifest, too."""
-        if isinstance(version, str):
-            number = await asyncio.to_thread(self.resolve_version, name, backends, version)
-        else:
+        """Do as `resolve_version`, on the event loop, and return the first backend's manifest, too."""
+
+        def find() -> tuple[int, Manifest]:
             number = self.resolve_version(name, backends, version)
-        return number, self.registry.manifest(name, backends[0], number)
+            return number, self.registry.manifest(name, backends[0], number)
+
+        return await _without_blocking(version, find)
 
     def versions(self, title: str) -> list[int]:
         """Return the versions that all backends of a title have, oldest first."""
@@ -118,6 +120,14 @@ class ModelAddresses:
             for title in (name, *(f"{name}-{backend}" for backend in self.backends)):
                 if self.versions(title):
                     yield title
+
+
+async def _without_blocking(version: int | Alias | None, find: Callable[[], T]) -> T:
+    """Look a model up in memory, or in a thread: an alias, which Redis keeps, and files that were not read yet."""
+    if not isinstance(version, str):
+        with suppress(NotCachedError), cached_only():
+            return find()
+    return await asyncio.to_thread(find)
 
 
 def require_all(outcomes: dict[str, Outcome], images: int, timed: Timed) -> dict[str, NDArray[np.float32]]:

@@ -3,7 +3,17 @@
 import os
 from pathlib import Path
 
-from shared.models.cached_reads import checksum, checksum_file, identify_file, list_folders, list_versions
+import pytest
+
+from shared.models.cached_reads import (
+    NotCachedError,
+    cached_only,
+    checksum,
+    checksum_file,
+    identify_file,
+    list_folders,
+    list_versions,
+)
 
 
 def test_only_folders_with_a_number_are_versions(tmp_path: Path) -> None:
@@ -41,3 +51,19 @@ def test_a_rename_keeps_the_identity(tmp_path: Path) -> None:
     path.write_bytes(b"data")
     before = identify_file(path)
     assert identify_file(path.rename(tmp_path / "renamed")) == before
+
+
+def test_with_cached_only_nothing_is_read_that_was_not_read_before(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"data")
+    with cached_only(), pytest.raises(NotCachedError):
+        checksum_file(path)
+    with cached_only(), pytest.raises(NotCachedError):
+        list_folders(tmp_path)
+    expected = checksum_file(path)
+    with cached_only():
+        assert checksum_file(path) == expected
+    path.write_bytes(b"more data")
+    with cached_only(), pytest.raises(NotCachedError):
+        checksum_file(path)
+    assert list_folders(tmp_path) == []
