@@ -1,9 +1,9 @@
-"""/v1/status: what runs, what waits, and what is down, on one page; /metrics: the same in figures, for Prometheus."""
+"""GET /v1/status: what runs, what waits and what is down; GET /metrics: the same as figures for Prometheus."""
 
-import contextlib
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
@@ -12,77 +12,96 @@ from redis.exceptions import RedisError
 from rq import Worker
 
 from services.gateway.context import Context
+from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import file_of
-from services.gateway.schemas.catalog import SystemStatus
+from services.gateway.schemas.catalog import BackendStatus, QueueStatus, SystemStatus, TrainerStatus
 from services.gateway.version import VERSION
 from shared.data import datasets
 from shared.jobs.job_queue import LOADTEST, queue_of
 from shared.jobs.run_state import THROUGHPUT_KEY
+from shared.serving.health import ProcessUse
 from shared.web.request_metrics import metrics_response
 
 TAG = Tag(name="status", description="What runs, what waits, what is down")
-NOTHING: dict[str, Any] = {"trainers": [], "queued": None}
+UNKNOWN_QUEUE = QueueStatus(trainers=[], queued=None)  # while Redis does not answer
 
 
 def routes(context: Context) -> APIBlueprint:
+    """Return the routes of this resource."""
     api = APIBlueprint("status", __name__, abp_tags=[TAG])
 
     @api.get("/v1/status", responses={200: SystemStatus})
-    def status() -> dict[str, Any]:
+    def status() -> Response:
         """Every backend's predictor, trainers and queue; answered even when nothing else answers."""
         predictors = context.dispatcher.health()
         try:
-            queues = {queue: _queue(context, queue) for queue in (*predictors, LOADTEST)}
+            queues = {name: _queue_status(context, name) for name in (*predictors, LOADTEST)}
         except RedisError:
             queues = {}
-        return {
-            "version": VERSION,
-            "redis": "up" if queues else "down",
-            "backends": {
-                backend: {
-                    "predictor": "up" if process else "down",
-                    "process": process and process.model_dump(),
-                    **queues.get(backend, NOTHING),
-                }
-                for backend, process in predictors.items()
-            },
-            "loadtest": queues.get(LOADTEST, NOTHING),
-            "threads_per_trainer": context.settings.threads_per_backend,
-            "models": context.registry.names(),
-            "datasets": datasets.names(context.settings),
-        }
+        return json_response(
+            SystemStatus(
+                version=VERSION,
+                redis="up" if queues else "down",
+                backends={
+                    backend: _backend_status(process, queues.get(backend, UNKNOWN_QUEUE))
+                    for backend, process in predictors.items()
+                },
+                loadtest=queues.get(LOADTEST, UNKNOWN_QUEUE),
+                threads_per_trainer=context.settings.threads_per_backend,
+                models=context.registry.names(),
+                datasets=datasets.names(context.settings),
+            )
+        )
 
     @api.get("/metrics", responses=file_of("text/plain", "Prometheus' text format"))
     def metrics() -> Response:
-        """Latencies, sizes of batches, what waits and since when, the trainers' throughput; without Redis, the rest."""
-        backends, redis, found = context.settings.backends, context.redis, CollectorRegistry()
-        gauge = partial(Gauge, registry=found)  # looked up anew at each scrape
-        pictures = gauge("tandem_prediction_queue_pictures", "Pictures that wait for a call", ["backend"])
-        age = gauge("tandem_prediction_queue_age_seconds", "Since the first of them came", ["backend"])
-        jobs = gauge("tandem_jobs_waiting", "Jobs that no worker has begun", ["queue"])
-        job_age = gauge("tandem_jobs_oldest_age_seconds", "Since the first of them was submitted", ["queue"])
-        speed = gauge("tandem_training_examples_per_second", "In the newest epoch of any training", ["backend"])
-        for backend in backends:
-            waiting, age_s = context.dispatcher.count_waiting(backend)
-            pictures.labels(backend).set(waiting)
-            age.labels(backend).set(age_s)
-        with contextlib.suppress(RedisError):
-            for name in (*backends, LOADTEST):
-                queue = queue_of(name, redis)
-                count, first = queue.count, queue.get_jobs(0, 1)
-                jobs.labels(name).set(count)
-                job_age.labels(name).set(sum((datetime.now(UTC) - job.created_at).total_seconds() for job in first))
-            for trained, value in cast(dict[bytes, bytes], redis.hgetall(THROUGHPUT_KEY)).items():
-                speed.labels(trained.decode()).set(float(value))
+        """Latencies, sizes of batches, queues and their ages, the trainers' throughput; without Redis, the rest."""
+        found = CollectorRegistry()
+        _add_prediction_gauges(context, found)
+        _add_job_gauges(context, found)
         return metrics_response(found)
 
     return api
 
 
-def _queue(context: Context, name: str) -> dict[str, Any]:
+def _queue_status(context: Context, name: str) -> QueueStatus:
     queue = queue_of(name, context.redis)
     workers = Worker.all(queue=queue, serializer="json")
-    return {
-        "trainers": [{"state": worker.get_state(), "job": worker.get_current_job_id()} for worker in workers],
-        "queued": queue.count,
-    }
+    trainers = [TrainerStatus(state=worker.get_state(), job=worker.get_current_job_id()) for worker in workers]
+    return QueueStatus(trainers=trainers, queued=queue.count)
+
+
+def _backend_status(process: ProcessUse | None, queue: QueueStatus) -> BackendStatus:
+    predictor = "up" if process else "down"
+    return BackendStatus(trainers=queue.trainers, queued=queue.queued, predictor=predictor, process=process)
+
+
+def _gauges_in(registry: CollectorRegistry) -> Callable[[str, str, str], Gauge]:
+    """Return a function that makes a gauge with one label in a registry. Gauges are made anew for each scrape."""
+    return lambda name, text, label: Gauge(name, text, [label], registry=registry)
+
+
+def _add_prediction_gauges(context: Context, registry: CollectorRegistry) -> None:
+    gauge = _gauges_in(registry)
+    images = gauge("tandem_prediction_queue_pictures", "Pictures that wait for a call", "backend")
+    age = gauge("tandem_prediction_queue_age_seconds", "Since the first of them came", "backend")
+    for backend in context.settings.backends:
+        waiting, age_s = context.dispatcher.count_waiting(backend)
+        images.labels(backend).set(waiting)
+        age.labels(backend).set(age_s)
+
+
+def _add_job_gauges(context: Context, registry: CollectorRegistry) -> None:
+    """Add what Redis knows. If Redis does not answer, the gauges stay empty."""
+    gauge = _gauges_in(registry)
+    jobs = gauge("tandem_jobs_waiting", "Jobs that no worker has begun", "queue")
+    age = gauge("tandem_jobs_oldest_age_seconds", "Since the first of them was submitted", "queue")
+    speed = gauge("tandem_training_examples_per_second", "In the newest epoch of any training", "backend")
+    with suppress(RedisError):
+        for name in (*context.settings.backends, LOADTEST):
+            queue = queue_of(name, context.redis)
+            count, first = queue.count, queue.get_jobs(0, 1)
+            jobs.labels(name).set(count)
+            age.labels(name).set(sum((datetime.now(UTC) - job.created_at).total_seconds() for job in first))
+        for backend, value in cast(dict[bytes, bytes], context.redis.hgetall(THROUGHPUT_KEY)).items():
+            speed.labels(backend.decode()).set(float(value))

@@ -1,9 +1,10 @@
-"""Bodies of two protocols that other servers speak: their clients work unchanged.
+"""Bodies of two protocols of other servers, whose clients work with Tandem unchanged.
 
-Open Inference Protocol v2 with Triton's extensions (binary tensors, statistics, index),
-as triton-inference-server/server describes them in docs/protocol; TensorFlow
-Serving's REST API, tensorflow.org/tfx/serving/api_rest.
-The numbers of a tensor are `Any` here: `services/gateway/tensors.py` reads them.
+- Open Inference Protocol v2 with Triton's extensions for binary tensors, statistics and the index. Source:
+  triton-inference-server/server, docs/protocol.
+- TensorFlow Serving's REST API. Source: tensorflow.org/tfx/serving/api_rest.
+
+The numbers of a tensor are `Any` here, because `services/gateway/prediction/tensors.py` checks them faster.
 """
 
 from typing import Annotated, Any, Literal
@@ -21,7 +22,7 @@ Datatype = Literal["UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT3
 
 
 class TensorParameters(BaseModel):
-    """Of an input or an output; what is not offered here is named, so that it can be refused."""
+    """Parameters of an input or an output. Those that Tandem does not support are listed, so that it can refuse them."""
 
     binary_data_size: Annotated[Size, Field(ge=0)] | None = None
     binary_data: Flag | None = None
@@ -30,10 +31,14 @@ class TensorParameters(BaseModel):
 
 
 class RequestParameters(BaseModel):
+    """Parameters of a whole request."""
+
     binary_data_output: Annotated[Flag | None, Field(description="all outputs in binary")] = None
 
 
 class InferInput(RequestBody):
+    """An input tensor: pictures as numbers in JSON, or as bytes after the JSON."""
+
     name: str
     shape: Annotated[list[Size], Field(description="[pictures, height, width, channels]")]
     datatype: Datatype
@@ -42,6 +47,8 @@ class InferInput(RequestBody):
 
 
 class InferRequestedOutput(RequestBody):
+    """An output that the client wants."""
+
     name: str
     parameters: TensorParameters | None = None
 
@@ -56,14 +63,18 @@ class InferRequest(RequestBody):
 
 
 class InferOutput(ResponseBody):
+    """An output tensor: the probabilities of one backend."""
+
     name: str
     datatype: Literal["FP32"]
     shape: list[int]
-    data: Annotated[list[float] | None, Field(description="in row-major order; not there in binary")] = None
-    parameters: Annotated[dict[str, int] | None, Field(description="binary_data_size, in binary")] = None
+    data: Annotated[list[float] | None, Field(description="in row-major order; absent if the output is binary")] = None
+    parameters: Annotated[dict[str, int] | None, Field(description="binary_data_size, if the output is binary")] = None
 
 
 class InferResponse(ResponseBody):
+    """The requested outputs of one version of a model."""
+
     model_name: str
     model_version: str
     id: str = ""
@@ -74,18 +85,24 @@ class InferResponse(ResponseBody):
 
 
 class ServerMetadata(ResponseBody):
+    """The server and the protocol extensions that it supports."""
+
     name: str
     version: str
     extensions: list[str]
 
 
 class TensorMetadata(ResponseBody):
+    """The name, datatype and shape of an input or output."""
+
     name: str
     datatype: str
     shape: Annotated[list[int], Field(description="-1 is the number of pictures")]
 
 
 class ModelMetadata(ResponseBody):
+    """The versions, inputs and outputs of a model."""
+
     name: str
     versions: list[str]
     platform: str
@@ -94,15 +111,21 @@ class ModelMetadata(ResponseBody):
 
 
 class ModelReady(ResponseBody):
+    """Whether a model can predict."""
+
     name: str
     ready: bool
 
 
 class IndexRequest(RequestBody):
+    """Which models the index should list."""
+
     ready: Annotated[Flag | None, Field(description="only models that are ready")] = None
 
 
 class IndexEntry(ResponseBody):
+    """One version of a model, and why it cannot predict, if so."""
+
     name: str
     version: str
     state: Literal["READY", "UNAVAILABLE"]
@@ -110,16 +133,18 @@ class IndexEntry(ResponseBody):
 
 
 class RepositoryIndex(RootModel[list[IndexEntry]]):
-    pass
+    """Every version of every model."""
 
 
 class Duration(ResponseBody):
+    """How often something happened, and how long it took in all."""
+
     count: int
-    ns: Annotated[int, Field(description="altogether")]
+    ns: Annotated[int, Field(description="nanoseconds in all")]
 
 
 class InferenceDurations(ResponseBody):
-    """queue: what a prediction spent on its way to the backends, waiting included."""
+    """The parts of predictions. `queue` is the elapsed time of the calls to the backends minus their compute time."""
 
     success: Duration
     fail: Duration
@@ -130,6 +155,8 @@ class InferenceDurations(ResponseBody):
 
 
 class ModelStatistics(ResponseBody):
+    """The predictions of one version of a model since the gateway's start."""
+
     name: str
     version: str
     last_inference: Annotated[int, Field(description="milliseconds since 1970; 0 for never")]
@@ -140,6 +167,8 @@ class ModelStatistics(ResponseBody):
 
 
 class StatisticsList(ResponseBody):
+    """The statistics of several versions."""
+
     model_stats: list[ModelStatistics]
 
 
@@ -147,26 +176,34 @@ class StatisticsList(ResponseBody):
 
 
 class PredictRequest(RequestBody):
+    """Pictures to predict."""
+
     signature_name: Literal["serving_default", ""] | None = None
     instances: Annotated[list[Any], Field(description='pictures as nested lists, or {"image": picture}')]
 
 
 class PredictResponse(ResponseBody):
-    """Keyed by output where the model has several."""
+    """One prediction per picture: a list, or an object with one list per output if the model has several outputs."""
 
     predictions: list[Any]
 
 
 class VersionError(ResponseBody):
+    """No error: Tandem lists only versions that are available."""
+
     error_code: Literal["OK"]
     error_message: str
 
 
 class VersionStatus(ResponseBody):
+    """A version that can be requested."""
+
     version: str
     state: Literal["AVAILABLE"]
     status: VersionError
 
 
 class ModelStatus(ResponseBody):
+    """The versions of a model."""
+
     model_version_status: list[VersionStatus]
