@@ -22,7 +22,7 @@ Datatype = Literal["UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT3
 
 
 class TensorParameters(BaseModel):
-    """Parameters of an input or an output. Those that Tandem does not support are listed, so that it can refuse them."""
+    """Parameters of an input or output. Those that Tandem does not support are listed, so that it can refuse them."""
 
     binary_data_size: Annotated[Size, Field(ge=0)] | None = None
     binary_data: Flag | None = None
