@@ -9,7 +9,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from services.gateway.context import Context
 from services.gateway.reports.plots import certificate_png
 from services.gateway.routes.networks import fitted
-from services.gateway.routes.submissions import OnceHeader, WorkPath, accepted, file_of
+from services.gateway.routes.submissions import OnceHeader, Submission, WorkPath, accepted, file_of, submit_once
 from services.gateway.schemas.certificates import Certificate
 from shared.data import datasets
 from shared.errors import ConflictError, InvalidRequestError
@@ -32,20 +32,7 @@ def routes(context: Context) -> APIBlueprint:
     @api.post("/v1/certificates", responses={202: Certificate})
     def submit(header: OnceHeader, body: CertificateRequest) -> Response:
         """Take the same training steps in every backend, and compare outputs, gradients and weights."""
-        once = header.once(body)
-        if once and (first := jobs.first("certificate", once)):
-            return answer(first)
-        found = datasets.find(body.dataset, context.settings)
-        network = fitted(body.network, found)
-        _check_size(body, network, found.sizes["train"])
-        context.require_data(found)
-        record = {
-            "request": body.model_dump(mode="json"),
-            "network": network.model_dump(mode="json"),
-            "asked": list(context.settings.backends),
-            "notes": ["dropout was left out: its masks are each framework's own"] if network.is_random else [],
-        }
-        return answer(jobs.submit("certificate", record, {b: {} for b in context.settings.backends}, once=once))
+        return answer(submit_once(jobs, "certificate", header, (body,), lambda: _new_certificate(context, body)))
 
     @api.get("/v1/certificates/<id>", responses={200: Certificate})
     def read(path: WorkPath) -> dict[str, Any]:
@@ -63,6 +50,21 @@ def routes(context: Context) -> APIBlueprint:
         return response
 
     return api
+
+
+def _new_certificate(context: Context, body: CertificateRequest) -> Submission:
+    """Check the request and make the submission."""
+    found = datasets.find(body.dataset, context.settings)
+    network = fitted(body.network, found)
+    _check_size(body, network, found.sizes["train"])
+    context.require_data(found)
+    record = {
+        "request": body.model_dump(mode="json"),
+        "network": network.model_dump(mode="json"),
+        "asked": list(context.settings.backends),
+        "notes": ["dropout was left out: its masks are each framework's own"] if network.is_random else [],
+    }
+    return Submission(record, {backend: {} for backend in context.settings.backends})
 
 
 def _check_size(body: CertificateRequest, network: Network, examples: int) -> None:

@@ -6,7 +6,7 @@ from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
-from services.gateway.routes.submissions import OnceHeader, WorkPath, accepted
+from services.gateway.routes.submissions import OnceHeader, Submission, WorkPath, accepted, submit_once
 from services.gateway.schemas.evaluations import Evaluation
 from shared.data import datasets
 from shared.data.datasets import Dataset
@@ -27,25 +27,7 @@ def routes(context: Context) -> APIBlueprint:
     @api.post("/v1/evaluations", responses={202: Evaluation})
     def submit(header: OnceHeader, body: EvaluationRequest) -> Response:
         """Evaluate a model in every backend asked for, and compare each pair."""
-        once = header.once(body)
-        if once and (first := jobs.first("evaluation", once)):
-            return answer(first)
-        backends = context.choose_backends(body.backends)
-        version = context.addresses.resolve_version(body.model, backends, body.version)
-        manifests = {backend: context.registry.manifest(body.model, backend, version) for backend in backends}
-        _check_same_data(manifests)
-        trained_on = next(iter(manifests.values()))
-        found = datasets.find(body.dataset or trained_on.data.dataset, context.settings)
-        _check_fits(found, trained_on)
-        context.require_data(found)
-        record = {
-            "model": body.model,
-            "version": version,
-            "dataset": found.name,
-            "split": body.split,
-            "asked": list(backends),
-        }
-        return answer(jobs.submit("evaluation", record, {backend: {} for backend in backends}, once=once))
+        return answer(submit_once(jobs, "evaluation", header, (body,), lambda: _new_evaluation(context, body)))
 
     @api.get("/v1/evaluations/<id>", responses={200: Evaluation})
     def read(path: WorkPath) -> dict[str, Any]:
@@ -53,6 +35,26 @@ def routes(context: Context) -> APIBlueprint:
         return _evaluation(jobs.read("evaluation", path.id))
 
     return api
+
+
+def _new_evaluation(context: Context, body: EvaluationRequest) -> Submission:
+    """Check the request and make the submission."""
+    backends = context.choose_backends(body.backends)
+    version = context.addresses.resolve_version(body.model, backends, body.version)
+    manifests = {backend: context.registry.manifest(body.model, backend, version) for backend in backends}
+    _check_same_data(manifests)
+    trained_on = next(iter(manifests.values()))
+    found = datasets.find(body.dataset or trained_on.data.dataset, context.settings)
+    _check_fits(found, trained_on)
+    context.require_data(found)
+    record = {
+        "model": body.model,
+        "version": version,
+        "dataset": found.name,
+        "split": body.split,
+        "asked": list(backends),
+    }
+    return Submission(record, {backend: {} for backend in backends})
 
 
 def _check_same_data(manifests: dict[str, Manifest]) -> None:

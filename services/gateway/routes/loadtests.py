@@ -8,7 +8,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
 from services.gateway.reports import loadtest_report
-from services.gateway.routes.submissions import OnceHeader, WorkPath, accepted, file_of
+from services.gateway.routes.submissions import OnceHeader, Submission, WorkPath, accepted, file_of, submit_once
 from services.gateway.schemas.loadtests import LoadTest, LoadTestRequest
 from shared.data import datasets
 from shared.errors import ConflictError, InvalidRequestError
@@ -36,28 +36,7 @@ def routes(context: Context) -> APIBlueprint:
     @api.post("/v1/loadtests", responses={202: LoadTest})
     def submit(header: OnceHeader, body: LoadTestRequest) -> Response:
         """Replay the same arrivals against each backend, in balanced order."""
-        once = header.once(body)
-        if once and (first := jobs.first(LOADTEST, once)):
-            return answer(first)
-        sides = _sides(context, body.backends)
-        backends = tuple(dict.fromkeys(sides.values()))
-        version = context.addresses.resolve_version(body.model, backends, body.version)
-        manifests = {backend: context.registry.manifest(body.model, backend, version) for backend in backends}
-        data = manifests[backends[0]].data.dataset
-        context.require_data(datasets.find(data, context.settings))
-        _check_duration(body, len(sides), context.settings.job_timeout_s)
-        record = {
-            "request": {**body.model_dump(mode="json"), "backends": list(sides.values())},
-            "model": body.model,
-            "version": version,
-            "dataset": data,
-            "sides": sides,
-            "models": {
-                backend: {name: file.model_dump() for name, file in manifest.files.items()}
-                for backend, manifest in manifests.items()
-            },
-        }
-        return answer(jobs.submit(LOADTEST, record, {LOADTEST: {}}, once=once))
+        return answer(submit_once(jobs, LOADTEST, header, (body,), lambda: _new_load_test(context, body)))
 
     @api.get("/v1/loadtests/<id>", responses={200: LoadTest})
     def read(path: WorkPath) -> dict[str, Any]:
@@ -86,6 +65,29 @@ def routes(context: Context) -> APIBlueprint:
         return report(path.id, loadtest_report.csv, "text/csv; charset=utf-8")
 
     return api
+
+
+def _new_load_test(context: Context, body: LoadTestRequest) -> Submission:
+    """Check the request and make the submission."""
+    sides = _sides(context, body.backends)
+    backends = tuple(dict.fromkeys(sides.values()))
+    version = context.addresses.resolve_version(body.model, backends, body.version)
+    manifests = {backend: context.registry.manifest(body.model, backend, version) for backend in backends}
+    data = manifests[backends[0]].data.dataset
+    context.require_data(datasets.find(data, context.settings))
+    _check_duration(body, len(sides), context.settings.job_timeout_s)
+    record = {
+        "request": {**body.model_dump(mode="json"), "backends": list(sides.values())},
+        "model": body.model,
+        "version": version,
+        "dataset": data,
+        "sides": sides,
+        "models": {
+            backend: {name: file.model_dump() for name, file in manifest.files.items()}
+            for backend, manifest in manifests.items()
+        },
+    }
+    return Submission(record, {LOADTEST: {}})
 
 
 def _sides(context: Context, asked: list[str] | None) -> dict[str, str]:

@@ -7,7 +7,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
 from services.gateway.routes.networks import fitted
-from services.gateway.routes.submissions import OnceHeader, WorkPath, accepted
+from services.gateway.routes.submissions import OnceHeader, Submission, WorkPath, accepted, submit_once
 from services.gateway.schemas.trainings import Training, Trainings
 from shared import names
 from shared.data import datasets
@@ -29,27 +29,7 @@ def routes(context: Context) -> APIBlueprint:
     @api.post("/v1/trainings", responses={202: Training})
     def submit(header: OnceHeader, body: TrainingRequest) -> Response:
         """Submit a training: one network, one dataset, one run per backend."""
-        once = header.once(body)
-        if once and (first := jobs.first("training", once)):
-            return answer(first)
-        backends = context.choose_backends(body.backends)
-        found = datasets.find(body.dataset, context.settings)
-        network = fitted(body.network, found)
-        if body.batch_size > found.sizes["train"]:
-            raise InvalidRequestError(f"batch_size {body.batch_size} is more than the {found.sizes['train']} examples")
-        name = body.name or f"{body.network if isinstance(body.network, str) else 'custom'}-{found.name}"
-        if problem := names.problem_with_model_name(name, context.settings.backends):
-            raise InvalidRequestError(problem)
-        context.require_data(found)
-        record = {
-            "name": name,
-            "request": {**body.model_dump(mode="json"), "name": name, "backends": list(backends)},
-            "network": network.model_dump(mode="json"),
-            "warnings": notes(network) if body.pairing == "shared" and len(backends) > 1 else [],
-        }
-        published = max((v for backend in backends for v in context.registry.versions(name, backend)), default=0)
-        runs = {backend: {"epochs": body.epochs} for backend in backends}
-        return answer(jobs.submit("training", record, runs, published=published, once=once))
+        return answer(submit_once(jobs, "training", header, (body,), lambda: _new_training(context, body)))
 
     @api.get("/v1/trainings", responses={200: Trainings})
     def recent() -> dict[str, Any]:
@@ -68,6 +48,28 @@ def routes(context: Context) -> APIBlueprint:
         return answer(path.id)
 
     return api
+
+
+def _new_training(context: Context, body: TrainingRequest) -> Submission:
+    """Check the request and make the submission."""
+    backends = context.choose_backends(body.backends)
+    found = datasets.find(body.dataset, context.settings)
+    network = fitted(body.network, found)
+    if body.batch_size > found.sizes["train"]:
+        raise InvalidRequestError(f"batch_size {body.batch_size} is more than the {found.sizes['train']} examples")
+    name = body.name or f"{body.network if isinstance(body.network, str) else 'custom'}-{found.name}"
+    if problem := names.problem_with_model_name(name, context.settings.backends):
+        raise InvalidRequestError(problem)
+    context.require_data(found)
+    record = {
+        "name": name,
+        "request": {**body.model_dump(mode="json"), "name": name, "backends": list(backends)},
+        "network": network.model_dump(mode="json"),
+        "warnings": notes(network) if body.pairing == "shared" and len(backends) > 1 else [],
+    }
+    published = max((v for backend in backends for v in context.registry.versions(name, backend)), default=0)
+    runs = {backend: {"epochs": body.epochs} for backend in backends}
+    return Submission(record, runs, published)
 
 
 def _training(record: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """/v1/models/.../transplant: one backend's weights as another's model."""
 
+from functools import partial
 from typing import Any
 
 from flask import Response
@@ -7,7 +8,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
 from services.gateway.routes.models import VersionPath
-from services.gateway.routes.submissions import OnceHeader, WorkPath, accepted
+from services.gateway.routes.submissions import OnceHeader, Submission, WorkPath, accepted, submit_once
 from services.gateway.schemas.catalog import Transplant, TransplantRequest
 from shared.data import datasets
 from shared.errors import ConflictError, InvalidRequestError, NotFoundError
@@ -18,7 +19,7 @@ TAG = Tag(name="transplants", description="Train where you like, serve where you
 
 def routes(context: Context) -> APIBlueprint:
     api = APIBlueprint("transplants", __name__, abp_tags=[TAG])
-    jobs, registry = context.jobs, context.registry
+    jobs = context.jobs
 
     def answer(identity: str) -> Response:
         return accepted(f"/v1/transplants/{identity}", _transplant(jobs.read("transplant", identity)))
@@ -29,23 +30,8 @@ def routes(context: Context) -> APIBlueprint:
 
         It has the same version where that is free, else the next.
         """
-        once = header.once(path, body)
-        if once and (first := jobs.first("transplant", once)):
-            return answer(first)
-        (to,) = context.choose_backends([body.to])
-        if to == path.backend:
-            raise InvalidRequestError(f'the model is {to}\'s already: name another backend as "to"')
-        if path.backend not in context.settings.backends:
-            raise NotFoundError(f"there is no backend {path.backend[:80]!r} here (TANDEM_BACKENDS)")
-        manifest = registry.manifest(path.name, path.backend, path.version)
-        _check_no_run(context, manifest.writer, to)
-        context.require_data(datasets.find(manifest.data.dataset, context.settings))
-        record = {"name": path.name, "source": {"backend": path.backend, "version": path.version}}
-        taken = registry.versions(path.name, to)
-        if path.version not in taken:
-            return answer(jobs.submit("transplant", {**record, "version": path.version}, {to: {}}, once=once))
-        newest = max(v for backend in registry.backends(path.name) for v in registry.versions(path.name, backend))
-        return answer(jobs.submit("transplant", record, {to: {}}, published=newest, once=once))
+        build = partial(_new_transplant, context, path, body)
+        return answer(submit_once(jobs, "transplant", header, (path, body), build))
 
     @api.get("/v1/transplants/<id>", responses={200: Transplant})
     def read(path: WorkPath) -> dict[str, Any]:
@@ -53,6 +39,26 @@ def routes(context: Context) -> APIBlueprint:
         return _transplant(jobs.read("transplant", path.id))
 
     return api
+
+
+def _new_transplant(context: Context, path: VersionPath, body: TransplantRequest) -> Submission:
+    """Check the request and make the submission."""
+    (to,) = context.choose_backends([body.to])
+    if to == path.backend:
+        raise InvalidRequestError(f'the model is {to}\'s already: name another backend as "to"')
+    if path.backend not in context.settings.backends:
+        raise NotFoundError(f"there is no backend {path.backend[:80]!r} here (TANDEM_BACKENDS)")
+    manifest = context.registry.manifest(path.name, path.backend, path.version)
+    _check_no_run(context, manifest.writer, to)
+    context.require_data(datasets.find(manifest.data.dataset, context.settings))
+    record = {"name": path.name, "source": {"backend": path.backend, "version": path.version}}
+    taken = context.registry.versions(path.name, to)
+    if path.version not in taken:
+        return Submission({**record, "version": path.version}, {to: {}})
+    newest = max(
+        v for backend in context.registry.backends(path.name) for v in context.registry.versions(path.name, backend)
+    )
+    return Submission(record, {to: {}}, published=newest)
 
 
 def _check_no_run(context: Context, writer: str, to: str) -> None:
