@@ -124,3 +124,27 @@ def _reply_in(received: bytes) -> Reply | None:
     if len(body) < int(headers["content-length"]):
         return None
     return Reply(int(first.split(" ", 2)[1]), headers, body)
+
+
+def ask_predictor(url: str, path: str, body: bytes, timeout_s: float) -> Reply:
+    """Send one POST request to a predictor, and wait for its reply. For threads without an event loop.
+
+    Args:
+        url: the predictor's address.
+        path: the path of the request.
+        body: the body of the request.
+        timeout_s: seconds until the whole reply must have arrived.
+
+    Raises:
+        ConnectionFailedError: the connection was refused or closed, or the response is not valid HTTP.
+        TimeoutError: the reply did not arrive in time.
+    """
+
+    async def ask() -> Reply:
+        client = PredictorClient(url)
+        try:
+            return await client.request("POST", path, body, timeout_s=timeout_s)
+        finally:
+            client.close()
+
+    return asyncio.run(ask())

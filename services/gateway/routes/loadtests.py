@@ -8,12 +8,16 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
 from services.gateway.reports import loadtest_report
+from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import OnceHeader, Submission, WorkPath, accepted, file_of, submit_once
 from services.gateway.schemas.loadtests import LoadTest, LoadTestRequest
 from shared.data import datasets
 from shared.errors import ConflictError, InvalidRequestError
 from shared.jobs.job_queue import LOADTEST
-from shared.jobs.run_state import SUCCEEDED
+from shared.jobs.kinds import JobRecord
+from shared.jobs.loadtests import LOAD_TEST, LoadTestJob, LoadTestRun
+from shared.jobs.results import Comparison, RunState
+from shared.jobs.run_state import QUEUED, SUCCEEDED
 
 TAG = Tag(name="load tests", description="Which backend holds up better")
 
@@ -23,30 +27,30 @@ def routes(context: Context) -> APIBlueprint:
     jobs = context.jobs
 
     def answer(identity: str) -> Response:
-        return accepted(f"/v1/loadtests/{identity}", _load_test(jobs.read(LOADTEST, identity)))
+        return accepted(f"/v1/loadtests/{identity}", _load_test(jobs.read(LOAD_TEST, identity)))
 
     def report(identity: str, draw: Callable[[dict[str, Any]], str | bytes], media_type: str) -> Response:
-        test = _load_test(jobs.read(LOADTEST, identity))
-        if test["status"] != SUCCEEDED:
-            raise ConflictError(f"the load test is {test['status']}: there is a report once it has succeeded")
-        response = make_response(draw(test))
+        test = _load_test(jobs.read(LOAD_TEST, identity))
+        if test.status != SUCCEEDED:
+            raise ConflictError(f"the load test is {test.status}: there is a report once it has succeeded")
+        response = make_response(draw(test.model_dump(mode="json")))
         response.headers["Content-Type"] = media_type
         return response
 
     @api.post("/v1/loadtests", responses={202: LoadTest})
     def submit(header: OnceHeader, body: LoadTestRequest) -> Response:
         """Replay the same arrivals against each backend, in balanced order."""
-        return answer(submit_once(jobs, LOADTEST, header, (body,), lambda: _new_load_test(context, body)))
+        return answer(submit_once(jobs, LOAD_TEST, header, (body,), lambda: _new_load_test(context, body)))
 
     @api.get("/v1/loadtests/<id>", responses={200: LoadTest})
-    def read(path: WorkPath) -> dict[str, Any]:
+    def read(path: WorkPath) -> Response:
         """How a load test stands, and in the end every figure of its report."""
-        return _load_test(jobs.read(LOADTEST, path.id))
+        return json_response(_load_test(jobs.read(LOAD_TEST, path.id)))
 
     @api.post("/v1/loadtests/<id>/cancel", responses={202: LoadTest})
     def cancel(path: WorkPath) -> Response:
         """End a load test here and now."""
-        jobs.cancel(LOADTEST, path.id)
+        jobs.cancel(LOAD_TEST, path.id)
         return answer(path.id)
 
     @api.get("/v1/loadtests/<id>/report.html", responses=file_of("text/html", "a page that needs nothing else"))
@@ -67,7 +71,7 @@ def routes(context: Context) -> APIBlueprint:
     return api
 
 
-def _new_load_test(context: Context, body: LoadTestRequest) -> Submission:
+def _new_load_test(context: Context, body: LoadTestRequest) -> Submission[LoadTestJob]:
     """Check the request and make the submission."""
     sides = _sides(context, body.backends)
     backends = tuple(dict.fromkeys(sides.values()))
@@ -76,18 +80,18 @@ def _new_load_test(context: Context, body: LoadTestRequest) -> Submission:
     data = manifests[backends[0]].data.dataset
     context.require_data(datasets.find(data, context.settings))
     _check_duration(body, len(sides), context.settings.job_timeout_s)
-    record = {
-        "request": {**body.model_dump(mode="json"), "backends": list(sides.values())},
-        "model": body.model,
-        "version": version,
-        "dataset": data,
-        "sides": sides,
-        "models": {
+    job = LoadTestJob(
+        request={**body.model_dump(mode="json"), "backends": list(sides.values())},
+        model=body.model,
+        version=version,
+        dataset=data,
+        sides=sides,
+        models={
             backend: {name: file.model_dump() for name, file in manifest.files.items()}
             for backend, manifest in manifests.items()
         },
-    }
-    return Submission(record, {LOADTEST: {}})
+    )
+    return Submission(job, {LOADTEST: RunState(status=QUEUED)})
 
 
 def _sides(context: Context, asked: list[str] | None) -> dict[str, str]:
@@ -108,8 +112,8 @@ def _check_duration(body: LoadTestRequest, sides: int, timeout_s: int) -> None:
         )
 
 
-def _load_test(record: dict[str, Any]) -> dict[str, Any]:
-    run = record["runs"][LOADTEST]
+def _load_test(record: JobRecord[LoadTestJob, LoadTestRun, Comparison]) -> LoadTest:
+    run = record.runs[LOADTEST].model_dump()
     if run.get("conditions"):
         run["conditions"]["overlapped"] = run["overlapped"]
-    return LoadTest.model_validate({**record, **run, "status": record["status"]}).model_dump(mode="json")
+    return LoadTest.model_validate({**record.job.model_dump(), **run, "status": record.status})

@@ -1,14 +1,17 @@
 """What all routes of long work share: paths, headers, the 202 answer and idempotent submission."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic
 
-from flask import Response, make_response
+from flask import Response
 from pydantic import BaseModel, Field
 
+from services.gateway.routes.responses import json_response
 from shared.jobs.job_queue import JobQueue, Once
+from shared.jobs.kinds import JobT, Kind, PairT, RunT
+from shared.jobs.results import RunState
 
 POLL_AFTER_S = 1
 
@@ -40,26 +43,31 @@ class WorkPath(BaseModel):
 
 
 @dataclass(frozen=True)
-class Submission:
-    """The arguments of `JobQueue.submit` for one new piece of work.
+class Submission(Generic[JobT]):
+    """New work to submit.
 
     Attributes:
-        record: what was asked for.
-        runs: for each backend, the fields that its run begins with.
-        published: for work that publishes a model, the newest version on the volume; see `JobQueue.submit`.
+        job: what was asked for.
+        runs: for each backend, the state that its run begins with.
+        published: for a job that is to get a new version of a model, the newest published version.
     """
 
-    record: dict[str, Any]
-    runs: dict[str, dict[str, Any]]
+    job: JobT
+    runs: Mapping[str, RunState]
     published: int | None = None
 
 
 def submit_once(
-    jobs: JobQueue, kind: str, header: OnceHeader, request: tuple[BaseModel, ...], build: Callable[[], Submission]
+    jobs: JobQueue,
+    kind: Kind[JobT, RunT, PairT],
+    header: OnceHeader,
+    request: tuple[BaseModel, ...],
+    build: Callable[[], Submission[JobT]],
 ) -> str:
     """Submit work, unless the same Idempotency-Key submitted it before.
 
     Args:
+        jobs: where the work is submitted.
         kind: the kind of work.
         header: the request's header, which may hold a key.
         request: the parts of the request that identify it: its path, if that matters, and its body.
@@ -75,7 +83,7 @@ def submit_once(
     if once and (first := jobs.first(kind, once)):
         return first
     new = build()
-    return jobs.submit(kind, new.record, new.runs, published=new.published, once=once)
+    return jobs.submit(kind, new.job, new.runs, published=new.published, once=once)
 
 
 def file_of(media_type: str, description: str) -> dict[str | int | HTTPStatus, type[BaseModel] | dict[Any, Any] | None]:
@@ -84,9 +92,9 @@ def file_of(media_type: str, description: str) -> dict[str | int | HTTPStatus, t
     return {200: {"description": description, "content": content}}
 
 
-def accepted(location: str, body: dict[str, Any]) -> Response:
+def accepted(location: str, body: BaseModel) -> Response:
     """Return a 202 response: the work is queued, and `location` is the URL that shows its state."""
-    response = make_response(body, 202)
+    response = json_response(body, 202)
     response.headers["Location"] = location
     response.headers["Retry-After"] = str(POLL_AFTER_S)
     return response
