@@ -66,9 +66,7 @@ def test_a_comparison_counts_examples_that_only_one_model_classified_correctly()
 
 
 @pytest.mark.parametrize(("only_first", "only_second", "count"), [(30, 10, 200), (3, 3, 50), (0, 5, 40)])
-def test_the_interval_equals_that_of_a_bootstrap_that_draws_examples(
-    only_first: int, only_second: int, count: int
-) -> None:
+def test_the_interval_equals_that_of_a_bootstrap_over_examples(only_first: int, only_second: int, count: int) -> None:
     outcomes = np.repeat([1, -1, 0], [only_first, only_second, count - only_first - only_second])
     drawn = np.random.default_rng(1).choice(outcomes, (10_000, count)).mean(axis=1)
     low, high = np.quantile(drawn, [0.025, 0.975])
