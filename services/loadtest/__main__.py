@@ -13,6 +13,7 @@ import structlog
 from services.loadtest import results, strategies
 from services.loadtest.sides import Bench
 from shared.jobs.job_queue import LOADTEST, connect
+from shared.jobs.kinds import LOAD_TEST
 from shared.jobs.loadtests import LoadTestJob
 from shared.jobs.run_state import SUCCEEDED, Run
 from shared.jobs.worker import Work, consume
@@ -26,12 +27,12 @@ def main() -> int:
     configure_logs(settings.logs)
     structlog.get_logger().info("load tester ready", gateway=settings.url_of_gateway)
     redis = connect(settings.redis_url, patient=True)
-    return consume(LOADTEST, settings, redis, {LOADTEST: Work(LoadTestJob, partial(test, settings))})
+    return consume(LOADTEST, settings, redis, {LOADTEST: Work(LOAD_TEST.job, partial(test, settings), LOAD_TEST.run)})
 
 
 def test(settings: Settings, run: Run, payload: LoadTestJob) -> None:
     """Carry out a load test, and report what it found."""
-    job = payload.model_dump()
+    job = payload.model_dump(mode="json")
     bench, request = Bench(settings, run, job), job["request"]
     alone_qps = min(bench.warm_up(side) for side in bench.sides)
     processes = {side: bench.process_of(side) or {} for side in bench.sides}

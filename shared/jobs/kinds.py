@@ -5,6 +5,7 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel
 
+from shared.jobs.loadtests import LoadComparison, LoadTestJob
 from shared.jobs.payloads import (
     CertificateJob,
     DeletionJob,
@@ -18,6 +19,7 @@ from shared.jobs.results import (
     CertificateRun,
     Comparison,
     EvaluationResult,
+    LoadTestRun,
     PairParity,
     RunState,
     TrainingRun,
@@ -68,3 +70,4 @@ EVALUATION = Kind("evaluation", EvaluationJob, EvaluationResult, Comparison)
 CERTIFICATE = Kind("certificate", CertificateJob, CertificateRun, PairParity)
 TRANSPLANT = Kind("transplant", TransplantJob, TransplantRun, Comparison)
 DELETION = Kind("deletion", DeletionJob, RunState, Comparison)
+LOAD_TEST = Kind("loadtest", LoadTestJob, LoadTestRun, LoadComparison)

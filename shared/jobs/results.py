@@ -6,8 +6,9 @@ are component names of the OpenAPI document.
 
 from typing import Annotated, Final, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, JsonValue
 
+from shared.jobs.loadtests import Interval, LoadComparison, LoadResult, Progress
 from shared.jobs.payloads import ResponseBody, Status
 from shared.models.manifest import TransplantProof
 
@@ -181,3 +182,22 @@ class TransplantRun(RunState):
 
     model: ModelReference | None = None
     proof: TransplantProof | None = None
+
+
+# Load tests ----------------------------------------------------------------
+
+
+class LoadTestRun(RunState):
+    """The single run of a load test.
+
+    Attributes:
+        conditions: a LoadConditions as JSON. Reports only show it, so older versions may have written other fields.
+    """
+
+    progress: Progress | None = None
+    valid: bool | None = None
+    invalid_reason: str | None = None
+    results: dict[str, list[LoadResult]] = Field(default_factory=dict)
+    largest_qps: dict[str, Interval] = Field(default_factory=dict)
+    comparisons: list[LoadComparison] = Field(default_factory=list)
+    conditions: dict[str, JsonValue] = Field(default_factory=dict)

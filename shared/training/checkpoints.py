@@ -56,7 +56,7 @@ class Checkpoints:
         """Remove a run's file, if there is one."""
         self._path(run).unlink(missing_ok=True)
 
-    def collect(self, is_open: Callable[[str, str], bool]) -> None:
+    def remove_ended(self, is_open: Callable[[str, str], bool]) -> None:
         """Remove the files of work that has ended.
 
         Args:

@@ -66,6 +66,6 @@ def main(name: str, load: Callable[[], tuple[Backend, Events]]) -> int:
 
 def _perform(context: JobContext, function: Callable[[JobContext, Run, Any], None], run: Run, job: Any) -> None:
     """Remove the files of work that has ended, report the number of threads, and perform the job."""
-    context.checkpoints.collect(partial(is_open, context.redis))
+    context.checkpoints.remove_ended(partial(is_open, context.redis))
     run.report(threads=context.settings.threads_per_backend)
     function(context, run, job)

@@ -10,13 +10,13 @@ from services.gateway.context import Context
 from services.gateway.reports import loadtest_report
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import OnceHeader, Submission, WorkPath, accepted, file_of, submit_once
-from services.gateway.schemas.loadtests import LoadTest, LoadTestRequest
+from services.gateway.schemas.loadtests import LoadTest
 from shared.data import datasets
 from shared.errors import ConflictError, InvalidRequestError
 from shared.jobs.job_queue import LOADTEST
-from shared.jobs.kinds import JobRecord
-from shared.jobs.loadtests import LOAD_TEST, LoadTestJob, LoadTestRun
-from shared.jobs.results import Comparison, RunState
+from shared.jobs.kinds import LOAD_TEST, JobRecord
+from shared.jobs.loadtests import LoadComparison, LoadTestJob, LoadTestRequest
+from shared.jobs.results import LoadTestRun, RunState
 from shared.jobs.run_state import QUEUED, SUCCEEDED
 
 TAG = Tag(name="load tests", description="Which backend holds up better")
@@ -81,15 +81,13 @@ def _new_load_test(context: Context, body: LoadTestRequest) -> Submission[LoadTe
     context.require_data(datasets.find(data, context.settings))
     _check_duration(body, len(sides), context.settings.job_timeout_s)
     job = LoadTestJob(
-        request={**body.model_dump(mode="json"), "backends": list(sides.values())},
+        kind="loadtest",
+        request=body.model_copy(update={"backends": list(sides.values())}),
         model=body.model,
         version=version,
         dataset=data,
         sides=sides,
-        models={
-            backend: {name: file.model_dump() for name, file in manifest.files.items()}
-            for backend, manifest in manifests.items()
-        },
+        models={backend: manifest.files for backend, manifest in manifests.items()},
     )
     return Submission(job, {LOADTEST: RunState(status=QUEUED)})
 
@@ -112,8 +110,9 @@ def _check_duration(body: LoadTestRequest, sides: int, timeout_s: int) -> None:
         )
 
 
-def _load_test(record: JobRecord[LoadTestJob, LoadTestRun, Comparison]) -> LoadTest:
-    run = record.runs[LOADTEST].model_dump()
-    if run.get("conditions"):
-        run["conditions"]["overlapped"] = run["overlapped"]
-    return LoadTest.model_validate({**record.job.model_dump(), **run, "status": record.status})
+def _load_test(record: JobRecord[LoadTestJob, LoadTestRun, LoadComparison]) -> LoadTest:
+    """Return the response body for a record: the job, its only run, and the overall status."""
+    run = record.runs[LOADTEST]
+    conditions = {**run.conditions, "overlapped": run.overlapped} if run.conditions else {}
+    fields = {**record.job.model_dump(mode="json"), **run.model_dump(mode="json")}
+    return LoadTest.model_validate({**fields, "conditions": conditions, "status": record.status})

@@ -45,7 +45,7 @@ def test_a_truncated_file_is_treated_as_absent(checkpoints: Checkpoints, run: Ru
 def test_only_files_of_ended_work_are_removed(checkpoints: Checkpoints, tmp_path: Path) -> None:
     for identity in ("open", "ended"):
         checkpoints.write(Run(None, "certificate", identity, "pytorch"), ARRAYS, None)  # type: ignore[arg-type]
-    checkpoints.collect(lambda kind, identity: (kind, identity) == ("certificate", "open"))
+    checkpoints.remove_ended(lambda kind, identity: (kind, identity) == ("certificate", "open"))
     assert [file.name for file in (tmp_path / ".scratch").iterdir()] == ["certificate-open-pytorch.safetensors"]
 
 
