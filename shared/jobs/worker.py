@@ -147,8 +147,8 @@ def parse_payload(payload_class: type[PayloadT], payload: str) -> PayloadT:
     try:
         return payload_class.model_validate_json(payload)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors())
-        raise UntrustedJobError(f"the job's payload is not a {payload_class.__name__}: {problems}") from None
+        problems = "; ".join(": ".join(map(str, (*part["loc"], part["msg"]))) for part in error.errors())
+        raise UntrustedJobError(f"the job's payload does not match {payload_class.__name__}: {problems}") from None
 
 
 class TandemJob(Job):

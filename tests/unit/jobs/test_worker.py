@@ -59,7 +59,7 @@ def test_a_payload_is_parsed_into_the_class_of_its_kind() -> None:
     ids=["not JSON", "not an object", "a missing field"],
 )
 def test_a_payload_that_does_not_match_its_class_is_refused_with_the_reason(payload: str, problem: str) -> None:
-    with pytest.raises(UntrustedJobError, match=f"not a DeletionJob: .*{problem}"):
+    with pytest.raises(UntrustedJobError, match=f"does not match DeletionJob: .*{problem}"):
         parse_payload(DeletionJob, payload)
 
 
