@@ -118,36 +118,47 @@ def _train_epochs(context: JobContext, run: Run, job: TrainingJob, training: _Tr
     backend, request, history = context.backend, job.request, training.history
     count = len(training.train)
     events = str(context.registry.events(job.name, backend.NAME, job.version))
-    epochs = stream(
-        *(training.train, request.seed, len(history) + 1, request.epochs),
-        shuffle=_is_shared(job),
-        augmentation=request.augmentation,
-    )
+    first = len(history) + 1
+    epochs = stream(training.train, request.seed, first, request.epochs, _is_shared(job), request.augmentation)
     scores, begun = None, time.perf_counter()
     for loss, accuracy in backend.train(
         training.model, training.optimizer, training.loss, training.train, request.batch_size, epochs
     ):
-        scores, number = backend.evaluate(training.model, training.loss, training.test), len(history) + 1
-        if not (math.isfinite(loss) and math.isfinite(scores.loss)):
-            raise InvalidRequestError(f"the loss is not finite after epoch {number}: lower the learning rate")
+        scores = backend.evaluate(training.model, training.loss, training.test)
         seconds = time.perf_counter() - begun
-        epoch = Epoch(
-            epoch=number,
-            loss=loss,
-            accuracy=accuracy,
-            test_loss=scores.loss,
-            test_accuracy=scores.accuracy,
-            seconds=seconds,
-        )
+        epoch = _describe_epoch(len(history) + 1, loss, accuracy, scores, seconds)
         history.append(epoch)
-        figures = FinalMetrics.model_validate(epoch, from_attributes=True).model_dump()
-        context.events(events, number, {**figures, "examples_per_second": count / seconds})
+        figures = _final_metrics(epoch).model_dump()
+        context.events(events, epoch.epoch, {**figures, "examples_per_second": count / seconds})
         begun = time.perf_counter()  # the framework's TensorBoard writer is not measured
         run.report_epoch(epoch)
         run.report_throughput(count / seconds)
         _write_checkpoint(context, run, training)
     # If the last checkpoint held the last epoch, this execution has trained nothing and still has to evaluate.
     return scores or backend.evaluate(training.model, training.loss, training.test)
+
+
+def _describe_epoch(number: int, loss: float, accuracy: float, scores: Evaluation, seconds: float) -> Epoch:
+    """Return the figures of a finished epoch.
+
+    Raises:
+        InvalidRequestError: a loss is not finite.
+    """
+    if not (math.isfinite(loss) and math.isfinite(scores.loss)):
+        raise InvalidRequestError(f"the loss is not finite after epoch {number}: lower the learning rate")
+    return Epoch(
+        epoch=number,
+        loss=loss,
+        accuracy=accuracy,
+        test_loss=scores.loss,
+        test_accuracy=scores.accuracy,
+        seconds=seconds,
+    )
+
+
+def _final_metrics(epoch: Epoch) -> FinalMetrics:
+    """Return an epoch's figures without its number and duration."""
+    return FinalMetrics.model_validate(epoch, from_attributes=True)
 
 
 def _write_checkpoint(context: JobContext, run: Run, training: _Training) -> None:
@@ -166,7 +177,7 @@ def _publish(context: JobContext, run: Run, job: TrainingJob, training: _Trainin
         network=job.network,
         classes=training.dataset.classes,
         prepare=training.dataset.prepare,
-        metrics=FinalMetrics.model_validate(training.history[-1], from_attributes=True),
+        metrics=_final_metrics(training.history[-1]),
         data=DataFingerprints(
             dataset=training.dataset.name,
             train=datasets.fingerprint(training.train),
