@@ -1,4 +1,4 @@
-"""What every resource of the gateway needs, made once at the start."""
+"""`Context`: the objects that every route of the gateway uses, made once when the process starts."""
 
 from asyncio import AbstractEventLoop
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -23,6 +23,19 @@ DECODER_THREADS = 4
 
 @dataclass(frozen=True)
 class Context:
+    """The objects that the gateway's routes share.
+
+    Attributes:
+        settings: the settings of the process.
+        redis: the connection.
+        jobs: submits and reads long work.
+        registry: the model volume, which the gateway only reads.
+        dispatcher: sends predictions to the backends' predictors.
+        aliases: the aliases of models.
+        addresses: finds the model that a request names.
+        statistics: counts predictions for clients of Triton.
+    """
+
     settings: Settings
     redis: Redis
     jobs: JobQueue
@@ -35,6 +48,7 @@ class Context:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Context":
+        """Make the objects. Nothing connects before the first request; the key that signs jobs is made if missing."""
         redis = connect(settings.redis_url, patient=False)
         registry, aliases = ModelRegistry(settings.model_dir), Aliases(redis)
         return cls(
@@ -48,23 +62,24 @@ class Context:
         )
 
     def start(self, loop: AbstractEventLoop) -> None:
-        """The server's loop runs: predictors are asked on it."""
+        """Let the dispatcher use the server's event loop, once it runs."""
         self.dispatcher.loop = loop
 
     def require_data(self, found: Dataset) -> None:
-        """See that a dataset is here and whole, so that no job begins that cannot read it.
+        """Check that a dataset is on this machine and complete, so that no job is submitted that cannot read it.
 
         Raises:
-            MissingDatasetError, InvalidDatasetError: what is wrong with it.
+            MissingDatasetError: files are missing.
+            InvalidDatasetError: the user's own folder cannot be used.
         """
         datasets.ensure_cached(found, self.settings)
         datasets.verify(found)
 
     def choose_backends(self, asked: list[str] | None) -> tuple[str, ...]:
-        """The backends asked for, in the order of the settings; all by default.
+        """Return the requested backends in the order of the settings; for None all backends.
 
         Raises:
-            InvalidRequestError: one is unknown or named twice.
+            InvalidRequestError: a backend is unknown or named twice.
         """
         if asked is None:
             return self.settings.backends

@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from services.loadtest.results import ALLOWED_LATE_MS, ALLOWED_LATE_SHARE
 from services.loadtest.sides import Sides
 from services.loadtest.strategies import measure_rates, search_largest_rates
 from shared.jobs.job_queue import LOADTEST, connect
+from shared.jobs.kinds import LOAD_TEST
 from shared.jobs.loadtests import LoadConditions, LoadTestJob
 from shared.jobs.run_state import SUCCEEDED, Run
-from shared.jobs.worker import consume
+from shared.jobs.worker import Work, consume
 from shared.logs import configure_logs
 from shared.process import usage
 from shared.serving.health import ProcessUse
@@ -28,8 +30,7 @@ def main() -> int:
     configure_logs(settings.logs)
     structlog.get_logger().info("load tester ready", gateway=settings.url_of_gateway)
     redis = connect(settings.redis_url, patient=True)
-    # The worker passes the parsed JSON of the payload. Pass a Work once the worker parses LoadTestJob itself.
-    works = {LOADTEST: lambda run, job: carry_out(settings, run, LoadTestJob.model_validate(job))}
+    works = {LOADTEST: Work(LOAD_TEST.job, partial(carry_out, settings), LOAD_TEST.run)}
     return consume(LOADTEST, settings, redis, works)
 
 

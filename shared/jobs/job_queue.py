@@ -1,15 +1,13 @@
-"""Queues and signed jobs: long work is submitted, read and cancelled here.
+"""Submit long work, read its state, and cancel it.
 
-Long work (a training, an evaluation, a certificate, ...) is a record and one run per
-backend (`shared/runs.py`). Submitting writes the record, gives out a model's
-version and enqueues a job per run in one transaction: all of it or nothing.
-The truth about a run lives in our own keys, which do not expire; RQ's job is
-only the hand that wakes a trainer.
+Long work (a training, an evaluation, a certificate, ...) consists of a record and one run per backend (`run_state.py`).
+Submitting writes the record, gives out a model's version and enqueues one job per run, all in one Redis transaction.
+The state of a run is kept in our own keys, which do not expire. RQ's job only tells a trainer to begin.
 
     tandem:<kind>s                  sorted set of ids, by time of submission
-    tandem:<kind>:<id>              hash: what was submitted, one JSON per field
+    tandem:<kind>:<id>              hash: what was submitted, one JSON value per field
     tandem:version:<name>           the last version given out
-    tandem:once:<kind>:<sha256>     an Idempotency-Key: the id it began, for a day
+    tandem:once:<kind>:<sha256>     an Idempotency-Key: the id of the work that it submitted, for a day
 """
 
 import contextlib
@@ -17,10 +15,10 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 
 import structlog
 from redis import Redis
@@ -35,25 +33,40 @@ from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.serializers import JSONSerializer
 
 from shared.errors import ConflictError, InvalidRequestError, NotFoundError, UnavailableError
-from shared.jobs.run_state import CANCELLED, FAILED, OPEN, QUEUED, RUNNING, SUCCEEDED, Run, packed, unpacked
+from shared.jobs.kinds import JobRecord, JobT, Kind, PairT, RunT
+from shared.jobs.payloads import JobPayload, PublishingJob, Status
+from shared.jobs.results import RunState
+from shared.jobs.run_state import (
+    CANCELLED,
+    FAILED,
+    HISTORY_FIELDS,
+    OPEN,
+    QUEUED,
+    RUNNING,
+    SUCCEEDED,
+    Run,
+    packed,
+    unpacked,
+)
 from shared.jobs.signing import sign
 from shared.logs import request_id
 
 FUNCTION = "shared.jobs.worker.perform"
-LOADTEST = "loadtest"  # the queue of load tests, and the one share that such a test has
-RETRIES = 2  # a job whose trainer dies is started again this many times
+LOADTEST = "loadtest"  # the queue of load tests; also the name of a load test's single run
+RETRIES = 2  # how often a job is started again after its trainer died
 ONCE_S = 86_400  # how long an Idempotency-Key is remembered
-MAX_RACES = 100  # how often a submission gives way to others before it gives up
+MAX_RACES = 100  # how often a submission is repeated because another one changed the same keys
 
 log = structlog.get_logger()
 
 
 def connect(url: str, patient: bool) -> Redis:
-    """A client of Redis.
+    """Return a client of Redis. It connects when it is first used.
 
     Args:
-        patient: a trainer waits minutes for Redis to come back; the gateway,
-            with somebody waiting for it, gives up within two seconds.
+        url: Redis's address.
+        patient: True for a trainer, which waits minutes for Redis to come back. False for the gateway, which gives up
+            within two seconds, because a client waits for its answer.
     """
     if patient:
         backoff = ExponentialWithJitterBackoff(base=0.1, cap=2)
@@ -62,43 +75,56 @@ def connect(url: str, patient: bool) -> Redis:
     return Redis.from_url(url, retry=Retry(backoff, 1), socket_timeout=1, socket_connect_timeout=1)
 
 
-def overall_status(statuses: Iterable[str]) -> str:
-    """The status of work from those of its runs: it ends when all of them have."""
+def overall_status(statuses: Iterable[Status]) -> Status:
+    """Return the status of work from those of its runs.
+
+    Work ends when all its runs have ended. It then is failed if any run failed, else cancelled if any was cancelled.
+    """
     found = set(statuses)
-    if not found & set(OPEN):
-        return next(status for status in (FAILED, CANCELLED, SUCCEEDED) if status in found)
-    return QUEUED if found == {QUEUED} else RUNNING
+    if found & set(OPEN):
+        return QUEUED if found == {QUEUED} else RUNNING
+    if FAILED in found:
+        return FAILED
+    return CANCELLED if CANCELLED in found else SUCCEEDED
 
 
 @dataclass(frozen=True)
 class Once:
-    """A client's Idempotency-Key, and a digest of the request it came with."""
+    """A client's Idempotency-Key, and a digest of the request that it came with."""
 
     key: str
     digest: str
 
     def place(self, kind: str) -> str:
-        """Where Redis keeps the key; hashed, for it is a client's text."""
+        """Return the Redis key for the Idempotency-Key. It holds a hash, because clients choose the text."""
         return f"tandem:once:{kind}:{hashlib.sha256(self.key.encode()).hexdigest()}"
 
     @classmethod
-    def of(cls, key: str, request: Any) -> "Once":
+    def of(cls, key: str, request: object) -> "Once":
+        """Return the key with the digest of a JSON-able request."""
         return cls(key, hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest())
 
 
 class JobQueue:
-    """Submits long work, reads how it stands, and cancels it."""
+    """Submits long work, reads its state, and cancels it."""
 
     def __init__(self, redis: Redis, timeout_s: int, key: bytes) -> None:
+        """Use a Redis.
+
+        Args:
+            redis: the connection.
+            timeout_s: seconds that a job may run.
+            key: the key that signs jobs.
+        """
         self.redis = redis
         self.timeout_s = timeout_s
         self._key = key
 
     def submit(
         self,
-        kind: str,
-        record: dict[str, Any],
-        runs: dict[str, dict[str, Any]],
+        kind: Kind[JobT, RunT, PairT],
+        job: JobT,
+        runs: Mapping[str, RunState],
         *,
         published: int | None = None,
         once: Once | None = None,
@@ -106,75 +132,82 @@ class JobQueue:
         """Record work and enqueue one signed job per backend, all or nothing.
 
         Args:
-            kind: what its workers know how to do: `shared.trainer.KINDS`, or a load test.
-            record: what was asked for; JSON-able.
-            runs: for each backend, the fields that its run begins with.
-            published: for work that publishes `record["name"]`, the newest version on
-                the volume; the record gets the next `version` that nobody was given.
-            once: work that was submitted with this key before is not submitted again.
+            kind: the kind of work.
+            job: what was asked for. The fields that all jobs share are filled in here.
+            runs: for each backend, the state that its run begins with.
+            published: for a job that publishes a model, the newest published version of it. The job then gets the
+                next version that was not given out before.
+            once: the client's Idempotency-Key. Work that was submitted with this key before is not submitted again.
 
         Returns:
-            The id of the work; of the first, if the key had been used.
+            The id of the new work, or of the work that the key submitted first.
+
+        Raises:
+            InvalidRequestError: the key came with another request before.
+            UnavailableError: other submissions changed the same keys again and again.
         """
         identity = uuid.uuid4().hex
-        once_key = once and once.place(kind)
-        version_key = None if published is None else f"tandem:version:{record['name']}"
+        record_key = f"tandem:{kind.name}:{identity}"
+        once_key = once and once.place(kind.name)
+        version_key = f"tandem:version:{job.name}" if isinstance(job, PublishingJob) and published is not None else None
         for _ in range(MAX_RACES):
             with self.redis.pipeline() as transaction:
                 try:
-                    watched = (f"tandem:{kind}:{identity}", once_key, version_key)
+                    watched = (record_key, once_key, version_key)
                     transaction.watch(*filter(None, watched))  # type: ignore[no-untyped-call]
-                    if transaction.exists(f"tandem:{kind}:{identity}"):
-                        return identity  # it was carried out, and only the answer was lost
+                    if transaction.exists(record_key):
+                        return identity  # the transaction was executed before, and only Redis's answer was lost
                     if once and (first := self.first(kind, once)):
                         return first
+                    version = None
                     if version_key:
                         given = int(cast(bytes | None, transaction.get(version_key)) or 0)
-                        record = {**record, "version": max(given, published or 0) + 1}
+                        version = max(given, published or 0) + 1
                     transaction.multi()
-                    if version_key:
-                        transaction.set(version_key, record["version"])
+                    if version_key and version:
+                        transaction.set(version_key, version)
                     if once and once_key:
                         began = json.dumps({"id": identity, "digest": once.digest})
                         transaction.set(once_key, began, ex=ONCE_S)
-                    self._write(transaction, kind, identity, record, runs)
+                    self._write(transaction, _complete(job, kind.name, identity, version), runs)
                     transaction.execute()
-                    log.info("submitted", kind=kind, id=identity)
+                    log.info("submitted", kind=kind.name, id=identity)
                     return identity
                 except WatchError:
                     continue
-        raise UnavailableError("too many submissions at once: try again in a moment")
+        raise UnavailableError("too many submissions at the same time: try again in a moment")
 
-    def _write(
-        self, transaction: Pipeline, kind: str, identity: str, record: dict[str, Any], runs: dict[str, dict[str, Any]]
-    ) -> None:
+    def _write(self, transaction: Pipeline, job: JobPayload, runs: Mapping[str, RunState]) -> None:
+        """Add to a transaction: the record, the runs, and the jobs on their queues."""
         now = time.time()
-        record = {**record, "id": identity, "created_at": datetime.fromtimestamp(now, UTC).isoformat()}
-        transaction.hset(f"tandem:{kind}:{identity}", mapping=packed({**record, "backends": list(runs)}))
-        transaction.zadd(f"tandem:{kind}s", {identity: now})
-        for backend, fields in runs.items():
-            run = {"status": QUEUED, "error": None, "overlapped": False, "publishing": False, **fields}
-            transaction.hset(f"tandem:{kind}:{identity}:{backend}", mapping=packed(run))
-            asked = {"kind": kind, "backend": backend, "request_id": request_id(), **record}
-            payload = json.dumps(asked, allow_nan=False)
-            job = Queue.prepare_data(
+        job = job.model_copy(update={"created_at": datetime.fromtimestamp(now, UTC).isoformat()})
+        record = job.model_dump(mode="json", exclude={"kind", "backend", "request_id"})
+        transaction.hset(f"tandem:{job.kind}:{job.id}", mapping=packed({**record, "backends": list(runs)}))
+        transaction.zadd(f"tandem:{job.kind}s", {job.id: now})
+        for backend, state in runs.items():
+            first = state.model_dump(mode="json", exclude_unset=True, exclude=HISTORY_FIELDS)
+            fields = {"error": None, "overlapped": False, "publishing": False, **first}
+            transaction.hset(f"tandem:{job.kind}:{job.id}:{backend}", mapping=packed(fields))
+            queued = job.model_copy(update={"backend": backend, "request_id": request_id()})
+            payload = json.dumps(queued.model_dump(mode="json"), allow_nan=False)
+            rq_job = Queue.prepare_data(
                 FUNCTION,
                 (payload, sign(payload, self._key)),
-                job_id=_job_id(kind, identity, backend),
-                description=f"{kind} {identity}",
+                job_id=_job_id(job.kind, job.id, backend),
+                description=f"{job.kind} {job.id}",
                 timeout=self.timeout_s,
                 result_ttl=3600,
                 retry=JobRetry(max=RETRIES, interval=0, enqueue_at_front=True),
             )
-            queue_of(backend, self.redis).enqueue_many([job], pipeline=transaction)
+            queue_of(backend, self.redis).enqueue_many([rq_job], pipeline=transaction)
 
-    def first(self, kind: str, once: Once) -> str | None:
-        """The id of the work that was submitted with this key, if any was.
+    def first(self, kind: Kind[JobT, RunT, PairT], once: Once) -> str | None:
+        """Return the id of the work that was submitted with an Idempotency-Key, or None.
 
         Raises:
-            InvalidRequestError: it came with another request then.
+            InvalidRequestError: the key came with another request.
         """
-        began = self.redis.get(once.place(kind))
+        began = self.redis.get(once.place(kind.name))
         if began is None:
             return None
         found = json.loads(cast(bytes, began))
@@ -182,49 +215,59 @@ class JobQueue:
             raise InvalidRequestError("this Idempotency-Key came with another request before: take a new key")
         return cast(str, found["id"])
 
-    def read(self, kind: str, identity: str) -> dict[str, Any]:
-        """A record with its `status` and its `runs`, keyed by backend.
+    def read(self, kind: Kind[JobT, RunT, PairT], identity: str) -> JobRecord[JobT, RunT, PairT]:
+        """Return what was submitted, and how it stands.
 
         Raises:
             NotFoundError: there is no such work.
         """
-        record = unpacked(self.redis.hgetall(f"tandem:{kind}:{identity}"))
+        record = unpacked(self.redis.hgetall(f"tandem:{kind.name}:{identity}"))
         if not record:
-            raise NotFoundError(f"there is no {kind} {identity[:80]!r}")
-        runs = {backend: Run(self.redis, kind, identity, backend).read() for backend in record.pop("backends")}
-        comparisons = unpacked(self.redis.hgetall(f"tandem:{kind}:{identity}:comparisons"))
-        return {
-            **record,
-            "status": overall_status(run["status"] for run in runs.values()),
-            "runs": runs,
-            "comparisons": [comparisons[pair] for pair in sorted(comparisons)],
+            raise NotFoundError(f"there is no {kind.name} {identity[:80]!r}")
+        runs = {
+            backend: Run(self.redis, kind.name, identity, backend).read(kind.run) for backend in record.pop("backends")
         }
+        comparisons = unpacked(self.redis.hgetall(f"tandem:{kind.name}:{identity}:comparisons"))
+        return JobRecord(
+            job=kind.job.model_validate({**record, "kind": kind.name}),
+            status=overall_status(run.status for run in runs.values()),
+            runs=runs,
+            comparisons=[kind.comparison.model_validate(comparisons[pair]) for pair in sorted(comparisons)],
+        )
 
-    def recent(self, kind: str, limit: int) -> list[dict[str, Any]]:
-        """The newest records, newest first."""
-        newest = cast(list[bytes], self.redis.zrevrange(f"tandem:{kind}s", 0, limit - 1))
+    def recent(self, kind: Kind[JobT, RunT, PairT], limit: int) -> list[JobRecord[JobT, RunT, PairT]]:
+        """Return the newest records, newest first."""
+        newest = cast(list[bytes], self.redis.zrevrange(f"tandem:{kind.name}s", 0, limit - 1))
         return [self.read(kind, identity.decode()) for identity in newest]
 
-    def cancel(self, kind: str, identity: str) -> None:
-        """End every run that has not ended, at once; a run that is just being published succeeds.
+    def cancel(self, kind: Kind[JobT, RunT, PairT], identity: str) -> None:
+        """End every run that has not ended. A run that is being published is not cancelled and succeeds.
 
-        A queued job stays in its queue: its trainer will find that nothing is left to do.
+        A queued job stays in its queue. Its trainer finds that the run has ended, and does nothing.
 
         Raises:
-            NotFoundError, ConflictError: there is no such work, or it has ended otherwise.
+            NotFoundError: there is no such work.
+            ConflictError: the work has succeeded or failed.
         """
         work = self.read(kind, identity)
-        if work["status"] in (SUCCEEDED, FAILED):
-            raise ConflictError(f"the {kind} has {work['status']} already: nothing is left to cancel")
-        for backend in work["runs"]:
-            if Run(self.redis, kind, identity, backend).cancel():
-                # No trainer at it yet: it will look at the run's status when it begins.
+        if work.status in (SUCCEEDED, FAILED):
+            raise ConflictError(f"the {kind.name} has {work.status} already: nothing is left to cancel")
+        for backend in work.runs:
+            if Run(self.redis, kind.name, identity, backend).cancel():
+                # If no trainer executes it yet, the trainer looks at the run's status before it begins.
                 with contextlib.suppress(InvalidJobOperation, NoSuchJobError):
-                    send_stop_job_command(self.redis, _job_id(kind, identity, backend), JSONSerializer)
+                    send_stop_job_command(self.redis, _job_id(kind.name, identity, backend), JSONSerializer)
 
 
 def queue_of(backend: str, redis: Redis) -> Queue:
+    """Return the RQ queue of a backend, or of the load tester."""
     return Queue(backend, connection=redis, serializer="json")
+
+
+def _complete(job: JobPayload, kind: str, identity: str, version: int | None) -> JobPayload:
+    """Return the job with its kind and id, and with its version if one was given out."""
+    given = {} if version is None else {"version": version}
+    return job.model_copy(update={"kind": kind, "id": identity, **given})
 
 
 def _job_id(kind: str, identity: str, backend: str) -> str:

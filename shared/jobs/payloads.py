@@ -1,8 +1,8 @@
-"""Request and response bodies of the public API: the OpenAPI document is made of these.
+"""What clients submit, and what a signed job carries to its worker.
 
-Unknown fields are refused, numbers are not guessed from strings, and every
-field of a training has a default. Only shapes and ranges are checked here;
-what needs to look at the world (does the dataset exist?) is the gateway's.
+The request bodies refuse unknown fields and do not convert text to numbers. They check shapes and ranges only. The
+gateway checks everything that needs a look at data or models, such as whether a dataset exists. This module does no
+I/O.
 """
 
 from typing import Annotated, Literal
@@ -20,170 +20,187 @@ Count = Annotated[int, Field(strict=True, ge=1)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 ModelName = Annotated[str, Field(min_length=1, max_length=63)]
 
-
-# Told apart by hand, so that an error speaks only of the one that was meant.
+# With a discriminator, an error message is about the form that the client meant, not about both.
 PresetOrNetwork = Annotated[
     Annotated[str, Field(max_length=63), Tag("preset")] | Annotated[Network, Tag("described")],
     Discriminator(lambda value: "preset" if isinstance(value, str) else "described"),
 ]
 
 
-class JobPayload(BaseModel):
-    """What a signed job carries to its worker. Each kind of job has its own subclass.
-
-    Attributes:
-        kind: decides which function performs the job.
-        id: of the work, which has one job per backend.
-        backend: whose share of the work this is; also the name of the queue.
-        request_id: of the HTTP request that submitted the work; it is repeated in every log line.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    kind: str
-    id: str
-    backend: str
-    created_at: str
-    request_id: str = ""
-
-
 class RequestBody(BaseModel):
+    """Base of the JSON bodies that clients send to `/v1`: an unknown field is an error."""
+
     model_config = ConfigDict(extra="forbid")
 
 
 class ResponseBody(BaseModel):
+    """Base of the JSON bodies that the gateway answers with, and of their parts."""
+
     model_config = ConfigDict(serialize_by_alias=True)
 
 
-# Comparisons ---------------------------------------------------------------
-
-
-class McNemar(ResponseBody):
-    """McNemar's exact test of two backends on the same examples."""
-
-    only: Annotated[dict[str, int], Field(description="examples that only this backend got right")]
-    p_value: Annotated[float, Field(description="two-sided; 1 when neither was right alone more often")]
-
-
-class AccuracyDifference(ResponseBody):
-    value: Annotated[float, Field(description="the first backend's accuracy less the second's")]
-    low: Annotated[float, Field(description="of a 95 % interval, by a paired bootstrap")]
-    high: float
-
-
-class Comparison(ResponseBody):
-    """Two backends' answers to the same examples; a disagreement also holds each backend's label."""
-
-    backends: list[str]
-    agreement: Annotated[float, Field(description="fraction of examples with the same predicted class")]
-    mcnemar: McNemar
-    accuracy_difference: AccuracyDifference
-    max_probability_difference: float
-    max_weight_difference: Annotated[
-        float | None, Field(description="of trainings with shared pairing: how far rounding has taken them apart")
-    ] = None
-    disagreements: Annotated[list[dict[str, int]], Field(description="the first 100")]
-    notes: Annotated[list[str], Field(description="what keeps them apart besides rounding")] = []
-
-
-# Trainings -----------------------------------------------------------------
+# Requests ------------------------------------------------------------------
 
 
 class TrainingRequest(RequestBody):
     """One network, one dataset, one or more backends."""
 
-    network: Annotated[PresetOrNetwork, Field(description="a preset's name, or a network described")] = "article"
+    network: Annotated[PresetOrNetwork, Field(description="a preset's name, or the description of a network")] = (
+        "article"
+    )
     dataset: Annotated[str, Field(max_length=63)] = "mnist"
     name: Annotated[ModelName | None, Field(description="by default {network}-{dataset}")] = None
     backends: Annotated[Backends | None, Field(description="by default all")] = None
     epochs: Annotated[Count, Field(le=1000)] = 10
-    batch_size: Annotated[Count, Field(le=65_536, description="at most the training split")] = 64
+    batch_size: Annotated[Count, Field(le=65_536, description="at most the size of the training split")] = 64
     optimizer: Optimizer = Sgd()
     precision: Annotated[
         Literal["float32", "float64"],
-        Field(description="float64 leaves next to nothing between backends, slowly; published are float32 weights"),
+        Field(
+            description="float64 is slower and leaves almost no difference between backends; "
+            "the published weights are float32 in both cases"
+        ),
     ] = "float32"
     augmentation: Annotated[Augmentation | None, Field(description="changes each picture anew in each epoch")] = None
     seed: Seed = 0
     pairing: Annotated[
         Literal["shared", "native"],
-        Field(description="shared: same initial weights, same batches; native: as each framework does by itself"),
+        Field(
+            description="shared: all backends get the same initial weights and batches; "
+            "native: each framework initialises and shuffles by itself"
+        ),
     ] = "shared"
 
 
-class Epoch(ResponseBody):
-    epoch: int
-    loss: Annotated[float, Field(description="example-weighted mean over the epoch's batches")]
-    accuracy: float
-    test_loss: float
-    test_accuracy: float
-    seconds: Annotated[float, Field(description="wall time, test evaluation and progress included")]
-
-
-class ModelReference(ResponseBody):
-    name: str
-    backend: str
-    version: int
-
-
-# Parity certificates -------------------------------------------------------
-
-Verdict = Literal["identical", "rounding", "different"]
-
-
-class CertificateRequest(RequestBody):
-    """Training steps in every backend, in double and in single precision, to be held against each other."""
-
-    network: Annotated[PresetOrNetwork, Field(description="a preset's name, or a network described")] = "article"
-    optimizer: Optimizer = Sgd()
-    dataset: Annotated[str, Field(max_length=63)] = "mnist"
-    steps: Annotated[Count, Field(le=1000)] = 20
-    seed: Seed = 0
-    batch_size: Annotated[Count, Field(le=1024, description="at most the training split")] = 64
-
-
-class StepDifference(ResponseBody):
-    """The largest relative difference of any tensor, max |a - b| / max |a|."""
-
-    step: int
-    logits: float
-    gradients: Annotated[float | None, Field(description="null against NumPy, which only goes forward")]
-    weights: Annotated[float | None, Field(description="after the step")]
-
-
-class FirstDifference(ResponseBody):
-    precision: Literal["float64", "float32"]
-    step: int
-    layer: str
-    what: Literal["outputs", "gradients", "weights"]
-    difference: float
-
-
-class Parity(ResponseBody):
-    """identical: every bit in both precisions; rounding: in double precision, nothing beyond it."""
-
-    verdict: Verdict
-    first_difference: Annotated[
-        FirstDifference | None, Field(description="the first layer that shows one: beyond rounding, else any")
-    ]
-    steps: Annotated[dict[str, list[StepDifference]], Field(description="by precision")]
-
-
-class PairParity(Parity):
-    backends: list[str]
-
-
-# Evaluations ---------------------------------------------------------------
-
-
 class EvaluationRequest(RequestBody):
-    """Models of one version, one per backend, held against a split."""
+    """Models of one version, one per backend, to be measured on a split."""
 
     model: ModelName
     version: Version | None = None
-    dataset: Annotated[str | None, Field(max_length=63, description="by default the one it was trained on")] = None
+    dataset: Annotated[
+        str | None, Field(max_length=63, description="by default the dataset that the model was trained on")
+    ] = None
     split: Literal["train", "test"] = "test"
     backends: Annotated[Backends | None, Field(description="by default all")] = None
 
 
-# Predictions ---------------------------------------------------------------
+class CertificateRequest(RequestBody):
+    """Training steps that every backend takes in double and in single precision, and that are then compared."""
+
+    network: Annotated[PresetOrNetwork, Field(description="a preset's name, or the description of a network")] = (
+        "article"
+    )
+    optimizer: Optimizer = Sgd()
+    dataset: Annotated[str, Field(max_length=63)] = "mnist"
+    steps: Annotated[Count, Field(le=1000)] = 20
+    seed: Seed = 0
+    batch_size: Annotated[Count, Field(le=1024, description="at most the size of the training split")] = 64
+
+
+class TransplantRequest(RequestBody):
+    """The backend that is to publish the weights of another backend's model."""
+
+    to: Annotated[str, Field(max_length=63, description="the backend that is to have the same weights")]
+
+
+# Jobs ----------------------------------------------------------------------
+
+
+class JobPayload(BaseModel):
+    """What a signed job carries to its worker. Each kind of job has its own subclass.
+
+    The gateway makes a payload with the fields of its subclass. `JobQueue.submit` fills in the fields below, and
+    enqueues one payload per backend.
+
+    Attributes:
+        kind: decides which function performs the job.
+        id: the id of the work, which has one job per backend.
+        backend: the backend whose run this job is; also the name of the queue.
+        created_at: when the work was submitted, in ISO 8601.
+        request_id: the id of the HTTP request that submitted the work; every log line of the job repeats it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str = ""
+    id: str = ""
+    backend: str = ""
+    created_at: str = ""
+    request_id: str = ""
+
+
+class PublishingJob(JobPayload):
+    """A job that publishes a model.
+
+    Attributes:
+        name: the model's name.
+        version: the model's version. `JobQueue.submit` fills it in when it gives out a new version.
+    """
+
+    name: str
+    version: int = 0
+
+
+class TrainingJob(PublishingJob):
+    """Train a network and publish the model.
+
+    Attributes:
+        request: what the client asked for, with the model's name and the backends filled in.
+        network: the requested network, fitted to the dataset.
+        warnings: what the client should know about the training's comparisons.
+    """
+
+    request: TrainingRequest
+    network: Network
+    warnings: list[str]
+
+
+class EvaluationJob(JobPayload):
+    """Measure a published model on a split.
+
+    Attributes:
+        asked: the backends to compare, in the order of the settings.
+    """
+
+    model: str
+    version: int
+    dataset: str
+    split: Literal["train", "test"]
+    asked: list[str]
+
+
+class CertificateJob(JobPayload):
+    """Take training steps whose results are compared number by number.
+
+    Attributes:
+        network: the requested network, fitted to the dataset.
+        asked: the backends to compare, in the order of the settings.
+        notes: what the certificate leaves out.
+    """
+
+    request: CertificateRequest
+    network: Network
+    asked: list[str]
+    notes: list[str]
+
+
+class TransplantSource(BaseModel):
+    """The model whose weights are transplanted; its name is the job's."""
+
+    model_config = ConfigDict(frozen=True)
+
+    backend: str
+    version: int
+
+
+class TransplantJob(PublishingJob):
+    """Publish the weights of another backend's model as this backend's model."""
+
+    source: TransplantSource
+
+
+class DeletionJob(JobPayload):
+    """Delete one version of a backend's model."""
+
+    name: str
+    model_version: int

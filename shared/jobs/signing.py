@@ -1,18 +1,16 @@
-"""Sign job payloads, and verify them before anything runs."""
+"""Sign job payloads, and verify the signatures before anything runs."""
 
 import hashlib
 import hmac
-import json
 import secrets
 from pathlib import Path
-from typing import Any, cast
 
 from shared.errors import UntrustedJobError
 from shared.process import write_atomically
 
 
 def signing_key(path: Path) -> bytes:
-    """The key that signs jobs; whoever needs it first makes it, whole, for its owner alone."""
+    """Return the key that signs jobs. The first process that needs it creates the file, readable by its owner only."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         # If another process is first, its key stays, and this process reads that one.
@@ -21,15 +19,15 @@ def signing_key(path: Path) -> bytes:
 
 
 def sign(payload: str, key: bytes) -> str:
+    """Return the HMAC-SHA256 of a payload, in hexadecimal."""
     return hmac.new(key, payload.encode(), hashlib.sha256).hexdigest()
 
 
-def trusted(payload: str, signature: str, key: bytes) -> dict[str, Any]:
-    """What a job asks for, once its signature is found to be ours.
+def verify_signature(payload: str, signature: str, key: bytes) -> None:
+    """Check that a payload was signed with the key. Access to Redis alone must not allow anybody to run jobs.
 
     Raises:
-        UntrustedJobError: whoever can write to Redis may not command a trainer.
+        UntrustedJobError: the signature is not the payload's.
     """
     if not hmac.compare_digest(sign(payload, key), signature):
         raise UntrustedJobError("the job was not signed with this Tandem's key")
-    return cast(dict[str, Any], json.loads(payload))

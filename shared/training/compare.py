@@ -1,4 +1,4 @@
-"""Compare what two backends predicted for the same examples."""
+"""Compare the predictions of two backends for the same examples."""
 
 import io
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from shared.network.weights import Weights
 from shared.training import metrics
 from shared.training.context import JobContext
 
-ANSWERS_TTL_S = 3600
+ANSWERS_TTL_S = 3600  # how long a backend's predictions are kept for the comparison with slower backends
 
 
 def compare(
@@ -25,15 +25,22 @@ def compare(
     network: Network,
     weights: Callable[[str], Weights | None],
 ) -> None:
-    """Compare with every backend that has answered already; the last to answer completes the pairs.
+    """Store this run's predictions, and compare them with those of every backend that has stored its own already.
 
-    Two that end at the same moment both write the same comparison.
+    The backend that finishes last therefore completes the pairs. Two backends that finish at the same moment both
+    write the same comparison.
 
     Args:
-        weights: a backend's weights, where their difference says something; else None.
+        context: the trainer's context.
+        run: this backend's run.
+        asked: the backends of the work, in the order of the settings.
+        labels: int64 [N], the correct classes.
+        probabilities: float32 [N, classes], this backend's predictions.
+        network: the network of the models.
+        weights: returns a backend's weights, or None if the difference of the weights has no meaning.
 
     Raises:
-        ConflictError: the other backend answered for other examples: the dataset has changed meanwhile.
+        ConflictError: the other backend has other labels, because the dataset has changed in the meantime.
     """
     mine = run.backend
     buffer = io.BytesIO()
@@ -45,18 +52,19 @@ def compare(
             continue
         theirs = np.load(io.BytesIO(stored), allow_pickle=False)
         if not np.array_equal(theirs["labels"], labels):
-            raise ConflictError(f"{other} and {mine} read different data: the dataset has changed in between")
+            raise ConflictError(f"{other} and {mine} read different data: the dataset has changed in the meantime")
         both = {mine: probabilities, other: theirs["probabilities"]}
         pair = sorted(both, key=asked.index)
-        comparison = metrics.comparison(labels, {backend: both[backend] for backend in pair})
+        comparison = metrics.compare_predictions(labels, {backend: both[backend] for backend in pair})
         one, two = weights(pair[0]), weights(pair[1])
         if one and two:
-            comparison["max_weight_difference"] = max(float(np.abs(one[name] - two[name]).max()) for name in one)
-        run.report_comparison(pair, {**comparison, "notes": notes(network)})
+            comparison.max_weight_difference = max(float(np.abs(one[name] - two[name]).max()) for name in one)
+        comparison.notes = notes(network)
+        run.report_comparison(pair, comparison)
 
 
 def notes(network: Network) -> list[str]:
-    """What keeps two backends apart by more than rounding, though they were given the same."""
+    """Return the reasons why models of two backends differ by more than rounding, although all inputs are the same."""
     if network.is_random:
-        return ["dropout draws masks that are each framework's own: the models differ by more than rounding"]
+        return ["each framework draws its own dropout masks: the models differ by more than rounding"]
     return []

@@ -1,10 +1,7 @@
-"""What a work horse inherits from its parent, and how every job begins and every model is published."""
+"""`JobContext`: what every job of a trainer uses, and how a model is published."""
 
 import platform
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import structlog
@@ -14,12 +11,14 @@ from shared.backend import Backend, Events
 from shared.data import datasets
 from shared.data.datasets import Dataset, Split, SplitName
 from shared.errors import CorruptModelError
+from shared.jobs.payloads import PublishingJob
+from shared.jobs.results import ModelReference
 from shared.jobs.run_state import Run
-from shared.logs import REQUEST_ID, request_id
 from shared.models import golden_check
 from shared.models.manifest import ModelDescription
 from shared.models.registry import ModelRegistry
 from shared.network.weights import Weights
+from shared.serving.client import ConnectionFailedError, ask_predictor
 from shared.settings import Settings
 from shared.training.checkpoints import Checkpoints
 
@@ -30,6 +29,20 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class JobContext:
+    """What a work horse inherits from its parent process.
+
+    The parent makes the context once, before it forks. Every work horse then finds the framework imported and
+    everything below ready to use.
+
+    Attributes:
+        backend: the framework's module.
+        settings: the settings of the trainer.
+        redis: the connection.
+        registry: the model volume.
+        checkpoints: the files of runs that have not ended.
+        events: writes the figures of an epoch for TensorBoard.
+    """
+
     backend: Backend
     settings: Settings
     redis: Redis
@@ -38,42 +51,60 @@ class JobContext:
     events: Events
 
     def configure(self, run: Run, seed: int) -> None:
-        """Give the framework its threads, device and seed, and write down which device it took."""
+        """Set the framework's threads, device and seed, and report the device that it took.
+
+        Raises:
+            UnavailableError: the settings ask for a GPU and there is none.
+        """
         settings = self.settings
         run.report(device=self.backend.configure(settings.threads_per_backend, settings.device, seed))
 
-    def load(self, found: Dataset, split: SplitName) -> Split:
-        """A split, as the framework reads it.
+    def load(self, dataset: Dataset, split: SplitName) -> Split:
+        """Return a split of a dataset, read by the framework.
 
         Raises:
-            MissingDatasetError: it is not on this machine.
+            MissingDatasetError: the dataset is not on this machine.
         """
-        datasets.ensure_cached(found, self.settings)
-        return self.backend.load_data(found, self.settings.cache_dir, split)
+        datasets.ensure_cached(dataset, self.settings)
+        return self.backend.load_data(dataset, self.settings.cache_dir, split)
 
-    def publish(self, run: Run, job: dict[str, Any], description: ModelDescription, weights: Weights) -> dict[str, Any]:
-        """Publish a model of this backend, which its predictor has loaded before anybody sees it; its identity.
+    def publish(self, run: Run, job: PublishingJob, description: ModelDescription, weights: Weights) -> ModelReference:
+        """Publish a model of this backend, after its predictor has loaded it. Return the model's identity.
+
+        The manifest also gets the versions of the packages, and the model's probabilities on fixed inputs.
+
+        Args:
+            run: the run that publishes. From here on it cannot be cancelled.
+            job: names the model and its version.
+            description: what the manifest says about the model.
+            weights: in the canonical layout.
 
         Raises:
-            CorruptModelError: the predictor does not get the answers that were got here.
+            AlreadyPublishedError: another run published this version.
+            CorruptModelError: the predictor computes other probabilities than this process, or cannot load the model.
+            SupersededError: another execution has taken the run over, or it was cancelled.
         """
-        backend, name, version = self.backend.NAME, job["name"], job["version"]
+        backend, name, version = self.backend.NAME, job.name, job.version
         answer = golden_check.compute_probabilities(self.backend, description.network, weights)
         versions = {"python": platform.python_version(), "numpy": np.__version__, **self.backend.versions()}
         description = description.model_copy(update={"versions": versions, "golden": answer})
         run.claim_publication()
         self.registry.publish(
-            name, backend, version, description, weights, job["id"], lambda draft: self._warm(name, draft)
+            name, backend, version, description, weights, job.id, lambda draft: self._warm(name, draft)
         )
-        return {"name": name, "backend": backend, "version": version}
+        return ModelReference(name=name, backend=backend, version=version)
 
     def _warm(self, name: str, draft: str) -> None:
-        """Have the predictor load a model that is not published yet; one that is away loads it when first asked."""
-        url = f"{self.settings.url_of(self.backend.NAME)}/warm/{name}/{draft}"
+        """Have the predictor load a draft of a model. If the predictor is down, it loads the model when first asked.
+
+        Raises:
+            CorruptModelError: the predictor refuses the draft.
+        """
+        url = self.settings.url_of(self.backend.NAME)
         try:
-            asked = urllib.request.Request(url, b"", {REQUEST_ID: request_id()})  # noqa: S310 - our own predictor
-            urllib.request.urlopen(asked, timeout=WARM_TIMEOUT_S).close()  # noqa: S310
-        except urllib.error.HTTPError as error:
-            raise CorruptModelError(f"the predictor refuses the model: {error.read().decode()}") from None
-        except OSError as error:
-            log.warning("the predictor was not there to load the new model", name=name, reason=str(error))
+            reply = ask_predictor(url, f"/warm/{name}/{draft}", b"", WARM_TIMEOUT_S)
+        except (ConnectionFailedError, TimeoutError) as error:
+            log.warning("the predictor did not answer and could not load the new model", name=name, reason=str(error))
+            return
+        if reply.status >= 400:
+            raise CorruptModelError(f"the predictor refuses the model: {reply.body.decode(errors='replace')}")

@@ -1,12 +1,15 @@
-"""Delete a model from the volume."""
+"""A deletion's run: remove a model from the volume."""
 
-from typing import Any
-
+from shared.jobs.payloads import DeletionJob
 from shared.jobs.run_state import SUCCEEDED, Run
 from shared.training.context import JobContext
 
 
-def delete(context: JobContext, run: Run, job: dict[str, Any]) -> None:
-    """Take a model off the volume; one that is gone already is no failure."""
-    context.registry.delete(job["name"], run.backend, job["model_version"])
+def delete(context: JobContext, run: Run, job: DeletionJob) -> None:
+    """Perform a deletion's job. A model that is gone already is no failure.
+
+    Raises:
+        SupersededError: another execution has taken the run over, or it was cancelled.
+    """
+    context.registry.delete(job.name, run.backend, job.model_version)
     run.finish(SUCCEEDED)

@@ -1,29 +1,43 @@
-"""What an evaluation reports of one model, and of two beside each other.
+"""The figures of an evaluation: of one model, and of two models compared.
 
-NumPy in, JSON-able out. `tests/unit/test_metrics.py` holds these against
-scikit-learn and SciPy, which the services do not carry.
+The tests compare these functions with scikit-learn and SciPy, which the services do not install.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shared.jobs.results import AccuracyDifference, ClassFigures, Comparison, McNemar
 
 MAX_DISAGREEMENTS = 100
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 
 
-def summary(labels: NDArray[np.int64], probabilities: NDArray[np.float32], classes: list[str]) -> dict[str, Any]:
-    """Confusion and per-class figures of one model.
+@dataclass(frozen=True)
+class ClassReport:
+    """How a model does on each class.
+
+    Attributes:
+        confusion: `confusion[true][predicted]`, counts of examples.
+        per_class: precision, recall and F1 of each class.
+    """
+
+    confusion: list[list[int]]
+    per_class: list[ClassFigures]
+
+
+def class_report(labels: NDArray[np.int64], probabilities: NDArray[np.float32], classes: Sequence[str]) -> ClassReport:
+    """Return a model's confusion matrix and per-class figures.
+
+    A ratio whose denominator is 0 is 0: a class that was never predicted has precision 0.
 
     Args:
         labels: int64 [N].
         probabilities: float32 [N, classes].
-
-    Returns:
-        `confusion[true][predicted]`, counts; `per_class`, fractions. A ratio
-        whose denominator is 0 is 0: a class never predicted has precision 0.
+        classes: the names of the classes.
     """
     predicted = probabilities.argmax(1)
     confusion = np.zeros((len(classes), len(classes)), np.int64)
@@ -33,54 +47,53 @@ def summary(labels: NDArray[np.int64], probabilities: NDArray[np.float32], class
     recall = hits / np.maximum(confusion.sum(1), 1)
     f1 = 2 * hits / np.maximum(confusion.sum(0) + confusion.sum(1), 1)
     figures = zip(classes, precision.tolist(), recall.tolist(), f1.tolist(), strict=True)
-    return {
-        "confusion": confusion.tolist(),
-        "per_class": [{"class": name, "precision": p, "recall": r, "f1": f} for name, p, r, f in figures],
-    }
+    return ClassReport(
+        confusion=confusion.tolist(),
+        per_class=[ClassFigures(name=name, precision=p, recall=r, f1=f) for name, p, r, f in figures],
+    )
 
 
-def comparison(labels: NDArray[np.int64], probabilities: dict[str, NDArray[np.float32]]) -> dict[str, Any]:
-    """Two models' answers to the same examples.
+def compare_predictions(labels: NDArray[np.int64], probabilities: dict[str, NDArray[np.float32]]) -> Comparison:
+    """Compare two models' predictions for the same examples.
 
     Args:
         labels: int64 [N].
-        probabilities: backend -> float32 [N, classes]; exactly two.
+        probabilities: backend -> float32 [N, classes]; exactly two backends.
 
     Returns:
-        `agreement` is the fraction of examples with the same predicted class;
-        `mcnemar` tests whether one is right more often than the other, by the
-        examples that only one got right; `accuracy_difference` is the first
-        one's accuracy less the second's, with a 95 % interval;
-        `disagreements` are the first 100 of them, by index.
+        The comparison, without its notes. It lists the first 100 disagreements, by index.
     """
     (first, a), (second, b) = probabilities.items()
     one, other = a.argmax(1), b.argmax(1)
     differing = np.flatnonzero(one != other)
     only_first = int(np.sum((one == labels) & (other != labels)))
     only_second = int(np.sum((one != labels) & (other == labels)))
-    return {
-        "backends": [first, second],
-        "agreement": 1 - len(differing) / len(labels),
-        "mcnemar": {
-            "only": {first: only_first, second: only_second},
-            "p_value": mcnemar(only_first, only_second),
-        },
-        "accuracy_difference": accuracy_difference(only_first, only_second, len(labels)),
-        "max_probability_difference": float(np.abs(a - b).max()),
-        "disagreements": [
+    return Comparison(
+        backends=[first, second],
+        agreement=1 - len(differing) / len(labels),
+        mcnemar=McNemar(
+            only={first: only_first, second: only_second},
+            p_value=mcnemar_p_value(only_first, only_second),
+        ),
+        accuracy_difference=accuracy_difference(only_first, only_second, len(labels)),
+        max_probability_difference=float(np.abs(a - b).max()),
+        disagreements=[
             {"index": int(i), "label": int(labels[i]), first: int(one[i]), second: int(other[i])}
             for i in differing[:MAX_DISAGREEMENTS]
         ],
-    }
+    )
 
 
-def mcnemar(only_first: int, only_second: int) -> float:
-    """McNemar's exact test, two-sided: the p-value of the examples that only one got right.
+def mcnemar_p_value(only_first: int, only_second: int) -> float:
+    """Return the two-sided p-value of McNemar's exact test (McNemar 1947; the exact form is the sign test).
 
-    Were both equally good, each such example would be a fair coin's toss: the
-    p-value is the binomial probability of a count as uneven as this one
-    (McNemar 1947; the exact form is the sign test). In whole numbers, so that
-    nothing is rounded before the division.
+    The test uses the examples that only one of the models classified correctly. If both models were equally good, each
+    such example would be the toss of a fair coin. The p-value is the binomial probability of counts at least as uneven
+    as these. It is computed with integers, so that nothing is rounded before the division.
+
+    Args:
+        only_first: the number of examples that only the first model classified correctly.
+        only_second: the same for the second model.
     """
     tosses, fewer = only_first + only_second, min(only_first, only_second)
     ways, tail = 1, 0  # ways: tosses choose k
@@ -90,15 +103,19 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return float(min(1, 2 * tail / 2**tosses))
 
 
-def accuracy_difference(only_first: int, only_second: int, count: int) -> dict[str, float]:
-    """The first one's accuracy less the second's, with a paired bootstrap interval of 95 %.
+def accuracy_difference(only_first: int, only_second: int, count: int) -> AccuracyDifference:
+    """Return the first model's accuracy minus the second's, with a 95 % interval from a paired bootstrap.
 
-    An example adds +1, -1 or 0 to the difference, so drawing `count` examples
-    with replacement is drawing how many of each there are: one multinomial
-    draw a resample instead of `count` indices (Efron and Tibshirani 1993,
-    percentile interval). Seeded: the same answers give the same interval.
+    The interval is the percentile interval of Efron and Tibshirani 1993. Each example adds +1, -1 or 0 to the
+    difference. To draw `count` examples with replacement is therefore to draw how many of each value there are: one
+    multinomial draw per resample instead of `count` indices. The seed is fixed, so equal counts give equal intervals.
+
+    Args:
+        only_first: the number of examples that only the first model classified correctly.
+        only_second: the same for the second model.
+        count: the number of all examples.
     """
     shares = np.array([only_first, only_second, count - only_first - only_second]) / count
     drawn = np.random.Generator(np.random.PCG64(0)).multinomial(count, shares, RESAMPLES)
     low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / count, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return {"value": (only_first - only_second) / count, "low": float(low), "high": float(high)}
+    return AccuracyDifference(value=(only_first - only_second) / count, low=float(low), high=float(high))

@@ -1,94 +1,207 @@
-"""A training's run: train epoch by epoch, keep a checkpoint of each, publish the model.
+"""A training's run: train epoch by epoch, write a checkpoint after each epoch, publish the model.
 
-A run whose process died goes on after its last finished epoch: the weights
-and the optimiser come from the checkpoint, and the data stream is drawn from
-the seed and the epoch's number alone, so that it ends where it would have.
+If the process of a run dies, the next execution resumes after the last finished epoch. Weights and optimiser state come
+from the checkpoint. The data stream depends only on the seed and the number of the epoch. Therefore a resumed run ends
+with the same weights as a run without interruption.
 """
 
 import math
 import statistics
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from shared.backend import Evaluation
 from shared.data import datasets
 from shared.data.batches import stream
+from shared.data.datasets import Dataset, Split
 from shared.errors import InvalidRequestError
-from shared.jobs.payloads import TrainingRequest
-from shared.jobs.run_state import SUCCEEDED, THROUGHPUT_KEY, Run
+from shared.jobs.payloads import TrainingJob
+from shared.jobs.results import Epoch, ModelReference
+from shared.jobs.run_state import SUCCEEDED, Run
 from shared.models.manifest import DataFingerprints, FinalMetrics, ModelDescription
-from shared.network.description import Network
-from shared.network.weights import Arrays, initial_weights
-from shared.training import compare
+from shared.network.weights import Arrays, Weights, initial_weights
+from shared.training.compare import compare
 from shared.training.context import JobContext
 
-WEIGHTS, OPTIMIZER = "weights:", "optimizer:"
+WEIGHTS, OPTIMIZER = "weights:", "optimizer:"  # prefixes of the names of a checkpoint's arrays
 
 
-def train(context: JobContext, run: Run, job: dict[str, Any]) -> None:
-    """Train a network and publish the model."""
-    backend = context.backend
-    request = TrainingRequest.model_validate(job["request"])
-    network = Network.model_validate(job["network"])
-    context.configure(run, request.seed)
-    found = datasets.find(request.dataset, context.settings)
-    data, test = context.load(found, "train"), context.load(found, "test")
+def train(context: JobContext, run: Run, job: TrainingJob) -> None:
+    """Perform a training's job: train a network, publish the model, compare it with the other backends' models.
 
-    events = str(context.registry.events_folder(job["name"], backend.NAME, job["version"]))
-    shared = request.pairing == "shared"
-    weights = initial_weights(network, request.seed) if shared else None
-    checkpoint, history = context.checkpoints.read(run) or ({}, [])
-    if checkpoint:
-        weights = _part(checkpoint, WEIGHTS)
-        run.report(resumed_after=len(history))
-        for entry in history:
-            run.report_epoch(entry)
-    model = backend.define_network(network, weights, request.precision)
-    optimizer = backend.define_optimizer(request.optimizer, model, _part(checkpoint, OPTIMIZER))
-    loss = backend.define_loss()
-    epochs = stream(data, request.seed, len(history) + 1, request.epochs, shared, request.augmentation)
-
-    held, begun = None, time.perf_counter()
-    for epoch_loss, accuracy in backend.train(model, optimizer, loss, data, request.batch_size, epochs):
-        held, epoch = backend.evaluate(model, loss, test), len(history) + 1
-        if not (math.isfinite(epoch_loss) and math.isfinite(held.loss)):
-            raise InvalidRequestError(f"the loss is not finite after epoch {epoch}: lower the learning rate")
-        now = time.perf_counter()
-        figures = {"loss": epoch_loss, "accuracy": accuracy, "test_loss": held.loss, "test_accuracy": held.accuracy}
-        history.append({"epoch": epoch, **figures, "seconds": now - begun})
-        speed = len(data) / (now - begun)
-        context.events(events, epoch, {**figures, "examples_per_second": speed})
-        begun = time.perf_counter()  # the frameworks' writers are not what is timed
-        run.report_epoch(history[-1])
-        context.redis.hset(THROUGHPUT_KEY, backend.NAME, str(speed))
-        kept = {WEIGHTS: backend.save(model), OPTIMIZER: backend.save_optimizer(optimizer)}
-        arrays = {part + name: array for part, of in kept.items() for name, array in of.items()}
-        context.checkpoints.write(run, arrays, history)
-
-    weights = {name: array.astype(np.float32) for name, array in backend.save(model).items()}
-    held = held or backend.evaluate(model, loss, test)
-    description = ModelDescription(
-        request=job["request"],
-        network=network,
-        classes=found.classes,
-        prepare=found.preparation,
-        metrics=FinalMetrics.model_validate({name: history[-1][name] for name in FinalMetrics.model_fields}),
-        data=DataFingerprints(dataset=found.name, train=datasets.fingerprint(data), test=datasets.fingerprint(test)),
-    )
-    published = context.publish(run, job, description, weights)
-    compare.compare(
-        *(context, run, job["request"]["backends"], test.labels, held.probabilities),
-        network=network,
-        weights=lambda other: context.registry.verify(job["name"], other, job["version"]).weights if shared else None,
-    )
-    run.finish(
-        SUCCEEDED,
-        model=published,
-        examples_per_second=len(data) / statistics.median(entry["seconds"] for entry in history),
-    )
+    Raises:
+        MissingDatasetError: the dataset is not on this machine.
+        InvalidRequestError: the loss is not finite after an epoch.
+        SupersededError: another execution has taken the run over, or it was cancelled.
+    """
+    training = _prepare(context, run, job)
+    scores = _train_epochs(context, run, job, training)
+    model = _publish(context, run, job, training)
+    _compare(context, run, job, training.test.labels, scores)
+    seconds = statistics.median(epoch.seconds for epoch in training.history)
+    run.finish(SUCCEEDED, model=model, examples_per_second=len(training.train) / seconds)
     context.checkpoints.remove(run)
 
 
+@dataclass
+class _Training:
+    """The state of a training in this process.
+
+    Attributes:
+        dataset: the description of the data.
+        train, test: its splits.
+        model, optimizer, loss: the framework's own objects.
+        history: the finished epochs, including those of earlier executions.
+    """
+
+    dataset: Dataset
+    train: Split
+    test: Split
+    model: Any
+    optimizer: Any
+    loss: Any
+    history: list[Epoch]
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What a run begins with.
+
+    Attributes:
+        weights: the first weights; None lets the framework initialise them.
+        optimizer: the state of the optimiser; empty for a new run.
+        history: the epochs that are finished already.
+    """
+
+    weights: Arrays | None
+    optimizer: Arrays = field(default_factory=dict)
+    history: list[Epoch] = field(default_factory=list)
+
+
+def _prepare(context: JobContext, run: Run, job: TrainingJob) -> _Training:
+    """Configure the framework, load the data, and build model, optimiser and loss."""
+    backend, request = context.backend, job.request
+    context.configure(run, request.seed)
+    dataset = datasets.find(request.dataset, context.settings)
+    train, test = context.load(dataset, "train"), context.load(dataset, "test")
+    start = _resume(context, run) or _Start(initial_weights(job.network, request.seed) if _is_shared(job) else None)
+    model = backend.define_network(job.network, start.weights, request.precision)
+    optimizer = backend.define_optimizer(request.optimizer, model, start.optimizer)
+    return _Training(dataset, train, test, model, optimizer, backend.define_loss(), start.history)
+
+
+def _resume(context: JobContext, run: Run) -> _Start | None:
+    """Return the state in the run's checkpoint and report its epochs again. Return None if there is no checkpoint."""
+    checkpoint = context.checkpoints.read(run)
+    if checkpoint is None:
+        return None
+    arrays, note = checkpoint
+    history = [Epoch.model_validate(entry) for entry in note]
+    run.report(resumed_after=len(history))
+    for epoch in history:
+        run.report_epoch(epoch)
+    return _Start(_part(arrays, WEIGHTS), _part(arrays, OPTIMIZER), history)
+
+
+def _train_epochs(context: JobContext, run: Run, job: TrainingJob, training: _Training) -> Evaluation:
+    """Train the remaining epochs. After each one: evaluate, report, and write a checkpoint.
+
+    Returns the evaluation of the final weights on the test split.
+
+    An epoch's `seconds` are measured from the end of the previous epoch's measurement. They include the evaluation, and
+    the progress report and checkpoint of the previous epoch. They do not include the framework's TensorBoard writer.
+    """
+    backend, request, history = context.backend, job.request, training.history
+    count = len(training.train)
+    events = str(context.registry.events_folder(job.name, backend.NAME, job.version))
+    first = len(history) + 1
+    epochs = stream(training.train, request.seed, first, request.epochs, _is_shared(job), request.augmentation)
+    scores, begun = None, time.perf_counter()
+    for loss, accuracy in backend.train(
+        training.model, training.optimizer, training.loss, training.train, request.batch_size, epochs
+    ):
+        scores = backend.evaluate(training.model, training.loss, training.test)
+        seconds = time.perf_counter() - begun
+        epoch = _describe_epoch(len(history) + 1, loss, accuracy, scores, seconds)
+        history.append(epoch)
+        figures = _final_metrics(epoch).model_dump()
+        context.events(events, epoch.epoch, {**figures, "examples_per_second": count / seconds})
+        begun = time.perf_counter()  # the framework's TensorBoard writer is not measured
+        run.report_epoch(epoch)
+        run.report_throughput(count / seconds)
+        _write_checkpoint(context, run, training)
+    # If the last checkpoint held the last epoch, this execution has trained nothing and still has to evaluate.
+    return scores or backend.evaluate(training.model, training.loss, training.test)
+
+
+def _describe_epoch(number: int, loss: float, accuracy: float, scores: Evaluation, seconds: float) -> Epoch:
+    """Return the figures of a finished epoch.
+
+    Raises:
+        InvalidRequestError: a loss is not finite.
+    """
+    if not (math.isfinite(loss) and math.isfinite(scores.loss)):
+        raise InvalidRequestError(f"the loss is not finite after epoch {number}: lower the learning rate")
+    return Epoch(
+        epoch=number,
+        loss=loss,
+        accuracy=accuracy,
+        test_loss=scores.loss,
+        test_accuracy=scores.accuracy,
+        seconds=seconds,
+    )
+
+
+def _final_metrics(epoch: Epoch) -> FinalMetrics:
+    """Return an epoch's figures without its number and duration."""
+    return FinalMetrics.model_validate(epoch, from_attributes=True)
+
+
+def _write_checkpoint(context: JobContext, run: Run, training: _Training) -> None:
+    """Store everything that a later execution needs to resume after the last finished epoch."""
+    backend = context.backend
+    parts = {WEIGHTS: backend.save(training.model), OPTIMIZER: backend.save_optimizer(training.optimizer)}
+    arrays = {prefix + name: array for prefix, part in parts.items() for name, array in part.items()}
+    context.checkpoints.write(run, arrays, [epoch.model_dump() for epoch in training.history])
+
+
+def _publish(context: JobContext, run: Run, job: TrainingJob, training: _Training) -> ModelReference:
+    """Publish the trained weights as float32, whatever the training's precision."""
+    weights = {name: array.astype(np.float32) for name, array in context.backend.save(training.model).items()}
+    description = ModelDescription(
+        request=job.request.model_dump(mode="json"),
+        network=job.network,
+        classes=training.dataset.classes,
+        prepare=training.dataset.preparation,
+        metrics=_final_metrics(training.history[-1]),
+        data=DataFingerprints(
+            dataset=training.dataset.name,
+            train=datasets.fingerprint(training.train),
+            test=datasets.fingerprint(training.test),
+        ),
+    )
+    return context.publish(run, job, description, weights)
+
+
+def _compare(context: JobContext, run: Run, job: TrainingJob, labels: NDArray[np.int64], scores: Evaluation) -> None:
+    """Compare with the models of the backends that have finished already, on the test split."""
+
+    def weights(backend: str) -> Weights | None:
+        return context.registry.verify(job.name, backend, job.version).weights if _is_shared(job) else None
+
+    asked = job.request.backends or [run.backend]
+    compare(context, run, asked, labels, scores.probabilities, job.network, weights)
+
+
+def _is_shared(job: TrainingJob) -> bool:
+    """Return whether all backends get the same initial weights and the same batches."""
+    return job.request.pairing == "shared"
+
+
 def _part(arrays: Arrays, prefix: str) -> Arrays:
+    """Return the arrays whose names begin with a prefix, without the prefix."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -1,9 +1,8 @@
-"""A backend's queue consumer: what its jobs do, whatever the framework.
+"""A backend's trainer: the process that performs the backend's jobs, whatever the framework.
 
-`main` is the parent: it imports the framework, once all is done that needs none,
-and forks a work horse for each job (`shared/worker.py`). How an epoch is trained is the backend's
-affair; when to look, what to write down and how to time it is decided once,
-in the modules of the jobs, so that the figures of two frameworks mean the same.
+`main` runs in the parent process. It imports the framework last, and forks a work horse for each job
+(`shared/jobs/worker.py`). The backend decides how an epoch is trained. The modules of the jobs decide when to evaluate,
+what to report and how to measure time, so that the figures of two frameworks are comparable.
 """
 
 from collections.abc import Callable
@@ -14,26 +13,42 @@ import structlog
 
 from shared.backend import Backend, Events
 from shared.jobs.job_queue import connect
+from shared.jobs.kinds import CERTIFICATE, DELETION, EVALUATION, TRAINING, TRANSPLANT
 from shared.jobs.run_state import Run, is_open
 from shared.jobs.worker import Work, consume, show_alive
 from shared.logs import configure_logs
 from shared.models.registry import ModelRegistry
 from shared.models.starter import publish_starter
 from shared.settings import Settings
-from shared.training import certify, evaluate, train, transplant
+from shared.training.certify import certify
 from shared.training.checkpoints import Checkpoints
 from shared.training.context import JobContext
 from shared.training.delete import delete
+from shared.training.evaluate import evaluate
+from shared.training.train import train
+from shared.training.transplant import transplant
+
+WORKS = (
+    (TRAINING, train),
+    (EVALUATION, evaluate),
+    (CERTIFICATE, certify),
+    (TRANSPLANT, transplant),
+    (DELETION, delete),
+)
 
 log = structlog.get_logger()
 
 
 def main(name: str, load: Callable[[], tuple[Backend, Events]]) -> int:
-    """Consume the backend's queue until told to stop.
+    """Perform the jobs of a backend's queue until a signal stops the process.
 
     Args:
-        load: imports the backend, and what writes for TensorBoard; it takes seconds, and whoever starts with an
-            empty volume need not wait for it.
+        name: the backend.
+        load: imports the backend, and the function that writes for TensorBoard. This takes seconds, so it happens
+            after the starter model is published: users of an empty volume need not wait for it.
+
+    Returns:
+        The exit status of the process.
     """
     settings = Settings.from_env()
     configure_logs(settings.logs)
@@ -45,20 +60,12 @@ def main(name: str, load: Callable[[], tuple[Backend, Events]]) -> int:
     backend, events = load()
     log.info("trainer ready", backend=name, threads=settings.threads_per_backend, **backend.versions())
     context = JobContext(backend, settings, redis, registry, Checkpoints(settings.model_dir), events)
-    works: dict[str, Work] = {kind: partial(_on_bench, context, kind) for kind in KINDS}
+    works = {kind.name: Work(kind.job, partial(_perform, context, function), kind.run) for kind, function in WORKS}
     return consume(name, settings, redis, works)
 
 
-def _on_bench(context: JobContext, kind: str, run: Run, job: dict[str, Any]) -> None:
-    context.checkpoints.collect(lambda kind, identity: is_open(context.redis, kind, identity))
+def _perform(context: JobContext, function: Callable[[JobContext, Run, Any], None], run: Run, job: Any) -> None:
+    """Remove the files of work that has ended, report the number of threads, and perform the job."""
+    context.checkpoints.remove_ended(partial(is_open, context.redis))
     run.report(threads=context.settings.threads_per_backend)
-    KINDS[kind](context, run, job)
-
-
-KINDS = {
-    "training": train.train,
-    "evaluation": evaluate.evaluate,
-    "certificate": certify.certify,
-    "transplant": transplant.transplant,
-    "deletion": delete,
-}
+    function(context, run, job)

@@ -13,7 +13,7 @@ import numpy as np
 
 from shared.data.datasets import Split
 from shared.jobs.loadtests import LoadResult
-from shared.jobs.payloads import Parity, Verdict
+from shared.jobs.results import Parity, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

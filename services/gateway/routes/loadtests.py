@@ -1,35 +1,35 @@
-"""Routes of /v1/loadtests: submit, read and cancel load tests, and fetch their reports."""
+"""/v1/loadtests: the same arrivals against every backend, and reports of what came of it."""
 
 from collections.abc import Callable
-from typing import Any
 
 from flask import Response, make_response
 from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
 from services.gateway.reports.loadtest_report import LoadTestReport, render_csv, render_html, render_png
-from services.gateway.routes.submissions import OnceHeader, WorkPath, accepted, file_of
+from services.gateway.routes.responses import json_response
+from services.gateway.routes.submissions import OnceHeader, Submission, WorkPath, accepted, file_of, submit_once
 from services.gateway.schemas.loadtests import LoadTest
 from shared.data import datasets
 from shared.errors import ConflictError, InvalidRequestError
 from shared.jobs.job_queue import LOADTEST
-from shared.jobs.loadtests import LoadTestRequest
-from shared.jobs.run_state import SUCCEEDED
+from shared.jobs.kinds import LOAD_TEST, JobRecord
+from shared.jobs.loadtests import LoadComparison, LoadTestJob, LoadTestRequest
+from shared.jobs.results import LoadTestRun, RunState
+from shared.jobs.run_state import QUEUED, SUCCEEDED
 
-TAG = Tag(name="load tests", description="Latency and throughput of the backends under the same load")
+TAG = Tag(name="load tests", description="Which backend holds up better")
 
 
 def routes(context: Context) -> APIBlueprint:
-    """Return the routes of load tests."""
     api = APIBlueprint("loadtests", __name__, abp_tags=[TAG])
     jobs = context.jobs
 
     def answer(identity: str) -> Response:
-        load_test = _parse_record(jobs.read(LOADTEST, identity))
-        return accepted(f"/v1/loadtests/{identity}", load_test.model_dump(mode="json"))
+        return accepted(f"/v1/loadtests/{identity}", _load_test(jobs.read(LOAD_TEST, identity)))
 
     def report(identity: str, render: Callable[[LoadTestReport], str | bytes], media_type: str) -> Response:
-        load_test = _parse_record(jobs.read(LOADTEST, identity))
+        load_test = _load_test(jobs.read(LOAD_TEST, identity))
         if load_test.status != SUCCEEDED:
             raise ConflictError(f"the load test is {load_test.status}: only a load test that succeeded has a report")
         response = make_response(render(LoadTestReport.model_validate(load_test.model_dump())))
@@ -39,38 +39,17 @@ def routes(context: Context) -> APIBlueprint:
     @api.post("/v1/loadtests", responses={202: LoadTest})
     def submit(header: OnceHeader, body: LoadTestRequest) -> Response:
         """Send the same requests at the same times to each backend, in balanced order."""
-        once = header.once(body)
-        if once and (first := jobs.first(LOADTEST, once)):
-            return answer(first)
-        sides = _sides(context, body.backends)
-        backends = tuple(dict.fromkeys(sides.values()))
-        version = context.addresses.resolve_version(body.model, backends, body.version)
-        manifests = {backend: context.registry.manifest(body.model, backend, version) for backend in backends}
-        data = manifests[backends[0]].data.dataset
-        context.require_data(datasets.find(data, context.settings))
-        _check_duration(body, len(sides), context.settings.job_timeout_s)
-        record = {
-            "request": {**body.model_dump(mode="json"), "backends": list(sides.values())},
-            "model": body.model,
-            "version": version,
-            "dataset": data,
-            "sides": sides,
-            "models": {
-                backend: {name: file.model_dump() for name, file in manifest.files.items()}
-                for backend, manifest in manifests.items()
-            },
-        }
-        return answer(jobs.submit(LOADTEST, record, {LOADTEST: {}}, once=once))
+        return answer(submit_once(jobs, LOAD_TEST, header, (body,), lambda: _new_load_test(context, body)))
 
     @api.get("/v1/loadtests/<id>", responses={200: LoadTest})
-    def read(path: WorkPath) -> dict[str, Any]:
+    def read(path: WorkPath) -> Response:
         """Return the progress of a load test, and its results once it has succeeded."""
-        return _parse_record(jobs.read(LOADTEST, path.id)).model_dump(mode="json")
+        return json_response(_load_test(jobs.read(LOAD_TEST, path.id)))
 
     @api.post("/v1/loadtests/<id>/cancel", responses={202: LoadTest})
     def cancel(path: WorkPath) -> Response:
         """End a load test at once."""
-        jobs.cancel(LOADTEST, path.id)
+        jobs.cancel(LOAD_TEST, path.id)
         return answer(path.id)
 
     @api.get("/v1/loadtests/<id>/report.html", responses=file_of("text/html", "a page that refers to no other file"))
@@ -91,6 +70,27 @@ def routes(context: Context) -> APIBlueprint:
     return api
 
 
+def _new_load_test(context: Context, body: LoadTestRequest) -> Submission[LoadTestJob]:
+    """Check the request and make the submission."""
+    sides = _sides(context, body.backends)
+    backends = tuple(dict.fromkeys(sides.values()))
+    version = context.addresses.resolve_version(body.model, backends, body.version)
+    manifests = {backend: context.registry.manifest(body.model, backend, version) for backend in backends}
+    data = manifests[backends[0]].data.dataset
+    context.require_data(datasets.find(data, context.settings))
+    _check_duration(body, len(sides), context.settings.job_timeout_s)
+    job = LoadTestJob(
+        kind="loadtest",
+        request=body.model_copy(update={"backends": list(sides.values())}),
+        model=body.model,
+        version=version,
+        dataset=data,
+        sides=sides,
+        models={backend: manifest.files for backend, manifest in manifests.items()},
+    )
+    return Submission(job, {LOADTEST: RunState(status=QUEUED)})
+
+
 def _sides(context: Context, asked: list[str] | None) -> dict[str, str]:
     """Return the name and the backend of each side. One backend that is named twice gives the sides of an A/A test."""
     if asked and len(asked) == 2 and asked[0] == asked[1]:
@@ -109,9 +109,9 @@ def _check_duration(body: LoadTestRequest, sides: int, timeout_s: int) -> None:
         )
 
 
-def _parse_record(record: dict[str, Any]) -> LoadTest:
-    """Return the load test of a record and its only run, as they are stored in Redis."""
-    run = record["runs"][LOADTEST]
-    if run.get("conditions"):
-        run["conditions"]["overlapped"] = run["overlapped"]
-    return LoadTest.model_validate({**record, **run, "status": record["status"]})
+def _load_test(record: JobRecord[LoadTestJob, LoadTestRun, LoadComparison]) -> LoadTest:
+    """Return the response body for a record: the job, its only run, and the overall status."""
+    run = record.runs[LOADTEST]
+    conditions = {**run.conditions, "overlapped": run.overlapped} if run.conditions else {}
+    fields = {**record.job.model_dump(mode="json"), **run.model_dump(mode="json")}
+    return LoadTest.model_validate({**fields, "conditions": conditions, "status": record.status})

@@ -1,6 +1,6 @@
-"""/v1/models: what has been published, its weights, and its end."""
+"""/v1/models: the published models, their weights, and their deletion."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from flask import Response, make_response, request
 from flask_openapi3 import APIBlueprint, Tag
@@ -8,37 +8,49 @@ from pydantic import BaseModel, Field
 
 from services.gateway.context import Context
 from services.gateway.prediction.model_address import parse_title
+from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import WorkPath, accepted, file_of
 from services.gateway.routes.tfserving import version_status
-from services.gateway.schemas.catalog import Deletion, ModelDetail, ModelList
+from services.gateway.schemas.catalog import Deletion, ModelDetail, ModelList, ModelVersions
 from shared.errors import ConflictError, NotFoundError
+from shared.jobs.kinds import DELETION
+from shared.jobs.payloads import DeletionJob
+from shared.jobs.results import RunState
+from shared.jobs.run_state import QUEUED
 
 TAG = Tag(name="models", description="Published models: manifests, weights, deletion")
 
 
 class ModelPath(BaseModel):
+    """The path of a model."""
+
     name: Annotated[str, Field(max_length=255)]
 
 
 class VersionPath(ModelPath):
+    """The path of one version of a backend's model."""
+
     backend: Annotated[str, Field(max_length=255)]
     version: Annotated[int, Field(ge=1, lt=2**63)]
 
 
 def routes(context: Context) -> APIBlueprint:
+    """Return the routes of this module."""
     api = APIBlueprint("models", __name__, abp_tags=[TAG])
     jobs, registry = context.jobs, context.registry
 
     @api.get("/v1/models", responses={200: ModelList})
-    def listing() -> dict[str, Any]:
-        """Every model, with the versions each backend has."""
-        return {"models": [{"name": name, "versions": _versions(context, name)} for name in registry.names()]}
+    def listing() -> Response:
+        """List every model with the versions of each backend."""
+        models = [ModelVersions(name=name, versions=_versions(context, name)) for name in registry.names()]
+        return json_response(ModelList(models=models))
 
     @api.get("/v1/models/<title:name>", responses={200: ModelDetail})
-    def read(path: ModelPath) -> dict[str, Any]:
-        """A model's versions, and the manifest of each backend's newest; of one backend as `<name>-<backend>`.
+    def read(path: ModelPath) -> Response:
+        """Return a model's versions, and the manifest of each backend's newest version.
 
-        `model_version_status` is what TensorFlow Serving's clients look for.
+        The name `<name>-<backend>` returns those of one backend. `model_version_status` is for clients of TensorFlow
+        Serving.
         """
         name, backends = parse_title(path.name, context.settings.backends)
         versions = _versions(context, name)
@@ -48,21 +60,21 @@ def routes(context: Context) -> APIBlueprint:
             ready = ", ".join(registry.names()) or "none yet"
             raise NotFoundError(f"there is no model {path.name[:80]!r}; ready: {ready}")
         manifests = {backend: registry.manifest(name, backend, had[-1]).to_json() for backend, had in versions.items()}
-        status = [entry.model_dump() for entry in version_status(context, path.name)]
-        return {
-            "name": path.name,
-            "versions": versions,
-            "aliases": context.aliases.of(name),
-            "manifests": manifests,
-            "model_version_status": status,
-        }
+        detail = ModelDetail(
+            name=path.name,
+            versions=versions,
+            aliases=context.aliases.of(name),
+            manifests=manifests,
+            model_version_status=version_status(context, path.name),
+        )
+        return json_response(detail)
 
     @api.get(
         "/v1/models/<name>/<backend>/<version>/weights.safetensors",
         responses=file_of("application/octet-stream", "a safetensors file"),
     )
     def weights(path: VersionPath) -> Response:
-        """A model's weights, verified, in the layout that every backend shares."""
+        """Return a model's weights as a safetensors file, verified, in the layout that all backends share."""
         response = make_response(registry.read_weights_file(path.name, path.backend, path.version))
         response.mimetype = "application/octet-stream"
         response.add_etag()
@@ -73,31 +85,26 @@ def routes(context: Context) -> APIBlueprint:
 
     @api.delete("/v1/models/<name>/<backend:backend>/<int:version>", responses={202: Deletion})
     def delete(path: VersionPath) -> Response:
-        """Delete one backend's version: its trainer does so when it comes to it."""
+        """Delete one version of a backend's model. The backend's trainer performs the deletion."""
         if path.version not in registry.versions(path.name, path.backend):
             raise NotFoundError(f"{path.backend[:80]} has no version {path.version} of a model {path.name[:80]!r}")
         if path.backend not in context.settings.backends:
-            raise ConflictError(f"no trainer of {path.backend} runs here (TANDEM_BACKENDS): only it could delete")
+            raise ConflictError(f"no trainer of {path.backend} runs here (TANDEM_BACKENDS) that could delete the model")
         for alias, version in context.aliases.of(path.name).items():
             if version == path.version:
                 raise ConflictError(f"version {version} of {path.name} is {alias}: move the alias first")
-        record = {"name": path.name, "model_version": path.version}
-        identity = jobs.submit("deletion", record, {path.backend: {}})
-        return accepted(f"/v1/deletions/{identity}", _deletion(jobs.read("deletion", identity)))
+        job = DeletionJob(name=path.name, model_version=path.version)
+        identity = jobs.submit(DELETION, job, {path.backend: RunState(status=QUEUED)})
+        return accepted(f"/v1/deletions/{identity}", Deletion.of(jobs.read(DELETION, identity)))
 
     @api.get("/v1/deletions/<id>", responses={200: Deletion})
-    def read_deletion(path: WorkPath) -> dict[str, Any]:
-        """How a deletion stands."""
-        return _deletion(jobs.read("deletion", path.id))
+    def read_deletion(path: WorkPath) -> Response:
+        """Return the state of a deletion."""
+        return json_response(Deletion.of(jobs.read(DELETION, path.id)))
 
     return api
 
 
 def _versions(context: Context, name: str) -> dict[str, list[int]]:
+    """Return backend -> the published versions of a model, oldest first."""
     return {backend: context.registry.versions(name, backend) for backend in context.registry.backends(name)}
-
-
-def _deletion(record: dict[str, Any]) -> dict[str, Any]:
-    ((backend, run),) = record["runs"].items()
-    model = {"name": record["name"], "backend": backend, "version": record["model_version"]}
-    return {**{key: record[key] for key in ("id", "status", "created_at")}, "model": model, "error": run["error"]}

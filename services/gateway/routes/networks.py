@@ -1,56 +1,64 @@
-"""/v1/networks: the presets that can be named, and how a network is fitted to a dataset."""
+"""/v1/networks: the presets, and how a requested network is fitted to a dataset."""
 
-from typing import Any
-
+from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
-from services.gateway.schemas.catalog import Networks
+from services.gateway.routes.responses import json_response
+from services.gateway.schemas.catalog import NetworkPreset, Networks
 from shared.data.datasets import MNIST, Dataset
 from shared.errors import InvalidNetworkError, InvalidRequestError
-from shared.network.description import PRESETS, Network
+from shared.network.description import PRESETS, Network, Preset
 
 TAG = Tag(name="networks", description="Named networks")
 
 
 def routes(context: Context) -> APIBlueprint:
+    """Return the routes of this module."""
     api = APIBlueprint("networks", __name__, abp_tags=[TAG])
 
     @api.get("/v1/networks", responses={200: Networks})
-    def listing() -> dict[str, Any]:
-        """The presets, with their layers for ten classes and their size on MNIST."""
-        on_mnist = {name: preset.network(MNIST.shape, len(MNIST.classes)) for name, preset in PRESETS.items()}
-        return {
-            "networks": [
-                {
-                    "name": name,
-                    "description": PRESETS[name].description,
-                    "layers": [layer.model_dump(mode="json") for layer in network.layers],
-                    "parameters_on_mnist": network.parameter_count,
-                }
-                for name, network in on_mnist.items()
-            ]
-        }
+    def listing() -> Response:
+        """List the presets, with their layers for ten classes and their number of parameters on MNIST."""
+        return json_response(Networks(networks=[_describe(name, preset) for name, preset in PRESETS.items()]))
 
     return api
 
 
-def fitted(asked: str | Network, found: Dataset) -> Network:
-    """The network asked for, fitted to the dataset or found to fit.
+def _describe(name: str, preset: Preset) -> NetworkPreset:
+    """Return a preset as it is for MNIST."""
+    network = preset.network(MNIST.shape, len(MNIST.classes))
+    return NetworkPreset(
+        name=name,
+        description=preset.description,
+        layers=[layer.model_dump(mode="json") for layer in network.layers],
+        parameters_on_mnist=network.parameter_count,
+    )
+
+
+def fit_network(asked: str | Network, dataset: Dataset) -> Network:
+    """Return the requested network for a dataset.
+
+    Args:
+        asked: the name of a preset, which is built for the dataset; or a network, which has to fit the dataset.
+        dataset: the dataset.
 
     Raises:
-        InvalidRequestError, InvalidNetworkError: there is none of that name, or it does not fit.
+        InvalidRequestError: there is no such preset.
+        InvalidNetworkError: the network does not fit.
     """
     if isinstance(asked, str):
         if asked not in PRESETS:
             known = ", ".join(PRESETS)
             raise InvalidRequestError(f"unknown network {asked[:80]!r}: choose one of {known}, or describe one")
-        return PRESETS[asked].network(found.shape, len(found.classes))
-    if asked.input_shape != found.shape:
-        raise InvalidNetworkError(f"input_shape {list(asked.input_shape)} is not {found.name}'s {list(found.shape)}")
-    if asked.output_shape != (len(found.classes),):
+        return PRESETS[asked].network(dataset.shape, len(dataset.classes))
+    if asked.input_shape != dataset.shape:
+        raise InvalidNetworkError(
+            f"input_shape {list(asked.input_shape)} is not {dataset.name}'s {list(dataset.shape)}"
+        )
+    if asked.output_shape != (len(dataset.classes),):
         last = len(asked.layers) - 1
         raise InvalidNetworkError(
-            f"layers.{last} gives {list(asked.output_shape)}, but {found.name} has {len(found.classes)} classes"
+            f"layers.{last} gives {list(asked.output_shape)}, but {dataset.name} has {len(dataset.classes)} classes"
         )
     return asked

@@ -1,18 +1,23 @@
-"""Long work over HTTP, as every resource of it answers: 202, where to look, and once is enough."""
+"""What all routes of long work share: paths, headers, the 202 answer and idempotent submission."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic
 
-from flask import Response, make_response
+from flask import Response
 from pydantic import BaseModel, Field
 
-from shared.jobs.job_queue import Once
+from services.gateway.routes.responses import json_response
+from shared.jobs.job_queue import JobQueue, Once
+from shared.jobs.kinds import JobT, Kind, PairT, RunT
+from shared.jobs.results import RunState
 
 POLL_AFTER_S = 1
 
 
 class OnceHeader(BaseModel):
-    """The header that makes a repeated submission harmless (draft-ietf-httpapi-idempotency-key-header)."""
+    """The header that makes it safe to repeat a submission (draft-ietf-httpapi-idempotency-key-header)."""
 
     idempotency_key: Annotated[
         str | None,
@@ -25,25 +30,71 @@ class OnceHeader(BaseModel):
     ] = None
 
     def once(self, *request: BaseModel) -> Once | None:
-        """The key, with the request it came with."""
+        """Return the key with a digest of the request's parts, or None if the client sent no key."""
         if not self.idempotency_key:
             return None
         return Once.of(self.idempotency_key, [part.model_dump(mode="json") for part in request])
 
 
+class WorkPath(BaseModel):
+    """The path of one piece of long work."""
+
+    id: Annotated[str, Field(max_length=64)]
+
+
+@dataclass(frozen=True)
+class Submission(Generic[JobT]):
+    """New work to submit.
+
+    Attributes:
+        job: what was asked for.
+        runs: for each backend, the state that its run begins with.
+        published: for a job that is to get a new version of a model, the newest published version.
+    """
+
+    job: JobT
+    runs: Mapping[str, RunState]
+    published: int | None = None
+
+
+def submit_once(
+    jobs: JobQueue,
+    kind: Kind[JobT, RunT, PairT],
+    header: OnceHeader,
+    request: tuple[BaseModel, ...],
+    build: Callable[[], Submission[JobT]],
+) -> str:
+    """Submit work, unless the same Idempotency-Key submitted it before.
+
+    Args:
+        jobs: where the work is submitted.
+        kind: the kind of work.
+        header: the request's header, which may hold a key.
+        request: the parts of the request that identify it: its path, if that matters, and its body.
+        build: checks the request and makes the submission. It is called only when the key is new.
+
+    Returns:
+        The id of the new work, or of the work that the key submitted first.
+
+    Raises:
+        InvalidRequestError: the key came with another request before.
+    """
+    once = header.once(*request)
+    if once and (first := jobs.first(kind, once)):
+        return first
+    new = build()
+    return jobs.submit(kind, new.job, new.runs, published=new.published, once=once)
+
+
 def file_of(media_type: str, description: str) -> dict[str | int | HTTPStatus, type[BaseModel] | dict[Any, Any] | None]:
-    """What OpenAPI is told of a route that answers with a file."""
+    """Return the OpenAPI responses of a route that answers with a file."""
     content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
     return {200: {"description": description, "content": content}}
 
 
-class WorkPath(BaseModel):
-    id: Annotated[str, Field(max_length=64)]
-
-
-def accepted(location: str, body: dict[str, Any]) -> Response:
-    """202: the work is queued, and `location` is where to look for it."""
-    response = make_response(body, 202)
+def accepted(location: str, body: BaseModel) -> Response:
+    """Return a 202 response: the work is queued, and `location` is the URL that shows its state."""
+    response = json_response(body, 202)
     response.headers["Location"] = location
     response.headers["Retry-After"] = str(POLL_AFTER_S)
     return response

@@ -1,74 +1,82 @@
 """/v1/trainings: submit a training, watch its runs, cancel it."""
 
-from typing import Any
-
 from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
-from services.gateway.routes.networks import fitted
-from services.gateway.routes.submissions import OnceHeader, WorkPath, accepted
+from services.gateway.routes.networks import fit_network
+from services.gateway.routes.responses import json_response
+from services.gateway.routes.submissions import OnceHeader, Submission, WorkPath, accepted, submit_once
 from services.gateway.schemas.trainings import Training, Trainings
 from shared import names
 from shared.data import datasets
 from shared.errors import InvalidRequestError
-from shared.jobs.payloads import TrainingRequest
+from shared.jobs.kinds import TRAINING
+from shared.jobs.payloads import TrainingJob, TrainingRequest
+from shared.jobs.results import TrainingRun
+from shared.jobs.run_state import QUEUED
 from shared.training.compare import notes
 
 TAG = Tag(name="trainings", description="Train one network in every backend")
-RECENT = 50
+RECENT = 50  # trainings in a listing
 
 
 def routes(context: Context) -> APIBlueprint:
+    """Return the routes of this module."""
     api = APIBlueprint("trainings", __name__, abp_tags=[TAG])
     jobs = context.jobs
 
     def answer(identity: str) -> Response:
-        return accepted(f"/v1/trainings/{identity}", _training(jobs.read("training", identity)))
+        return accepted(f"/v1/trainings/{identity}", Training.of(jobs.read(TRAINING, identity)))
 
     @api.post("/v1/trainings", responses={202: Training})
     def submit(header: OnceHeader, body: TrainingRequest) -> Response:
         """Submit a training: one network, one dataset, one run per backend."""
-        once = header.once(body)
-        if once and (first := jobs.first("training", once)):
-            return answer(first)
-        backends = context.choose_backends(body.backends)
-        found = datasets.find(body.dataset, context.settings)
-        network = fitted(body.network, found)
-        if body.batch_size > found.sizes["train"]:
-            raise InvalidRequestError(f"batch_size {body.batch_size} is more than the {found.sizes['train']} examples")
-        name = body.name or f"{body.network if isinstance(body.network, str) else 'custom'}-{found.name}"
-        if problem := names.problem_with_model_name(name, context.settings.backends):
-            raise InvalidRequestError(problem)
-        context.require_data(found)
-        record = {
-            "name": name,
-            "request": {**body.model_dump(mode="json"), "name": name, "backends": list(backends)},
-            "network": network.model_dump(mode="json"),
-            "warnings": notes(network) if body.pairing == "shared" and len(backends) > 1 else [],
-        }
-        published = max((v for backend in backends for v in context.registry.versions(name, backend)), default=0)
-        runs = {backend: {"epochs": body.epochs} for backend in backends}
-        return answer(jobs.submit("training", record, runs, published=published, once=once))
+        return answer(submit_once(jobs, TRAINING, header, (body,), lambda: _new_training(context, body)))
 
     @api.get("/v1/trainings", responses={200: Trainings})
-    def recent() -> dict[str, Any]:
-        """The newest trainings, newest first."""
-        return {"trainings": [_training(record) for record in jobs.recent("training", RECENT)]}
+    def recent() -> Response:
+        """List the newest trainings, newest first."""
+        return json_response(Trainings(trainings=[Training.of(record) for record in jobs.recent(TRAINING, RECENT)]))
 
     @api.get("/v1/trainings/<id>", responses={200: Training})
-    def read(path: WorkPath) -> dict[str, Any]:
-        """How a training stands, epoch by epoch."""
-        return _training(jobs.read("training", path.id))
+    def read(path: WorkPath) -> Response:
+        """Return the state of a training, epoch by epoch."""
+        return json_response(Training.of(jobs.read(TRAINING, path.id)))
 
     @api.post("/v1/trainings/<id>/cancel", responses={202: Training})
     def cancel(path: WorkPath) -> Response:
-        """End every run that has not ended: no model of it appears."""
-        jobs.cancel("training", path.id)
+        """End every run that has not ended. Such a run publishes no model."""
+        jobs.cancel(TRAINING, path.id)
         return answer(path.id)
 
     return api
 
 
-def _training(record: dict[str, Any]) -> dict[str, Any]:
-    return Training.model_validate(record).model_dump(mode="json")
+def _new_training(context: Context, body: TrainingRequest) -> Submission[TrainingJob]:
+    """Check a request, and return what it submits.
+
+    Raises:
+        InvalidRequestError: the backends, the network, the batch size or the name cannot be used.
+        NotFoundError: there is no such dataset.
+        MissingDatasetError: the dataset is not on this machine.
+    """
+    backends = context.choose_backends(body.backends)
+    dataset = datasets.find(body.dataset, context.settings)
+    network = fit_network(body.network, dataset)
+    examples = dataset.sizes["train"]
+    if body.batch_size > examples:
+        raise InvalidRequestError(f"batch_size {body.batch_size} is more than the {examples} examples")
+    name = body.name or f"{body.network if isinstance(body.network, str) else 'custom'}-{dataset.name}"
+    if problem := names.problem_with_model_name(name, context.settings.backends):
+        raise InvalidRequestError(problem)
+    context.require_data(dataset)
+    job = TrainingJob(
+        name=name,
+        request=body.model_copy(update={"name": name, "backends": list(backends)}),
+        network=network,
+        warnings=notes(network) if body.pairing == "shared" and len(backends) > 1 else [],
+    )
+    published = [version for backend in backends for version in context.registry.versions(name, backend)]
+    run = TrainingRun(status=QUEUED, epoch=0, epochs=body.epochs, history=[])
+    return Submission(job, dict.fromkeys(backends, run), published=max(published, default=0))

@@ -1,79 +1,92 @@
-"""/v1/models/.../transplant: one backend's weights as another's model."""
+"""/v1/models/.../transplant: publish one backend's weights as another backend's model."""
 
-from typing import Any
+from functools import partial
 
 from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
 from services.gateway.routes.models import VersionPath
-from services.gateway.routes.submissions import OnceHeader, WorkPath, accepted
-from services.gateway.schemas.catalog import Transplant, TransplantRequest
+from services.gateway.routes.responses import json_response
+from services.gateway.routes.submissions import OnceHeader, Submission, WorkPath, accepted, submit_once
+from services.gateway.schemas.catalog import Transplant
 from shared.data import datasets
 from shared.errors import ConflictError, InvalidRequestError, NotFoundError
-from shared.jobs.run_state import OPEN
+from shared.jobs.kinds import TRAINING, TRANSPLANT
+from shared.jobs.payloads import TransplantJob, TransplantRequest, TransplantSource
+from shared.jobs.results import RunState
+from shared.jobs.run_state import OPEN, QUEUED
 
-TAG = Tag(name="transplants", description="Train where you like, serve where you like")
+TAG = Tag(name="transplants", description="Serve a model with another backend than the one that trained it")
 
 
 def routes(context: Context) -> APIBlueprint:
+    """Return the routes of this module."""
     api = APIBlueprint("transplants", __name__, abp_tags=[TAG])
-    jobs, registry = context.jobs, context.registry
+    jobs = context.jobs
 
     def answer(identity: str) -> Response:
-        return accepted(f"/v1/transplants/{identity}", _transplant(jobs.read("transplant", identity)))
+        return accepted(f"/v1/transplants/{identity}", Transplant.of(jobs.read(TRANSPLANT, identity)))
 
     @api.post("/v1/models/<name>/<backend>/<version>/transplant", responses={202: Transplant})
     def submit(path: VersionPath, header: OnceHeader, body: TransplantRequest) -> Response:
         """Publish the same weights as a model of another backend, with the proof in its manifest.
 
-        It has the same version where that is free, else the next.
+        The new model gets the same version if the other backend does not have it yet, else the next version.
         """
-        once = header.once(path, body)
-        if once and (first := jobs.first("transplant", once)):
-            return answer(first)
-        (to,) = context.choose_backends([body.to])
-        if to == path.backend:
-            raise InvalidRequestError(f'the model is {to}\'s already: name another backend as "to"')
-        if path.backend not in context.settings.backends:
-            raise NotFoundError(f"there is no backend {path.backend[:80]!r} here (TANDEM_BACKENDS)")
-        manifest = registry.manifest(path.name, path.backend, path.version)
-        _check_no_run(context, manifest.writer, to)
-        context.require_data(datasets.find(manifest.data.dataset, context.settings))
-        record = {"name": path.name, "source": {"backend": path.backend, "version": path.version}}
-        taken = registry.versions(path.name, to)
-        if path.version not in taken:
-            return answer(jobs.submit("transplant", {**record, "version": path.version}, {to: {}}, once=once))
-        newest = max(v for backend in registry.backends(path.name) for v in registry.versions(path.name, backend))
-        return answer(jobs.submit("transplant", record, {to: {}}, published=newest, once=once))
+        build = partial(_new_transplant, context, path, body)
+        return answer(submit_once(jobs, TRANSPLANT, header, (path, body), build))
 
     @api.get("/v1/transplants/<id>", responses={200: Transplant})
-    def read(path: WorkPath) -> dict[str, Any]:
-        """How a transplant stands, and its proof."""
-        return _transplant(jobs.read("transplant", path.id))
+    def read(path: WorkPath) -> Response:
+        """Return the state of a transplant, and its proof."""
+        return json_response(Transplant.of(jobs.read(TRANSPLANT, path.id)))
 
     return api
 
 
-def _check_no_run(context: Context, writer: str, to: str) -> None:
-    """The receiving backend's own run of the same training publishes under the same version."""
+def _new_transplant(context: Context, path: VersionPath, body: TransplantRequest) -> Submission[TransplantJob]:
+    """Check a request, and return what it submits.
+
+    Raises:
+        InvalidRequestError: the receiving backend is unknown, or is the one that has the model.
+        NotFoundError: there is no such model.
+        ConflictError: the receiving backend still trains this version itself.
+        MissingDatasetError: the model's dataset is not on this machine.
+    """
+    (to,) = context.choose_backends([body.to])
+    if to == path.backend:
+        raise InvalidRequestError(f'the model is a {to} model already: name another backend as "to"')
+    if path.backend not in context.settings.backends:
+        raise NotFoundError(f"there is no backend {path.backend[:80]!r} here (TANDEM_BACKENDS)")
+    registry = context.registry
+    manifest = registry.manifest(path.name, path.backend, path.version)
+    _check_no_open_run(context, manifest.writer, to)
+    context.require_data(datasets.find(manifest.data.dataset, context.settings))
+    source = TransplantSource(backend=path.backend, version=path.version)
+    runs = {to: RunState(status=QUEUED)}
+    if path.version not in registry.versions(path.name, to):
+        return Submission(TransplantJob(name=path.name, version=path.version, source=source), runs)
+    newest = max(
+        version for backend in registry.backends(path.name) for version in registry.versions(path.name, backend)
+    )
+    return Submission(TransplantJob(name=path.name, source=source), runs, published=newest)
+
+
+def _check_no_open_run(context: Context, writer: str, to: str) -> None:
+    """Check that the receiving backend does not publish the same version itself.
+
+    Args:
+        context: the gateway's context.
+        writer: the id of the work that published the source model.
+        to: the receiving backend.
+
+    Raises:
+        ConflictError: the receiving backend's run of the same training has not ended.
+    """
     try:
-        runs = context.jobs.read("training", writer)["runs"]
+        runs = context.jobs.read(TRAINING, writer).runs
     except NotFoundError:
-        return  # long ago, or itself a transplant
-    if to in runs and runs[to]["status"] in OPEN:
+        return  # the source model is itself a transplant, or the records were deleted
+    if to in runs and runs[to].status in OPEN:
         raise ConflictError(f"{to}'s own run of training {writer} has not ended: wait for it, or cancel it")
-
-
-def _transplant(record: dict[str, Any]) -> dict[str, Any]:
-    ((backend, run),) = record["runs"].items()
-    named = {"name": record["name"]}
-    return Transplant.model_validate(
-        {
-            **record,
-            "source": {**named, **record["source"]},
-            "model": {**named, "backend": backend, "version": record["version"]},
-            "proof": run.get("proof"),
-            "error": run["error"],
-        }
-    ).model_dump(mode="json")

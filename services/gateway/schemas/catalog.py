@@ -1,37 +1,54 @@
-"""What there is, and how it stands: response bodies that list and describe. Beside `shared/messages.py`."""
+"""Bodies of the routes that list and describe: models, networks, datasets, the system's status."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from services.gateway.schemas.protocols import ModelStatus
-from shared.jobs.payloads import Count, ModelReference, RequestBody, ResponseBody, Status
+from shared.jobs.kinds import JobRecord
+from shared.jobs.payloads import Count, DeletionJob, RequestBody, ResponseBody, Status, TransplantJob
+from shared.jobs.results import Comparison, ModelReference, RunState, TransplantRun
 from shared.serving.health import ProcessUse
 
 
 class ModelVersions(ResponseBody):
+    """A model with the versions of each backend."""
+
     name: str
     versions: Annotated[dict[str, list[int]], Field(description="published versions of each backend")]
 
 
 class ModelList(ResponseBody):
+    """All models."""
+
     models: list[ModelVersions]
 
 
 class Deletion(ResponseBody):
+    """The deletion of one version of a backend's model."""
+
     id: str
     status: Status
     created_at: str
     model: ModelReference
     error: str | None
 
-
-class TransplantRequest(RequestBody):
-    to: Annotated[str, Field(max_length=63, description="the backend that is to have the same weights")]
+    @classmethod
+    def of(cls, record: JobRecord[DeletionJob, RunState, Comparison]) -> "Deletion":
+        """Return the body for a record."""
+        job = record.job
+        ((backend, run),) = record.runs.items()
+        return cls(
+            id=job.id,
+            status=record.status,
+            created_at=job.created_at,
+            model=ModelReference(name=job.name, backend=backend, version=job.model_version),
+            error=run.error,
+        )
 
 
 class Proof(ResponseBody):
-    """Both backends' answers to the whole test split, the source's through its predictor."""
+    """How the two backends' probabilities for the whole test split compare; the source's come from its predictor."""
 
     examples: int
     same_class: int
@@ -39,6 +56,8 @@ class Proof(ResponseBody):
 
 
 class Transplant(ResponseBody):
+    """The publication of one backend's weights as another backend's model."""
+
     id: str
     status: Status
     created_at: str
@@ -47,24 +66,47 @@ class Transplant(ResponseBody):
     proof: Proof | None
     error: str | None
 
+    @classmethod
+    def of(cls, record: JobRecord[TransplantJob, TransplantRun, Comparison]) -> "Transplant":
+        """Return the body for a record."""
+        job = record.job
+        ((backend, run),) = record.runs.items()
+        return cls(
+            id=job.id,
+            status=record.status,
+            created_at=job.created_at,
+            source=ModelReference(name=job.name, backend=job.source.backend, version=job.source.version),
+            model=ModelReference(name=job.name, backend=backend, version=job.version),
+            proof=run.proof and Proof.model_validate(run.proof, from_attributes=True),
+            error=run.error,
+        )
+
 
 class AliasRequest(RequestBody):
+    """The version that an alias is to mean."""
+
     version: Count
 
 
 class Aliased(ResponseBody):
+    """The version that an alias means now."""
+
     name: str
     alias: str
     version: int
-    backends: Annotated[list[str], Field(description="those that have it")]
+    backends: Annotated[list[str], Field(description="those that have this version")]
 
 
 class ModelDetail(ModelVersions, ModelStatus):
-    aliases: Annotated[dict[str, int], Field(description="`stable`, once it was set")]
+    """A model's versions, aliases and newest manifests, and its state as TensorFlow Serving's clients expect it."""
+
+    aliases: Annotated[dict[str, int], Field(description="alias -> version; empty until `stable` is set")]
     manifests: Annotated[dict[str, dict[str, Any]], Field(description="the newest version's, for each backend")]
 
 
 class NetworkPreset(ResponseBody):
+    """A named network."""
+
     name: str
     description: str
     layers: list[dict[str, Any]]
@@ -72,26 +114,35 @@ class NetworkPreset(ResponseBody):
 
 
 class Networks(ResponseBody):
+    """All named networks."""
+
     networks: list[NetworkPreset]
 
 
 class DatasetInfo(ResponseBody):
+    """A dataset, and whether it can be used."""
+
     name: str
     ready: bool
     shape: Annotated[list[int], Field(description="[height, width, channels]")]
     classes: list[str]
     sizes: Annotated[dict[str, int], Field(description="examples of each split")]
     prepare: Annotated[
-        str | None, Field(description="of other pictures: ink is cut out and centred, resize only scales")
+        str | None,
+        Field(description="how pictures of another kind are prepared: ink is cut out and centred, resize only scales"),
     ]
-    problem: Annotated[str | None, Field(description="why one's own folder cannot be used as it is")]
+    problem: Annotated[str | None, Field(description="why the user's own folder cannot be used as it is")]
 
 
 class Datasets(ResponseBody):
+    """All datasets."""
+
     datasets: list[DatasetInfo]
 
 
 class Index(ResponseBody):
+    """The API's name and its most important addresses."""
+
     name: str
     docs: str
     openapi: str
@@ -100,27 +151,37 @@ class Index(ResponseBody):
 
 
 class Health(ResponseBody):
+    """Whether the gateway runs, and whether it can answer predictions."""
+
     live: bool | None = None
     ready: bool | None = None
     details: dict[str, str] = Field(default_factory=dict)
 
 
 class TrainerStatus(ResponseBody):
+    """A process that takes jobs from a queue."""
+
     state: Annotated[str, Field(description="idle, busy, started or suspended")]
-    job: Annotated[str | None, Field(description="the job at hand: <kind>-<id>-<backend>")]
+    job: Annotated[str | None, Field(description="the current job: <kind>-<id>-<backend>")]
 
 
 class QueueStatus(ResponseBody):
+    """A queue and its workers."""
+
     trainers: Annotated[list[TrainerStatus], Field(description="processes that take jobs from the queue")]
-    queued: Annotated[int | None, Field(description="jobs that wait; null when Redis is down")]
+    queued: Annotated[int | None, Field(description="waiting jobs; null when Redis is down")]
 
 
 class BackendStatus(QueueStatus):
+    """A backend's queue, trainers and predictor."""
+
     predictor: Literal["up", "down"]
     process: ProcessUse | None
 
 
 class SystemStatus(ResponseBody):
+    """What runs, what waits and what is down."""
+
     version: str
     redis: Literal["up", "down"]
     backends: dict[str, BackendStatus]
@@ -131,7 +192,7 @@ class SystemStatus(ResponseBody):
 
 
 class Problem(ResponseBody):
-    """RFC 9457 problem document; `error` is the detail on one line."""
+    """RFC 9457 problem document. `error` repeats the detail on one line."""
 
     type: str
     title: str

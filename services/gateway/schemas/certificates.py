@@ -4,18 +4,14 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from shared.jobs.payloads import PairParity, Parity, ResponseBody, Status, Verdict
-
-
-class CertificateRun(ResponseBody):
-    status: Status
-    precision: str | None = None
-    step: Annotated[int, Field(description="the last one taken in this precision")] = 0
-    reference: Annotated[Parity | None, Field(description="its forward pass against NumPy's")] = None
-    error: str | None = None
+from shared.jobs.kinds import JobRecord
+from shared.jobs.payloads import CertificateJob, ResponseBody, Status
+from shared.jobs.results import VERDICTS, CertificateRun, PairParity, Parity, Verdict
 
 
 class Certificate(ResponseBody):
+    """A parity certificate: a verdict, and the differences of every pair of backends at every step."""
+
     id: str
     status: Status
     verdict: Annotated[Verdict | None, Field(description="the worst of all; null until the end")]
@@ -24,3 +20,24 @@ class Certificate(ResponseBody):
     runs: dict[str, CertificateRun]
     comparisons: list[PairParity]
     notes: list[str]
+
+    @classmethod
+    def of(cls, record: JobRecord[CertificateJob, CertificateRun, PairParity]) -> "Certificate":
+        """Return the body for a record."""
+        job = record.job
+        return cls(
+            id=job.id,
+            status=record.status,
+            verdict=_worst_verdict(record) if record.status == "succeeded" else None,
+            request=job.request.model_dump(mode="json"),
+            created_at=job.created_at,
+            runs=record.runs,
+            comparisons=record.comparisons,
+            notes=job.notes,
+        )
+
+
+def _worst_verdict(record: JobRecord[CertificateJob, CertificateRun, PairParity]) -> Verdict | None:
+    """Return the worst verdict of all pairs, and of all backends compared with NumPy."""
+    compared: list[Parity] = [*record.comparisons, *(run.reference for run in record.runs.values() if run.reference)]
+    return max((parity.verdict for parity in compared), key=VERDICTS.index, default=None)

@@ -1,29 +1,13 @@
 """Response bodies of /v1/evaluations."""
 
-from typing import Annotated
-
-from pydantic import Field
-
-from shared.jobs.payloads import Comparison, ResponseBody, Status
-
-
-class ClassFigures(ResponseBody):
-    name: Annotated[str, Field(alias="class")]
-    precision: float
-    recall: float
-    f1: float
-
-
-class EvaluationResult(ResponseBody):
-    status: Status
-    accuracy: float | None = None
-    loss: float | None = None
-    confusion: Annotated[list[list[int]] | None, Field(description="confusion[true][predicted]")] = None
-    per_class: list[ClassFigures] | None = None
-    error: str | None = None
+from shared.jobs.kinds import JobRecord
+from shared.jobs.payloads import EvaluationJob, ResponseBody, Status
+from shared.jobs.results import Comparison, EvaluationResult
 
 
 class Evaluation(ResponseBody):
+    """An evaluation with one result per backend, and one comparison per pair of backends."""
+
     id: str
     status: Status
     model: str
@@ -33,3 +17,19 @@ class Evaluation(ResponseBody):
     created_at: str
     results: dict[str, EvaluationResult]
     comparisons: list[Comparison]
+
+    @classmethod
+    def of(cls, record: JobRecord[EvaluationJob, EvaluationResult, Comparison]) -> "Evaluation":
+        """Return the body for a record."""
+        job = record.job
+        return cls(
+            id=job.id,
+            status=record.status,
+            model=job.model,
+            version=job.version,
+            dataset=job.dataset,
+            split=job.split,
+            created_at=job.created_at,
+            results=record.runs,
+            comparisons=record.comparisons,
+        )

@@ -4,26 +4,14 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from shared.jobs.payloads import Comparison, Epoch, ModelReference, ResponseBody, Status
-
-
-class TrainingRun(ResponseBody):
-    status: Status
-    epoch: Annotated[int, Field(description="epochs finished")]
-    epochs: int
-    history: list[Epoch]
-    examples_per_second: Annotated[float | None, Field(description="training examples over the median epoch")] = None
-    threads: int | None = None
-    device: str | None = None
-    overlapped: Annotated[bool, Field(description="another run was at work on the machine meanwhile")] = False
-    resumed_after: Annotated[int | None, Field(description="the epoch it went on after, its process having died")] = (
-        None
-    )
-    model: ModelReference | None = None
-    error: str | None = None
+from shared.jobs.kinds import JobRecord
+from shared.jobs.payloads import ResponseBody, Status, TrainingJob
+from shared.jobs.results import Comparison, TrainingRun
 
 
 class Training(ResponseBody):
+    """A training with one run per backend."""
+
     id: str
     status: Status
     name: str
@@ -34,6 +22,24 @@ class Training(ResponseBody):
     comparisons: Annotated[list[Comparison], Field(description="of the finished runs, on the test split")]
     warnings: list[str] = []  # noqa: RUF012 - pydantic copies defaults
 
+    @classmethod
+    def of(cls, record: JobRecord[TrainingJob, TrainingRun, Comparison]) -> "Training":
+        """Return the body for a record."""
+        job = record.job
+        return cls(
+            id=job.id,
+            status=record.status,
+            name=job.name,
+            version=job.version,
+            request=job.request.model_dump(mode="json"),
+            created_at=job.created_at,
+            runs=record.runs,
+            comparisons=record.comparisons,
+            warnings=job.warnings,
+        )
+
 
 class Trainings(ResponseBody):
+    """The newest trainings, newest first."""
+
     trainings: list[Training]

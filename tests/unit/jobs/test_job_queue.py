@@ -1,4 +1,4 @@
-"""What of the jobs needs no Redis: signatures, the key, the overall status."""
+"""Signatures, the signing key, and the overall status: the parts of job submission that need no Redis."""
 
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -8,14 +8,15 @@ import pytest
 
 from shared.errors import UntrustedJobError
 from shared.jobs.job_queue import overall_status
-from shared.jobs.signing import sign, signing_key, trusted
+from shared.jobs.payloads import Status
+from shared.jobs.signing import sign, signing_key, verify_signature
 
 KEY = b"0" * 32
 
 
-def test_a_signed_payload_is_trusted() -> None:
+def test_a_payload_with_its_own_signature_is_accepted() -> None:
     payload = '{"kind": "training"}'
-    assert trusted(payload, sign(payload, KEY), KEY) == {"kind": "training"}
+    verify_signature(payload, sign(payload, KEY), KEY)
 
 
 @pytest.mark.parametrize(
@@ -27,12 +28,12 @@ def test_a_signed_payload_is_trusted() -> None:
     ],
     ids=["another payload", "another key", "no signature"],
 )
-def test_what_was_not_signed_with_the_key_is_refused(payload: str, signature: str) -> None:
+def test_a_payload_with_another_signature_is_refused(payload: str, signature: str) -> None:
     with pytest.raises(UntrustedJobError):
-        trusted(payload, signature, KEY)
+        verify_signature(payload, signature, KEY)
 
 
-def test_the_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+def test_the_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "job.key"
     key = signing_key(path)
     assert len(key) == 32
@@ -41,7 +42,7 @@ def test_the_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_sixteen_who_make_the_key_at_once_agree_on_one(tmp_path: Path) -> None:
+def test_sixteen_threads_that_make_the_key_at_once_get_the_same_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as pool:
         keys = set(pool.map(signing_key, [tmp_path / "job.key"] * 16))
     assert len(keys) == 1
@@ -60,6 +61,6 @@ def test_sixteen_who_make_the_key_at_once_agree_on_one(tmp_path: Path) -> None:
         (["succeeded", "failed"], "failed"),
     ],
 )
-def test_work_ends_when_all_its_runs_have_and_a_failure_outweighs(runs: list[str], expected: str) -> None:
+def test_work_ends_when_all_runs_have_ended_and_one_failure_fails_it(runs: list[Status], expected: Status) -> None:
     assert overall_status(runs) == expected
     assert overall_status(reversed(runs)) == expected

@@ -1,13 +1,15 @@
-"""Requests: every default as documented, and nothing guessed."""
+"""Request bodies have the documented defaults and convert nothing; job payloads read what older versions wrote."""
+
+import json
 
 import pytest
 from pydantic import ValidationError
 
 from services.gateway.schemas.predictions import PredictionQuery
-from shared.jobs.payloads import EvaluationRequest, TrainingRequest
+from shared.jobs.payloads import EvaluationRequest, TrainingJob, TrainingRequest
 
 
-def test_an_empty_training_is_the_articles_own() -> None:
+def test_an_empty_training_has_the_documented_defaults() -> None:
     assert TrainingRequest().model_dump() == {
         "network": "article",
         "dataset": "mnist",
@@ -49,12 +51,12 @@ def test_an_empty_training_is_the_articles_own() -> None:
     ],
     ids=str,
 )
-def test_a_training_that_cannot_be_meant_is_refused(body: dict) -> None:
+def test_a_training_with_an_invalid_field_is_refused(body: dict) -> None:
     with pytest.raises(ValidationError):
         TrainingRequest.model_validate(body)
 
 
-def test_an_error_speaks_of_the_network_that_was_meant() -> None:
+def test_an_error_is_about_the_form_of_network_that_the_client_sent() -> None:
     network = {"input_shape": [2, 2, 1], "layers": [{"kind": "flatten"}, {"kind": "dense", "units": "many"}]}
     with pytest.raises(ValidationError) as caught:
         TrainingRequest.model_validate({"network": network})
@@ -62,13 +64,35 @@ def test_an_error_speaks_of_the_network_that_was_meant() -> None:
     assert not any("str" in error["loc"] for error in caught.value.errors())
 
 
-def test_an_evaluation_needs_a_model_and_no_more() -> None:
+def test_an_evaluation_needs_only_a_model() -> None:
     assert EvaluationRequest.model_validate({"model": "m"}).split == "test"
     with pytest.raises(ValidationError, match="model"):
         EvaluationRequest.model_validate({})
 
 
-def test_a_query_takes_its_numbers_from_text() -> None:
+def test_a_query_converts_text_to_numbers() -> None:
     assert PredictionQuery.model_validate({"model": "m", "version": "3"}).version == 3
     with pytest.raises(ValidationError):
         PredictionQuery.model_validate({"model": "m", "version": "latest"})
+
+
+def test_a_training_job_reads_what_the_gateway_has_always_written() -> None:
+    stored = {
+        "kind": "training",
+        "backend": "pytorch",
+        "request_id": "r",
+        "name": "article-mnist",
+        "request": {**TrainingRequest().model_dump(mode="json"), "name": "article-mnist", "backends": ["pytorch"]},
+        "network": {
+            "input_shape": [8, 8, 1],
+            "layers": [{"kind": "flatten"}, {"kind": "dense", "units": 10, "activation": None}],
+        },
+        "warnings": [],
+        "version": 3,
+        "id": "1",
+        "created_at": "2026-01-01T00:00:00+00:00",
+    }
+    job = TrainingJob.model_validate_json(json.dumps(stored))
+    assert (job.id, job.backend, job.name, job.version) == ("1", "pytorch", "article-mnist", 3)
+    assert job.request.backends == ["pytorch"]
+    assert job.model_dump(mode="json") == stored

@@ -1,4 +1,4 @@
-"""What a trainer's worker refuses to run, whatever a job in Redis says; Redis itself is never asked."""
+"""What a trainer's worker refuses to run. These tests need no Redis."""
 
 from pathlib import Path
 
@@ -9,9 +9,10 @@ from rq.webhook import Webhook
 
 from shared.errors import UntrustedJobError
 from shared.jobs.job_queue import FUNCTION
-from shared.jobs.worker import TandemJob
+from shared.jobs.payloads import DeletionJob, JobPayload
+from shared.jobs.worker import TandemJob, parse_payload
 
-NOWHERE = Redis(host="127.0.0.1", port=1)  # connects only when it is asked, and then fails
+NOWHERE = Redis(host="127.0.0.1", port=1)  # it would fail at the first command
 
 
 def job(function: str, *args: object, **options: object) -> TandemJob:
@@ -24,18 +25,18 @@ def test_a_job_that_names_another_function_is_refused_and_not_run(tmp_path: Path
     assert not list(tmp_path.iterdir())
 
 
-def test_a_job_that_names_our_function_reaches_it() -> None:
-    with pytest.raises(AssertionError, match="in a work horse of consume"):  # which this process is not
+def test_a_job_that_names_our_function_calls_it() -> None:
+    with pytest.raises(AssertionError, match="in a work horse of consume"):  # this process is none
         job(FUNCTION, "{}", "").perform()
 
 
-def test_a_jobs_callbacks_are_not_even_imported() -> None:
+def test_the_callbacks_of_a_job_are_not_imported() -> None:
     named = Callback("no.such.module.function")
     found = job(FUNCTION, on_success=named, on_failure=named, on_stopped=named)
     assert (found.success_callback, found.failure_callback, found.stopped_callback) == (None, None, None)
 
 
-def test_a_jobs_webhooks_are_not_sent() -> None:
+def test_the_webhooks_of_a_job_are_not_sent() -> None:
     class Sent(Webhook):
         def send(self, *args: object, **kwargs: object) -> None:
             pytest.fail("a webhook was sent")
@@ -43,3 +44,25 @@ def test_a_jobs_webhooks_are_not_sent() -> None:
     found = job(FUNCTION, webhooks=[Sent("http://127.0.0.1:1/", "finished")])
     assert found.webhooks, "the job carries the webhook that must not be sent"
     found.send_webhooks("finished")
+
+
+def test_a_payload_is_parsed_into_the_class_of_its_kind() -> None:
+    job = parse_payload(
+        DeletionJob, '{"kind": "deletion", "id": "1", "backend": "toy", "name": "m", "model_version": 2}'
+    )
+    assert (job.kind, job.id, job.backend, job.name, job.model_version) == ("deletion", "1", "toy", "m", 2)
+
+
+@pytest.mark.parametrize(
+    ("payload", "problem"),
+    [("not JSON", "Invalid JSON"), ("[]", "object"), ('{"name": "m"}', "model_version: Field required")],
+    ids=["not JSON", "not an object", "a missing field"],
+)
+def test_a_payload_that_does_not_match_its_class_is_refused_with_the_reason(payload: str, problem: str) -> None:
+    with pytest.raises(UntrustedJobError, match=f"does not match DeletionJob: .*{problem}"):
+        parse_payload(DeletionJob, payload)
+
+
+def test_every_payload_has_the_fields_that_the_worker_needs_to_find_its_run() -> None:
+    job = parse_payload(JobPayload, '{"kind": "unknown", "id": "1", "backend": "toy", "more": 1}')
+    assert (job.kind, job.id, job.backend) == ("unknown", "1", "toy")

@@ -1,0 +1,203 @@
+"""What workers report: the state of a run and its results. This module does no I/O.
+
+A worker writes these classes to Redis as JSON. The gateway reads them and puts them into its responses, so their names
+are component names of the OpenAPI document.
+"""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import ConfigDict, Field, JsonValue
+
+from shared.jobs.loadtests import Interval, LoadComparison, LoadResult, Progress
+from shared.jobs.payloads import ResponseBody, Status
+from shared.models.manifest import TransplantProof
+
+Verdict = Literal["identical", "rounding", "different"]
+IDENTICAL: Final = "identical"
+ROUNDING: Final = "rounding"
+DIFFERENT: Final = "different"
+VERDICTS: tuple[Verdict, ...] = (IDENTICAL, ROUNDING, DIFFERENT)  # from best to worst
+
+
+class RunState(ResponseBody):
+    """One backend's run of some work. Kinds of work that report more have a subclass."""
+
+    status: Status
+    threads: Annotated[int | None, Field(description="threads that the trainer may use")] = None
+    device: Annotated[str | None, Field(description="the device that the framework took: cpu or cuda")] = None
+    overlapped: Annotated[bool, Field(description="another run was at work on the machine at the same time")] = False
+    error: str | None = None
+
+
+class ModelReference(ResponseBody):
+    """The identity of a model."""
+
+    name: str
+    backend: str
+    version: int
+
+
+# Comparisons ---------------------------------------------------------------
+
+
+class McNemar(ResponseBody):
+    """McNemar's exact test of two backends on the same examples."""
+
+    only: Annotated[dict[str, int], Field(description="examples that only this backend classified correctly")]
+    p_value: Annotated[float, Field(description="two-sided; 1 if both counts are equal")]
+
+
+class AccuracyDifference(ResponseBody):
+    """The difference of two accuracies, with its 95 % interval from a paired bootstrap."""
+
+    value: Annotated[float, Field(description="the first backend's accuracy minus the second's")]
+    low: Annotated[float, Field(description="lower end of a 95 % interval from a paired bootstrap")]
+    high: float
+
+
+class Comparison(ResponseBody):
+    """Two backends' predictions for the same examples. A disagreement also holds each backend's label."""
+
+    backends: list[str]
+    agreement: Annotated[float, Field(description="fraction of examples with the same predicted class")]
+    mcnemar: McNemar
+    accuracy_difference: AccuracyDifference
+    max_probability_difference: float
+    max_weight_difference: Annotated[
+        float | None,
+        Field(description="for trainings with shared pairing: the largest difference of any weight after training"),
+    ] = None
+    disagreements: Annotated[list[dict[str, int]], Field(description="the first 100")]
+    notes: Annotated[list[str], Field(description="reasons for differences larger than rounding")] = []  # noqa: RUF012 - pydantic copies defaults
+
+
+# Trainings -----------------------------------------------------------------
+
+
+class Epoch(ResponseBody):
+    """The figures of one finished epoch. Losses are mean cross-entropies, accuracies are fractions."""
+
+    epoch: int
+    loss: Annotated[float, Field(description="example-weighted mean over the epoch's batches")]
+    accuracy: float
+    test_loss: float
+    test_accuracy: float
+    seconds: Annotated[float, Field(description="wall time, including the test evaluation and progress reports")]
+
+
+class TrainingRun(RunState):
+    """One backend's run of a training."""
+
+    epoch: Annotated[int, Field(description="epochs finished")]
+    epochs: int
+    history: list[Epoch]
+    examples_per_second: Annotated[
+        float | None, Field(description="training examples divided by the median duration of an epoch")
+    ] = None
+    resumed_after: Annotated[
+        int | None, Field(description="the last epoch of the checkpoint that the run resumed from, if its process died")
+    ] = None
+    model: ModelReference | None = None
+
+
+# Evaluations ---------------------------------------------------------------
+
+
+class ClassFigures(ResponseBody):
+    """Precision, recall and F1 of one class, as fractions."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    name: Annotated[str, Field(alias="class")]
+    precision: float
+    recall: float
+    f1: float
+
+
+class EvaluationResult(RunState):
+    """One backend's run of an evaluation."""
+
+    accuracy: float | None = None
+    loss: float | None = None
+    confusion: Annotated[list[list[int]] | None, Field(description="confusion[true][predicted]")] = None
+    per_class: list[ClassFigures] | None = None
+
+
+# Parity certificates -------------------------------------------------------
+
+
+class StepDifference(ResponseBody):
+    """The largest relative difference of any tensor at one step: max |a - b| / max |a|."""
+
+    step: int
+    logits: float
+    gradients: Annotated[float | None, Field(description="null for NumPy, which computes the forward pass only")]
+    weights: Annotated[float | None, Field(description="after the step")]
+
+
+class FirstDifference(ResponseBody):
+    """Where a difference first appears."""
+
+    precision: Literal["float64", "float32"]
+    step: int
+    layer: str
+    what: Literal["outputs", "gradients", "weights"]
+    difference: float
+
+
+class Parity(ResponseBody):
+    """How far apart two computations of the same steps are.
+
+    identical: all numbers are equal in both precisions. rounding: in double precision, no difference is larger than
+    rounding explains. different: some difference is.
+    """
+
+    verdict: Verdict
+    first_difference: Annotated[
+        FirstDifference | None,
+        Field(description="the first difference beyond rounding; if there is none, the first"),
+    ]
+    steps: Annotated[dict[str, list[StepDifference]], Field(description="by precision")]
+
+
+class PairParity(Parity):
+    """The parity of two backends."""
+
+    backends: list[str]
+
+
+class CertificateRun(RunState):
+    """One backend's run of a certificate."""
+
+    precision: str | None = None
+    step: Annotated[int, Field(description="the last finished step in this precision")] = 0
+    reference: Annotated[Parity | None, Field(description="the backend's forward pass compared with NumPy's")] = None
+
+
+# Transplants ---------------------------------------------------------------
+
+
+class TransplantRun(RunState):
+    """The receiving backend's run of a transplant."""
+
+    model: ModelReference | None = None
+    proof: TransplantProof | None = None
+
+
+# Load tests ----------------------------------------------------------------
+
+
+class LoadTestRun(RunState):
+    """The single run of a load test.
+
+    Attributes:
+        conditions: a LoadConditions as JSON. Reports only show it, so older versions may have written other fields.
+    """
+
+    progress: Progress | None = None
+    valid: bool | None = None
+    invalid_reason: str | None = None
+    results: dict[str, list[LoadResult]] = Field(default_factory=dict)
+    largest_qps: dict[str, Interval] = Field(default_factory=dict)
+    comparisons: list[LoadComparison] = Field(default_factory=list)
+    conditions: dict[str, JsonValue] = Field(default_factory=dict)
