@@ -80,9 +80,7 @@ class Client:
                 break
             time.sleep(POLL_S)
         if job["status"] != "succeeded":
-            runs = job.get("runs") or job.get("results") or {job["model"]["backend"]: job}
-            reasons = [f"{backend}: {run['error']}" for backend, run in runs.items() if run["error"]]
-            raise ClientError(": ".join([f"{path} {job['status']}", *filter(None, ["; ".join(reasons)])]))
+            raise ClientError(": ".join([f"{path} {job['status']}", *_errors_of(job)]))
         return job
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
@@ -97,3 +95,12 @@ class Client:
         if not response.ok:
             raise ClientError(body.get("detail", f"{path} answered with status {response.status_code}"))
         return body
+
+
+def _errors_of(job: Any) -> list[str]:
+    """Return one line with the errors of a job's runs, or of the job itself; an empty list if there are none."""
+    if job.get("error"):
+        return [job["error"]]
+    runs = job.get("runs") or job.get("results") or {}
+    errors = [f"{backend}: {run['error']}" for backend, run in runs.items() if isinstance(run, dict) and run["error"]]
+    return ["; ".join(errors)] if errors else []
