@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import requests
 
 from services.cli.client import Client, ClientError
 from services.stack.stack import free_ports
+from tests.polling import wait_until
 
 PROJECT = "tandem-test"
 SERVICES = {
@@ -152,10 +152,11 @@ def test_every_service_is_confined(compose: Compose, service: str) -> None:
 def test_a_service_whose_process_dies_is_restarted(compose: Compose) -> None:
     dead = compose.inspect("gateway")["State"]["Pid"]
     os.kill(dead, signal.SIGKILL)  # `docker kill` would suppress the restart
-    deadline = time.monotonic() + 60
-    while compose.inspect("gateway")["State"]["Pid"] in (dead, 0) or not compose.is_live():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until(
+        lambda: compose.inspect("gateway")["State"]["Pid"] not in (dead, 0) and compose.is_live(),
+        message="the gateway was not restarted",
+        every_s=0.2,
+    )
 
 
 def test_figures_are_drawn_where_nothing_can_be_written(compose: Compose) -> None:
@@ -191,10 +192,11 @@ def test_tensorboard_shows_both_backends_of_a_training(compose: Compose, trainin
         assert compose("exec", "-T", "tensorboard", "id", "-u").stdout.strip() != "0"
         assert compose.inspect("tensorboard")["HostConfig"]["ReadonlyRootfs"]
         expected = {f"in-containers/{training['version']}/{backend}" for backend in ("tensorflow", "pytorch")}
-        deadline = time.monotonic() + 60
-        while not expected <= set(requests.get(f"http://127.0.0.1:{port}/data/runs", timeout=10).json()):
-            assert time.monotonic() < deadline
-            time.sleep(0.5)
+        wait_until(
+            lambda: expected <= set(requests.get(f"http://127.0.0.1:{port}/data/runs", timeout=10).json()),
+            message=f"TensorBoard does not list {sorted(expected)}",
+            every_s=0.5,
+        )
     finally:
         compose("--profile", "tensorboard", "rm", "--stop", "--force", "tensorboard")
 

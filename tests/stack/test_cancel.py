@@ -1,7 +1,6 @@
 """Cancelling ends a run within seconds, wherever it stands, and no model of it appears."""
 
 import time
-from collections.abc import Callable
 
 import pytest
 import requests
@@ -9,18 +8,11 @@ import requests
 from services.cli.client import Client
 from shared.models.registry import ModelRegistry
 from shared.settings import Settings
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.stack
 
 ENDLESS = {"dataset": "digits", "epochs": 1000, "batch_size": 1}
-PATIENCE_S = 2
-
-
-def until(condition: Callable[[], object], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def submit(client: Client, name: str) -> str:
@@ -31,7 +23,7 @@ def cancel(client: Client, path: str) -> dict:
     answer = requests.post(f"{client.url}{path}/cancel", timeout=10)
     assert answer.status_code == 202, answer.text
     assert answer.headers["Location"] == path
-    until(lambda: client.get(path)["status"] == "cancelled", PATIENCE_S)
+    wait_until(lambda: client.get(path)["status"] == "cancelled", message=f"{path} was not cancelled")
     return client.get(path)
 
 
@@ -41,13 +33,15 @@ def trainers_are_idle(client: Client) -> bool:
 
 
 def assert_no_model_and_idle_trainers(client: Client, settings: Settings, name: str) -> None:
-    until(lambda: trainers_are_idle(client), PATIENCE_S)
+    wait_until(lambda: trainers_are_idle(client), message="the trainers did not become idle")
     assert ModelRegistry(settings.model_dir).backends(name) == []
 
 
 def test_a_running_training_is_cancelled(client: Client, settings: Settings) -> None:
     path = submit(client, "stopped-running")
-    until(lambda: all(run["epoch"] >= 1 for run in client.get(path)["runs"].values()), 30)
+    wait_until(
+        lambda: all(run["epoch"] >= 1 for run in client.get(path)["runs"].values()), message="no epoch was trained"
+    )
     work = cancel(client, path)
     assert {run["status"] for run in work["runs"].values()} == {"cancelled"}
     assert_no_model_and_idle_trainers(client, settings, "stopped-running")
@@ -56,7 +50,7 @@ def test_a_running_training_is_cancelled(client: Client, settings: Settings) -> 
 
 def test_a_queued_training_is_cancelled_and_never_begins(client: Client, settings: Settings) -> None:
     first = submit(client, "in-front")
-    until(lambda: client.get(first)["status"] == "running", 10)
+    wait_until(lambda: client.get(first)["status"] == "running", message="the first training did not start")
     queued = submit(client, "stopped-queued")
     assert client.get(queued)["status"] == "queued"
     work = cancel(client, queued)
@@ -71,7 +65,7 @@ def test_a_queued_training_is_cancelled_and_never_begins(client: Client, setting
 def test_a_starting_training_is_cancelled_at_whatever_moment(
     client: Client, settings: Settings, delay_s: float
 ) -> None:
-    until(lambda: trainers_are_idle(client), 10)
+    wait_until(lambda: trainers_are_idle(client), message="the trainers did not become idle")
     path = submit(client, "stopped-starting")
     time.sleep(delay_s)
     cancel(client, path)

@@ -1,17 +1,17 @@
 """The main job through all its real parts: train, publish, evaluate, predict."""
 
 import io
-import time
 
 import numpy as np
 import pytest
 import requests
 from PIL import Image
 
-from services.cli.client import Client, ClientError
+from services.cli.client import FINAL, Client, ClientError
 from shared.data import datasets
 from shared.models.registry import ModelRegistry
 from shared.settings import Settings
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -218,11 +218,12 @@ def test_progress_is_seen_while_a_training_runs(client: Client) -> None:
         "/v1/trainings", {"dataset": "digits", "epochs": 300, "name": "progress", "batch_size": 1437}
     )
     seen: set[int] = set()
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
+
+    def has_ended() -> bool:
         work = client.get(f"/v1/trainings/{training['id']}")
-        seen |= {run["epoch"] for run in work["runs"].values() if run["status"] == "running"}
-        if work["status"] == "succeeded":
-            break
-    assert work["status"] == "succeeded"
+        seen.update(run["epoch"] for run in work["runs"].values() if run["status"] == "running")
+        return work["status"] in FINAL
+
+    wait_until(has_ended, message="the training did not end", timeout_s=120, every_s=0)
+    assert client.get(f"/v1/trainings/{training['id']}")["status"] == "succeeded"
     assert any(0 < epoch < 300 for epoch in seen)

@@ -17,7 +17,8 @@ from tritonclient.utils import InferenceServerException
 from services.cli.client import Client
 from shared.data import datasets
 from shared.settings import Settings
-from tests.stack.test_faults import processes, until
+from tests.polling import wait_until
+from tests.stack.processes import find_processes
 
 pytestmark = pytest.mark.stack
 
@@ -200,7 +201,7 @@ def test_a_client_is_told_why_it_is_refused(server: triton.InferenceServerClient
 def test_a_backend_that_is_down_is_named_and_its_sisters_model_still_answers(
     server: triton.InferenceServerClient, pictures: np.ndarray, expected: dict[str, np.ndarray], settings: Settings
 ) -> None:
-    for pid in processes(settings, "services.pytorch.predictor"):
+    for pid in find_processes(settings, "services.pytorch.predictor"):
         os.kill(pid, signal.SIGKILL)
     with pytest.raises(InferenceServerException, match="pytorch") as refusal:
         server.infer("mlp-digits", images(pictures))
@@ -208,7 +209,7 @@ def test_a_backend_that_is_down_is_named_and_its_sisters_model_still_answers(
     assert not server.is_model_ready("mlp-digits")
     assert server.is_model_ready("mlp-digits-tensorflow")
     close(server.infer("mlp-digits-tensorflow", images(pictures)).as_numpy("probabilities"), expected["tensorflow"])
-    until(lambda: server.is_model_ready("mlp-digits"))
+    wait_until(lambda: server.is_model_ready("mlp-digits"), message="the model did not become ready")
 
 
 # TensorFlow Serving ------------------------------------------------------------

@@ -5,13 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from services.cli.client import FINAL
 from services.stack.stack import Stack
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -29,11 +30,9 @@ def test_the_readmes_requests_do_what_it_says(stack: Stack) -> None:
         return json.loads(ran.stdout)
 
     training = answer(train)
-    deadline = time.monotonic() + 60
-    while training["status"] not in ("succeeded", "failed"):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-        training = answer(f"curl -s {stack.url}/v1/trainings/{training['id']}")
+    path = f"{stack.url}/v1/trainings/{training['id']}"
+    wait_until(lambda: answer(f"curl -s {path}")["status"] in FINAL, message="the training did not end", every_s=0.2)
+    training = answer(f"curl -s {path}")
     assert training["status"] == "succeeded"
     assert training["runs"]["pytorch"]["history"][-1]["test_accuracy"] > 0.9
 

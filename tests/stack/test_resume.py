@@ -10,7 +10,8 @@ from redis import Redis
 from services.cli.client import Client
 from shared.models.registry import ModelRegistry
 from shared.settings import Settings
-from tests.stack.test_faults import until, work_horses
+from tests.polling import wait_until
+from tests.stack.processes import find_work_horses
 
 pytestmark = pytest.mark.stack
 
@@ -45,8 +46,8 @@ def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(
     request = {**REQUEST, "optimizer": OPTIMIZERS[optimizer], "pairing": pairing, "backends": [backend], "name": name}
     undisturbed = client.follow(f"/v1/trainings/{client.post('/v1/trainings', request)['id']}")
     path = f"/v1/trainings/{client.post('/v1/trainings', request)['id']}"
-    until(lambda: client.get(path)["runs"][backend]["epoch"] >= 3)
-    (horse,) = work_horses(redis, backend)
+    wait_until(lambda: client.get(path)["runs"][backend]["epoch"] >= 3, message="the third epoch was not reached")
+    (horse,) = find_work_horses(redis, backend)
     os.kill(horse, signal.SIGKILL)
     killed = client.follow(path)
 
@@ -67,8 +68,8 @@ def test_a_checkpoint_that_cannot_be_read_costs_time_and_no_more(
     request = {**REQUEST, "backends": ["pytorch"], "name": "torn-checkpoint", "epochs": 60}
     training = client.post("/v1/trainings", request)
     path, file = f"/v1/trainings/{training['id']}", f".scratch/training-{training['id']}-pytorch.safetensors"
-    until(lambda: client.get(path)["runs"]["pytorch"]["epoch"] >= 3)
-    (horse,) = work_horses(redis)
+    wait_until(lambda: client.get(path)["runs"]["pytorch"]["epoch"] >= 3, message="the third epoch was not reached")
+    (horse,) = find_work_horses(redis)
     os.kill(horse, signal.SIGSTOP)
     checkpoint = settings.model_dir / file
     checkpoint.write_bytes(checkpoint.read_bytes()[:-10])

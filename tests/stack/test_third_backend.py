@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import requests
 from benchmarks.stack import copy_project
 from services.cli.client import Client
 from services.stack.stack import private_environ
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -52,15 +52,19 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     environ = private_environ({**os.environ, "TANDEM_BACKENDS": ",".join(BACKENDS)}, place / "state")
     url = f"http://127.0.0.1:{environ['TANDEM_GATEWAY_PORT']}"
     python = place / ".venv/stack/bin/python"
+
+    def end_of_log() -> str:
+        return (place / "log").read_text()[-3000:]
+
     with (place / "log").open("wb") as log:
         up = subprocess.Popen([python, "-m", "services.stack", "up"], cwd=place, env=environ, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 120
-        while not is_ready(url):
-            said = (place / "log").read_text()[-3000:]
-            assert up.poll() is None, said
-            assert time.monotonic() < deadline, said
-            time.sleep(0.5)
+
+        def is_up() -> bool:
+            assert up.poll() is None, end_of_log()
+            return is_ready(url)
+
+        wait_until(is_up, message=end_of_log, timeout_s=120, every_s=0.5)
         yield Client(url)
     finally:
         up.send_signal(signal.SIGTERM)

@@ -7,7 +7,7 @@ import requests
 from safetensors.numpy import load
 
 from services.cli.client import Client, ClientError
-from tests.stack.test_faults import until
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -69,7 +69,9 @@ def test_a_model_cannot_be_moved_while_the_other_backend_trains_that_version(cli
     training = client.post("/v1/trainings", {**request, "network": NETWORK, "epochs": 1000, "backends": ["tensorflow"]})
     both = client.post("/v1/trainings", request)  # TensorFlow's run waits behind the long one
     path = f"/v1/trainings/{both['id']}"
-    until(lambda: client.get(path)["runs"]["pytorch"]["status"] == "succeeded")
+    wait_until(
+        lambda: client.get(path)["runs"]["pytorch"]["status"] == "succeeded", message="PyTorch's run did not succeed"
+    )
     version = both["version"]
     with pytest.raises(ClientError, match="has not ended"):
         client.post(f"/v1/models/not-yet/pytorch/{version}/transplant", {"to": "tensorflow"})

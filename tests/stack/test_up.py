@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
 
 from services.stack.stack import private_environ, python_of
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -34,21 +34,21 @@ def test_a_signal_ends_the_stack_and_all_that_it_started(end: signal.Signals) ->
         log = (state / "log").open("wb")
         up = subprocess.Popen([*python_of("stack"), "-m", "services.stack", "up"], env=environ, stdout=log, stderr=log)
         log.close()
-        deadline = time.monotonic() + 120
-        while b"Tandem is up" not in (state / "log").read_bytes():
+
+        def is_up() -> bool:
             assert up.poll() is None, (state / "log").read_text()
-            assert time.monotonic() < deadline, (state / "log").read_text()
-            time.sleep(0.2)
+            return b"Tandem is up" in (state / "log").read_bytes()
+
+        wait_until(is_up, message=(state / "log").read_text, timeout_s=120, every_s=0.2)
         commands = started_by(state)
         for backend in ("tensorflow", "pytorch"):
             for process in ("trainer", "predictor"):
                 assert any(f"-m services.{backend}.{process}" in command for command in commands)
         up.send_signal(end)
         up.wait(30)
-        deadline = time.monotonic() + 30
-        while left := started_by(state):
-            assert time.monotonic() < deadline, left
-            time.sleep(0.2)
+        wait_until(
+            lambda: not started_by(state), message=lambda: f"processes were left: {started_by(state)}", every_s=0.2
+        )
 
 
 def test_a_port_that_is_taken_is_named_with_its_setting() -> None:

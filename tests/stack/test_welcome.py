@@ -2,7 +2,6 @@
 
 import base64
 import io
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from services.stack.stack import Stack
 from shared.models.registry import ModelRegistry
 from shared.models.starter import NAME, PLACE
 from shared.settings import Settings
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.stack
 @pytest.fixture(autouse=True, scope="module")
 def published(client: Client, stack: Stack) -> None:
     """The trainers publish it as soon as they have started."""
-    deadline = time.monotonic() + 60
-    while {model["name"]: set(model["versions"]) for model in client.get("/v1/models")["models"]}.get(NAME) != set(
-        stack.settings.backends
-    ):
-        assert time.monotonic() < deadline, "the welcome model was not published"
-        time.sleep(0.2)
+
+    def is_published_by_all() -> bool:
+        models = {model["name"]: set(model["versions"]) for model in client.get("/v1/models")["models"]}
+        return models.get(NAME) == set(stack.settings.backends)
+
+    wait_until(is_published_by_all, message="the welcome model was not published", every_s=0.2)
 
 
 def test_the_first_prediction_is_right_in_every_backend(client: Client, stack: Stack) -> None:
