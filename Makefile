@@ -32,9 +32,9 @@ welcome: setup ## train the model anew that an empty volume begins with
 	@$(PYTHON) -m services.stack.environments test
 	@$(TEST)/python -m benchmarks.welcome
 
-test: setup ## every test there is, on a stack of its own
+test: setup ## run all tests, or one suite: make test SUITE=unit
 	@$(PYTHON) -m services.stack.environments test
-	@$(PYTHON) tests/run.py $(BACKENDS)
+	@$(PYTHON) tests/run.py $(if $(SUITE),--suite $(SUITE)) $(BACKENDS)
 
 conformance: ## hold one backend to the one suite: make conformance BACKEND=pytorch
 	@test -d services/$(or $(BACKEND),-) || { echo "Name a folder of services/: make conformance BACKEND=pytorch"; exit 1; }
