@@ -67,7 +67,7 @@ bench-serving: setup ## measure serving beside its peers; prints tables, asserts
 	@$(PYTHON) -m services.stack.environments test
 	@$(TEST)/python -m benchmarks.serving $(ARGS)
 
-resolve: ## check that every requirements.txt can be met on amd64 and arm64
+resolve: ## check that every requirement has a wheel for amd64 and arm64 and each Python version
 	@$(PYTHON) -m services.stack.environments test
 	@$(TEST)/python tests/resolve.py
 
