@@ -16,7 +16,7 @@ LOCKED := $(wildcard services/*/requirements.in benchmarks/peers/*/requirements.
 .PHONY: help setup up demo welcome test conformance check fmt bench bench-serving resolve lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## check the machine and create the services' virtual environments
 	@$(PYTHON) services/stack/check.py
