@@ -1,8 +1,9 @@
-"""No peer: a route that only parses the same body, in Tandem's own server, with the gateway's settings.
+"""A route that only parses the request body, in Tandem's own server with the gateway's settings.
 
     .venv/gateway/bin/python -m benchmarks.peers.noop <port> [flask]
 
-On the event loop, where the gateway answers too; or, with `flask`, as Flask's own route.
+It shows the cost of the HTTP server alone. The route runs on the event loop as the gateway's do, or, with `flask`, in
+Flask.
 """
 
 import re
