@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.architecture.source_files import assert_none, list_files, parse
 
 POLLING = Path("tests/polling.py")
@@ -95,3 +97,28 @@ def test_no_assertion_depends_on_a_time_or_an_amount_of_memory() -> None:
 def test_only_one_helper_polls() -> None:
     offenders = [line for path in list_test_files() for line in list_polling_loops(path)]
     assert_none(offenders, f"Tests wait with {POLLING}")
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_found"),
+    [
+        (["begin = time.monotonic()", "took = time.monotonic() - begin", "assert took < limit"], True),
+        (["assert time.perf_counter() < deadline"], True),
+        (["assert answer['duration_s'] < 5"], True),
+        (["assert usage.ru_maxrss - before < limit"], True),
+        (["assert result.peak_memory_bytes > 1e7"], True),
+        (["assert entry['seconds'] > 0"], False),
+        (["assert samples['request_duration_seconds_count'] >= 1"], False),
+        (["begin = time.monotonic()", "work()", "assert answer == 7"], False),
+    ],
+)
+def test_the_search_finds_measuring_assertions_and_no_others(tmp_path: Path, lines: list[str], is_found: bool) -> None:
+    file = tmp_path / "test_example.py"
+    file.write_text("\n    ".join(["def test_example():", *lines]))
+    assert bool(list(list_measuring_assertions(file))) == is_found
+
+
+def test_the_search_finds_polling_loops(tmp_path: Path) -> None:
+    file = tmp_path / "test_example.py"
+    file.write_text("def test_example():\n    end = time.monotonic() + 9\n    while time.monotonic() < end: pass\n")
+    assert list(list_polling_loops(file))
