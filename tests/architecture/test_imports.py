@@ -14,7 +14,6 @@ PICKLING_PACKAGES = {"pickle", "joblib", "dill", "cloudpickle", "shelve", "marsh
 READERS_OF_THE_ENVIRONMENT = {
     "shared/settings.py",
     "services/stack/__main__.py",
-    "services/stack/stack.py",
     "services/pytorch/wheel_index.py",
 }
 

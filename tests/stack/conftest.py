@@ -30,7 +30,7 @@ def stack() -> Iterator[Stack]:
     stack = Stack(environ, log=state / "log")
     try:
         stack.start()
-        stack.wait_ready()
+        stack.wait_ready(timeout_s=300)
         yield stack
     except BaseException:
         print((state / "log").read_text(errors="replace")[-5000:])
