@@ -1,4 +1,4 @@
-# Everything one does with Tandem. `make help` lists it.
+# The commands for working with Tandem. `make help` lists them.
 
 PYTHON ?= python3
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -16,34 +16,34 @@ LOCKED := $(wildcard services/*/requirements.in benchmarks/peers/*/requirements.
 .PHONY: help setup up demo welcome test conformance check fmt bench bench-serving resolve lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## check the machine and make the services' environments
+setup: ## check the machine and create the services' virtual environments
 	@$(PYTHON) services/stack/check.py
 	@$(PYTHON) -m services.stack.environments $(SERVICES)
 
 up: setup ## run everything in the foreground, without containers
 	@.venv/stack/bin/python -m services.stack up
 
-demo: setup ## train, evaluate and predict with both backends, and show one table
+demo: setup ## train, evaluate and predict with both backends and show one table
 	@.venv/stack/bin/python -m services.stack demo
 
-welcome: setup ## train the model anew that an empty volume begins with
+welcome: setup ## retrain the starter model that an empty model volume receives
 	@$(PYTHON) -m services.stack.environments test
 	@$(TEST)/python -m benchmarks.welcome
 
-test: setup ## every test there is, on a stack of its own
+test: setup ## run all tests, or one suite: make test SUITE=unit
 	@$(PYTHON) -m services.stack.environments test
-	@$(PYTHON) tests/run.py $(BACKENDS)
+	@$(PYTHON) tests/run.py $(if $(SUITE),--suite $(SUITE)) $(BACKENDS)
 
-conformance: ## hold one backend to the one suite: make conformance BACKEND=pytorch
-	@test -d services/$(or $(BACKEND),-) || { echo "Name a folder of services/: make conformance BACKEND=pytorch"; exit 1; }
+conformance: ## test one backend: make conformance BACKEND=pytorch
+	@test -f services/$(or $(BACKEND),-)/backend.py || { echo "Name a backend: make conformance BACKEND=pytorch"; exit 1; }
 	@$(PYTHON) services/stack/check.py
 	@$(PYTHON) -m services.stack.environments $(BACKEND)
 	@.venv/$(BACKEND)/bin/python -m pip install --disable-pip-version-check --quiet -r tests/backend/requirements.txt
 	@TANDEM_TEST_BACKEND=$(BACKEND) TF_CPP_MIN_LOG_LEVEL=3 .venv/$(BACKEND)/bin/python -m pytest -q tests/backend
 
-check: ## lint, types, and the arrows that must never be
+check: ## lint, types and import contracts
 	@$(PYTHON) services/stack/check.py
 	@$(PYTHON) -m services.stack.environments test
 	@$(TEST)/ruff check . && $(TEST)/ruff format --check .
@@ -53,7 +53,7 @@ check: ## lint, types, and the arrows that must never be
 fmt: ## format the code
 	@$(TEST)/ruff format . && $(TEST)/ruff check --fix .
 
-bench: setup ## measure; prints tables, asserts nothing
+bench: setup ## measure trainings, parity, job start, load tests and malformed images
 	@command -v hey > /dev/null || { echo "hey is missing: sudo apt-get install -y hey"; exit 1; }
 	@$(PYTHON) -m services.stack.environments test
 	@$(TEST)/python -m benchmarks.epochs
@@ -62,16 +62,16 @@ bench: setup ## measure; prints tables, asserts nothing
 	@$(TEST)/python -m benchmarks.loadtest
 	@$(TEST)/python -m benchmarks.malformed
 
-bench-serving: setup ## measure serving beside its peers; prints tables, asserts nothing
+bench-serving: setup ## measure serving beside other servers
 	@command -v hey > /dev/null || { echo "hey is missing: sudo apt-get install -y hey"; exit 1; }
 	@$(PYTHON) -m services.stack.environments test
 	@$(TEST)/python -m benchmarks.serving $(ARGS)
 
-resolve: ## check that every requirements.txt can be met on amd64 and arm64
+resolve: ## check that every requirement has a wheel for amd64 and arm64 and each Python version
 	@$(PYTHON) -m services.stack.environments test
 	@$(TEST)/python tests/resolve.py
 
-# A CUDA build of torch names its own CUDA packages; the lock names none, so that a CPU build brings none.
+# The lock omits CUDA packages, so that a CPU build installs none. A CUDA build of torch requires its own by itself.
 lock: ## write every requirements.txt from its requirements.in (needs uv)
 	@for in in $(LOCKED); do out=$${in%.in}.txt; \
 	  uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
@@ -79,6 +79,6 @@ lock: ## write every requirements.txt from its requirements.in (needs uv)
 	  && sed -i -E '/^(nvidia-|cuda-|triton==)/d; s/\+cpu//; s/^torch==([0-9.]+).*/torch==\1/' $$out \
 	  && awk '!seen[$$0]++' $$out > $$out.new && mv $$out.new $$out || exit 1; done
 
-clean: ## remove environments and caches; models and data stay
+clean: ## remove environments and caches, but not models and data
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache .tandem/demo-* .tandem/test-*
 	@find . -name __pycache__ -prune -exec rm -rf {} +

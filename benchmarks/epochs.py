@@ -1,11 +1,14 @@
-"""How long an epoch takes: Tandem's, the article's way to write it, the usual way, and the tightest.
+"""Measure how long an epoch takes in Tandem and in three other ways to write the same training.
 
     .venv/test/bin/python -m benchmarks.epochs [--rounds N] [--networks article,lenet5,cnn]
 
-Every way trains the same network on MNIST, with the same batch size, the same SGD and the same threads, and is
-evaluated on the test split after every epoch: all of that counts. A way is a process of its own and runs when it is
-asked. Round by round all are asked, one after the other and every second round backwards, so that a machine that
-grows slower or faster does so for all. The first epoch, which also traces and warms up, is told but not counted.
+The ways are: `ours` (Tandem), `article` (as the article writes it), `usual` (as most people write it) and `tight`
+(with as little overhead as possible). All train the same network on MNIST with the same batch size, optimizer and
+number of threads, and evaluate on the test split after every epoch. The evaluation counts as part of the epoch.
+
+Each way is a process that waits until it is told to run an epoch. In every round each way runs one epoch, one after
+the other; every second round has the reverse order. So a machine that becomes slower affects all ways alike. The first
+epoch includes compilation and warm-up; it is shown, but it does not count.
 """
 
 import argparse
@@ -37,7 +40,14 @@ POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 @dataclass
 class Way:
-    """A process that runs an epoch when it is asked; its answers: what each epoch took."""
+    """A process that runs one epoch at a time.
+
+    Attributes:
+        backend: "tensorflow", "pytorch" or "numpy".
+        name: One of WAYS, or "floor" for NumPy.
+        network: The preset that is trained.
+        epochs: The figures of each epoch: `seconds`, `test_accuracy`, `peak_memory_mb`.
+    """
 
     backend: str
     name: str
@@ -45,7 +55,7 @@ class Way:
     epochs: list[dict[str, float]] = field(default_factory=list)
 
     def start(self, threads: int, log: Path, stack: ExitStack) -> dict[str, str]:
-        """Start it, to end with the stack; the versions that it found."""
+        """Start the process, which ends with the exit stack. Returns the versions of its packages."""
         python = f".venv/{'test' if self.backend == 'numpy' else self.backend}/bin/python"
         self.process = stack.enter_context(
             subprocess.Popen(
@@ -61,22 +71,24 @@ class Way:
         return self._answer()
 
     def run(self) -> None:
+        """Run one epoch and append its figures."""
         self.process.stdin.write("epoch\n")
         self.epochs.append(self._answer())
 
     def _answer(self) -> Any:
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self.backend} {self.name} on {self.network} ended: see its log in {PLACE}/epochs")
+            raise SystemExit(f"{self.backend} {self.name} on {self.network} ended: read its log in {PLACE}/epochs")
         return json.loads(line)
 
     @property
     def seconds(self) -> float:
+        """Return the median duration of an epoch, without the first."""
         return median(epoch["seconds"] for epoch in self.epochs[1:])
 
 
-def measured(network: str, rounds: int, threads: int, versions: dict[str, str]) -> list[Way]:
-    """Every way's epochs; adds the versions that they found."""
+def measure(network: str, rounds: int, threads: int, versions: dict[str, str]) -> list[Way]:
+    """Run all ways of a network and return them. Adds the versions of their packages to `versions`."""
     ways = [Way(backend, name, network) for backend in BACKENDS for name in WAYS]
     ways += [Way("numpy", "floor", network)] if network == "article" else []
     logs = PLACE / "epochs"
@@ -92,7 +104,7 @@ def measured(network: str, rounds: int, threads: int, versions: dict[str, str]) 
 
 
 def ratios(ways: list[Way]) -> dict[str, dict[str, float]]:
-    """Of each backend: how many times ours' seconds each other way takes, and how many times the floor's ours takes."""
+    """Return, for each backend, the ratios of the epochs' durations: `<way> / ours`, and `ours / numpy floor`."""
     seconds = {(way.backend, way.name): way.seconds for way in ways}
     floor = seconds.get(("numpy", "floor"))
     found = {}
@@ -104,6 +116,7 @@ def ratios(ways: list[Way]) -> dict[str, dict[str, float]]:
 
 
 def table_of(network: str, rounds: int, ways: list[Way], found: dict[str, dict[str, float]]) -> Table:
+    """Return the table of one network."""
     floors = [f"{backend} {of[FLOOR]:.2f}" for backend, of in found.items() if FLOOR in of]
     table = Table(
         title=f"{network}: an epoch of MNIST with its evaluation, {rounds} counted",
@@ -120,6 +133,7 @@ def table_of(network: str, rounds: int, ways: list[Way], found: dict[str, dict[s
 
 
 def machine(threads: int) -> dict[str, Any]:
+    """Return what the results depend on: processor, cores, threads, load and versions."""
     info = Path("/proc/cpuinfo")
     models = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
     return {
@@ -132,26 +146,27 @@ def machine(threads: int) -> dict[str, Any]:
 
 
 def main() -> int:
+    """Measure, print one table per network and write `.tandem/bench/epochs.json`."""
     parser = argparse.ArgumentParser()
     parser.add_argument(
-        "--rounds", type=int, help="epochs to count, of every network; by default fewer of a larger one"
+        "--rounds", type=int, help="epochs that count, per network; the default is smaller for larger networks"
     )
-    parser.add_argument("--networks", default=",".join(ROUNDS), help="of " + ",".join(ROUNDS))
+    parser.add_argument("--networks", default=",".join(ROUNDS), help="a selection of " + ",".join(ROUNDS))
     asked = parser.parse_args()
     networks = asked.networks.split(",")
     if unknown := set(networks) - set(ROUNDS):
-        parser.error(f"no network {', '.join(sorted(unknown))}: choose of {', '.join(ROUNDS)}")
+        parser.error(f"unknown network {', '.join(sorted(unknown))}: choose from {', '.join(ROUNDS)}")
     console, settings = Console(), Settings.from_env()
     try:
         datasets.ensure_cached(datasets.find("mnist", settings), settings)
     except MissingDatasetError as error:
-        console.print(f"Nothing is measured without MNIST: {error}")
+        console.print(f"Skipped, because MNIST is missing: {error}")
         return 0
     threads = settings.threads_per_backend
     results: dict[str, Any] = {"machine": machine(threads), "networks": {}}
     for network in networks:
         rounds = asked.rounds or ROUNDS[network]
-        ways = measured(network, rounds, threads, results["machine"]["versions"])
+        ways = measure(network, rounds, threads, results["machine"]["versions"])
         found = ratios(ways)
         console.print(table_of(network, rounds, ways, found))
         epochs = [{"backend": way.backend, "way": way.name, "epochs": way.epochs} for way in ways]

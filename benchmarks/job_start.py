@@ -1,11 +1,10 @@
-"""How long a client waits: from submitting a training on digits to the end of its first epoch.
+"""Measure the time from submitting a training on digits to the end of its first epoch.
 
     .venv/test/bin/python -m benchmarks.job_start [submissions]
 
-Importing a framework takes seconds and is paid once, when a trainer starts;
-what is left for each job is the queue, a fork, building the network, tracing
-or lazy imports, and the epoch itself. Both trainers are idle before each
-submission and work at the same time after it.
+A trainer imports its framework once, when it starts. Each job then takes the time of the queue, a fork, building the
+network, compilation or late imports, and the epoch itself. Both trainers are idle before each submission and work at
+the same time after it.
 """
 
 import json
@@ -26,26 +25,27 @@ REQUEST = {"dataset": "digits", "epochs": 1, "name": "job-start"}
 
 
 def first_epochs(client: Client) -> dict[str, float]:
-    """Submit once; for each backend the seconds until its first epoch is reported."""
-    begun = time.perf_counter()
+    """Submit a training, wait until it ends and return the seconds until each backend reported its first epoch."""
+    started_at = time.perf_counter()
     path = f"/v1/trainings/{client.post('/v1/trainings', REQUEST)['id']}"
     seconds: dict[str, float] = {}
     while True:
         work = client.get(path)
         for backend, run in work["runs"].items():
             if run["history"]:
-                seconds.setdefault(backend, time.perf_counter() - begun)
+                seconds.setdefault(backend, time.perf_counter() - started_at)
         if work["status"] in FINAL:
             return seconds
         time.sleep(POLL_S)
 
 
 def main(submissions: int) -> int:
+    """Measure, print one table and write `.tandem/bench/job_start.json`."""
     with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as (client, _):
-        first_epochs(client)  # warm-up: the predictors and the gateway have imported what they import late
+        first_epochs(client)  # warm-up, for late imports in the gateway and the predictors
         rounds = []
         for _ in range(submissions):
-            time.sleep(0.5)  # both trainers are idle again
+            time.sleep(0.5)  # until both trainers are idle
             rounds.append(first_epochs(client))
     table = Table(title=f"From submission to the first epoch's end, seconds, {submissions} submissions")
     for column in ("backend", "median", "least", "most"):

@@ -1,10 +1,10 @@
-"""How far rounding takes the two frameworks apart in whole trainings on MNIST, and what moving and resuming costs.
+"""Measure how far rounding errors separate the two frameworks in whole trainings on MNIST.
 
     .venv/test/bin/python -m benchmarks.parity
 
-`article`, `lenet5` (also at a tenth of the learning rate, and in double precision) and `cnn` are trained in every
-backend at once; `cnn` is then moved from each backend to the other; and `lenet5` is trained once more, with its work
-horses killed on the way. Everything goes through the API.
+Both backends train `article`, `lenet5` (also with a tenth of the learning rate, and in double precision) and `cnn`.
+Then `cnn` is transplanted from each backend to the other. Finally `lenet5` is trained again, its worker processes are
+killed, and the resumed runs are compared with the undisturbed ones. Everything uses the public API.
 """
 
 import json
@@ -42,10 +42,12 @@ TRAININGS: dict[str, dict[str, Any]] = {
 
 
 def train(client: Client, request: dict[str, Any]) -> Any:
+    """Submit a training and return it when it has succeeded."""
     return client.follow(f"/v1/trainings/{client.post('/v1/trainings', request)['id']}")
 
 
-def compared(training: Any, seconds: float) -> dict[str, Any]:
+def summarize(training: Any, seconds: float) -> dict[str, Any]:
+    """Return the figures of a training's comparison; `same_class` counts test images of 10,000."""
     (pair,) = training["comparisons"]
     return {
         "test_accuracy": {b: run["history"][-1]["test_accuracy"] for b, run in training["runs"].items()},
@@ -58,8 +60,8 @@ def compared(training: Any, seconds: float) -> dict[str, Any]:
     }
 
 
-def moved(client: Client, name: str) -> dict[str, Any]:
-    """Each backend's model under the other: what they answer to the test split."""
+def transplant(client: Client, name: str) -> dict[str, Any]:
+    """Transplant a model from each backend to the other and return the proofs."""
     proofs = {}
     for source, to in (("tensorflow", "pytorch"), ("pytorch", "tensorflow")):
         work = client.post(f"/v1/models/{name}/{source}/1/transplant", {"to": to})
@@ -67,14 +69,14 @@ def moved(client: Client, name: str) -> dict[str, Any]:
     return proofs
 
 
-def killed(client: Client, redis: Redis, registry: ModelRegistry, undisturbed: Any) -> dict[str, Any]:
-    """Train again, kill each backend's work horse after the first epoch, and compare the weights that come of it."""
+def kill_and_resume(client: Client, redis: Redis, registry: ModelRegistry, undisturbed: Any) -> dict[str, Any]:
+    """Train again, kill each backend's worker process in the second epoch, and compare the resulting weights."""
     again = client.post("/v1/trainings", {**TRAININGS["lenet5"], "name": undisturbed["name"]})
     path, waiting = f"/v1/trainings/{again['id']}", set(again["runs"])
     while waiting:
         runs = client.get(path)["runs"]
         for backend in [backend for backend in waiting if runs[backend]["epoch"] == 1]:
-            time.sleep(0.5)  # somewhere within the second epoch
+            time.sleep(0.5)  # the second epoch has started
             (worker,) = Worker.all(queue=Queue(backend, connection=redis, serializer="json"))
             (horse,) = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
             os.kill(int(horse), signal.SIGKILL)
@@ -90,19 +92,20 @@ def killed(client: Client, redis: Redis, registry: ModelRegistry, undisturbed: A
 
 
 def main() -> int:
+    """Measure, print one table and write `.tandem/bench/parity.json`."""
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as (client, settings):
         works = {}
         for name, request in TRAININGS.items():
-            begun = time.perf_counter()
+            started_at = time.perf_counter()
             works[name] = train(client, request)
-            results[name] = compared(works[name], time.perf_counter() - begun)
-        results["transplants of cnn"] = moved(client, works["cnn"]["name"])
+            results[name] = summarize(works[name], time.perf_counter() - started_at)
+        results["transplants of cnn"] = transplant(client, works["cnn"]["name"])
         with Redis.from_url(settings.redis_url) as redis:
-            results["lenet5, killed and resumed"] = killed(
+            results["lenet5, killed and resumed"] = kill_and_resume(
                 client, redis, ModelRegistry(settings.model_dir), works["lenet5"]
             )
-    table = Table(title="Whole trainings on MNIST, every backend given the same")
+    table = Table(title="Whole trainings on MNIST with the same data, weights and batches")
     for column in ("network", "test accuracy", "same class", "weights differ by", "probabilities", "McNemar's p"):
         table.add_column(column)
     for name in TRAININGS:

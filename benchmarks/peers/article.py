@@ -1,8 +1,8 @@
-"""The article's network for every peer, as one writes it in PyTorch, with the weights that Tandem trained.
+"""The article's network in PyTorch, which all peers serve, with the weights that Tandem trained.
 
     TANDEM_WEIGHTS=<weights.safetensors>
 
-Imported beside a peer's own file, in its own environment: torch on one thread, nothing of Tandem.
+A peer imports this module in its own environment. It runs torch on one thread and imports nothing from Tandem.
 """
 
 import os
@@ -14,7 +14,10 @@ from torch import nn
 
 
 def load() -> nn.Module:
-    """Flatten, dense 10 sigmoid, dense 10; weights.safetensors holds kernels as [in, out], torch as [out, in]."""
+    """Build the network and load its weights.
+
+    The file has kernels as [in, out], torch has them as [out, in].
+    """
     torch.set_num_threads(1)
     weights = load_file(os.environ["TANDEM_WEIGHTS"])
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.Sigmoid(), nn.Linear(10, 10))
@@ -26,5 +29,5 @@ def load() -> nn.Module:
 
 @torch.inference_mode()
 def probabilities(model: nn.Module, pixels: np.ndarray) -> np.ndarray:
-    """uint8 [N, 28, 28, 1] in, float32 [N, 10] out."""
+    """Compute the probabilities, float32 [N, 10], of images, uint8 [N, 28, 28, 1]."""
     return model(torch.from_numpy(pixels).float() / 255).softmax(1).numpy()

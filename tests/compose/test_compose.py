@@ -1,6 +1,6 @@
-"""The containers: from a build to a prediction, as the README's reader meets them.
+"""The containers: build, start, train, predict, restart.
 
-Skipped, with the reason, where no Docker engine answers.
+All tests are skipped if no Docker engine answers.
 """
 
 import json
@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import requests
 
 from services.cli.client import Client, ClientError
 from services.stack.stack import free_ports
+from tests.polling import wait_until
 
 PROJECT = "tandem-test"
 SERVICES = {
@@ -45,7 +45,12 @@ pytestmark = [
 
 
 class Compose:
-    """`docker compose` on a project of the test's own."""
+    """Runs `docker compose` on a project of this test's own.
+
+    Attributes:
+        environ: The environment of the commands.
+        client: A client of the project's gateway.
+    """
 
     def __init__(self, port: int) -> None:
         self.environ = {**os.environ, "TANDEM_GATEWAY_PORT": str(port)}
@@ -94,7 +99,7 @@ def training(compose: Compose) -> dict:
     return compose.client.follow(f"/v1/trainings/{training['id']}")
 
 
-def test_every_service_is_there_and_healthy(compose: Compose) -> None:
+def test_every_service_runs_and_is_healthy(compose: Compose) -> None:
     listing = [json.loads(line) for line in compose("ps", "-a", "--format", "json").stdout.splitlines()]
     assert {entry["Service"] for entry in listing} == SERVICES
     for entry in listing:
@@ -117,7 +122,7 @@ def test_both_backends_train_evaluate_and_predict(compose: Compose, training: di
 
 
 @pytest.mark.parametrize(
-    ("service", "stranger"),
+    ("service", "framework"),
     [
         ("tensorflow-trainer", "torch"),
         ("pytorch-trainer", "tensorflow"),
@@ -126,10 +131,10 @@ def test_both_backends_train_evaluate_and_predict(compose: Compose, training: di
         ("gateway", "tensorflow"),
     ],
 )
-def test_an_image_holds_no_other_framework(compose: Compose, service: str, stranger: str) -> None:
-    answer = compose("exec", "-T", service, "python", "-c", f"import {stranger}", check=False)
+def test_an_image_contains_no_other_framework(compose: Compose, service: str, framework: str) -> None:
+    answer = compose("exec", "-T", service, "python", "-c", f"import {framework}", check=False)
     assert answer.returncode != 0
-    assert f"No module named '{stranger}'" in answer.stderr
+    assert f"No module named '{framework}'" in answer.stderr
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES - {"datasets"}))
@@ -138,7 +143,7 @@ def test_no_service_runs_as_root(compose: Compose, service: str) -> None:
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES))
-def test_every_service_is_confined(compose: Compose, service: str) -> None:
+def test_every_service_has_few_rights_and_a_memory_limit(compose: Compose, service: str) -> None:
     host = compose.inspect(service)["HostConfig"]
     assert host["ReadonlyRootfs"]
     assert host["CapDrop"] == ["ALL"]
@@ -152,19 +157,20 @@ def test_every_service_is_confined(compose: Compose, service: str) -> None:
 def test_a_service_whose_process_dies_is_restarted(compose: Compose) -> None:
     dead = compose.inspect("gateway")["State"]["Pid"]
     os.kill(dead, signal.SIGKILL)  # `docker kill` would suppress the restart
-    deadline = time.monotonic() + 60
-    while compose.inspect("gateway")["State"]["Pid"] in (dead, 0) or not compose.is_live():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until(
+        lambda: compose.inspect("gateway")["State"]["Pid"] not in (dead, 0) and compose.is_live(),
+        message="the gateway was not restarted",
+        every_s=0.2,
+    )
 
 
-def test_figures_are_drawn_where_nothing_can_be_written(compose: Compose) -> None:
+def test_plots_work_on_a_read_only_file_system(compose: Compose) -> None:
     answer = requests.get(f"{compose.client.url}/v1/datasets/digits/samples.png", timeout=60)
     assert answer.status_code == 200
     assert answer.content.startswith(b"\x89PNG")
 
 
-def test_a_trainer_deletes_a_model(compose: Compose) -> None:
+def test_a_model_can_be_deleted(compose: Compose) -> None:
     training = compose.client.post("/v1/trainings", {"dataset": "digits", "epochs": 1, "name": "short-lived"})
     compose.client.follow(f"/v1/trainings/{training['id']}")
     answer = requests.delete(f"{compose.client.url}/v1/models/short-lived/pytorch/1", timeout=10)
@@ -172,15 +178,15 @@ def test_a_trainer_deletes_a_model(compose: Compose) -> None:
     assert compose.client.get("/v1/models/short-lived")["versions"] == {"tensorflow": [1]}
 
 
-def test_logs_are_json_and_carry_the_id_of_their_request(compose: Compose) -> None:
+def test_logs_are_json_with_the_request_id(compose: Compose) -> None:
     body, headers = {"dataset": "digits", "epochs": 1, "name": "traced"}, {"X-Request-Id": "from-outside"}
     answer = requests.post(f"{compose.client.url}/v1/trainings", json=body, headers=headers, timeout=10)
     compose.client.follow(answer.headers["Location"])
     for service in ("gateway", "pytorch-trainer", "pytorch-predictor"):
         command = ["docker", "logs", compose.inspect(service)["Id"]]
-        said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-        entries = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-        assert "from-outside" in {entry.get("request_id") for entry in entries}, said
+        log = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        entries = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+        assert "from-outside" in {entry.get("request_id") for entry in entries}, log
 
 
 def test_tensorboard_shows_both_backends_of_a_training(compose: Compose, training: dict) -> None:
@@ -191,15 +197,16 @@ def test_tensorboard_shows_both_backends_of_a_training(compose: Compose, trainin
         assert compose("exec", "-T", "tensorboard", "id", "-u").stdout.strip() != "0"
         assert compose.inspect("tensorboard")["HostConfig"]["ReadonlyRootfs"]
         expected = {f"in-containers/{training['version']}/{backend}" for backend in ("tensorflow", "pytorch")}
-        deadline = time.monotonic() + 60
-        while not expected <= set(requests.get(f"http://127.0.0.1:{port}/data/runs", timeout=10).json()):
-            assert time.monotonic() < deadline
-            time.sleep(0.5)
+        wait_until(
+            lambda: expected <= set(requests.get(f"http://127.0.0.1:{port}/data/runs", timeout=10).json()),
+            message=f"TensorBoard does not list {sorted(expected)}",
+            every_s=0.5,
+        )
     finally:
         compose("--profile", "tensorboard", "rm", "--stop", "--force", "tensorboard")
 
 
-def test_trainers_reach_each_others_traces_and_predictors(compose: Compose) -> None:
+def test_certificates_and_transplants_work_across_containers(compose: Compose) -> None:
     client = compose.client
     work = client.post("/v1/certificates", {"dataset": "digits", "steps": 3})
     assert client.follow(f"/v1/certificates/{work['id']}")["verdict"] == "rounding"
@@ -226,14 +233,14 @@ def test_only_trainers_can_write_models(compose: Compose, training: dict) -> Non
         compose("exec", "-T", service, "test", "-w", "/state/models")
 
 
-def test_the_gateway_on_loopback_is_the_only_door(compose: Compose) -> None:
+def test_only_the_gateway_publishes_a_port_and_only_on_loopback(compose: Compose) -> None:
     services = compose.configuration()["services"]
-    doors = {name: service["ports"] for name, service in services.items() if service.get("ports")}
-    assert list(doors) == ["gateway"]
-    assert doors["gateway"][0]["host_ip"] == "127.0.0.1"
+    published_ports = {name: service["ports"] for name, service in services.items() if service.get("ports")}
+    assert list(published_ports) == ["gateway"]
+    assert published_ports["gateway"][0]["host_ip"] == "127.0.0.1"
 
 
-def test_models_and_trainings_outlive_the_containers(compose: Compose, training: dict) -> None:
+def test_models_and_trainings_survive_removing_the_containers(compose: Compose, training: dict) -> None:
     compose("down", "--timeout", "10")
     with pytest.raises(ClientError):
         compose.client.get("/v1/trainings")

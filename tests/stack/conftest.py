@@ -1,4 +1,4 @@
-"""One running Tandem for the whole suite: real Redis, real processes, real HTTP."""
+"""Fixtures of the stack suite: one running Tandem with real Redis, real processes and real HTTP, and its clients."""
 
 import os
 import shutil
@@ -16,10 +16,11 @@ from shared.settings import Settings
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
+    """Yield a running stack with free ports and a state folder of its own, which is removed if all went well."""
     root = Path(".tandem").absolute()
     root.mkdir(exist_ok=True)
     state = Path(tempfile.mkdtemp(prefix="test-", dir=root))
-    own = state / "own"  # tests put datasets of their own there
+    own = state / "own"  # tests create their datasets here
     own.mkdir()
     mnist = Path(os.environ.get("TANDEM_DATA_DIR", "data"), "mnist").absolute()
     if mnist.is_dir():
@@ -29,7 +30,7 @@ def stack() -> Iterator[Stack]:
     stack = Stack(environ, log=state / "log")
     try:
         stack.start()
-        stack.wait_ready()
+        stack.wait_ready(timeout_s=300)
         yield stack
     except BaseException:
         print((state / "log").read_text(errors="replace")[-5000:])
@@ -41,30 +42,34 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def settings(stack: Stack) -> Settings:
+    """Return the settings of the running stack."""
     return stack.settings
 
 
 @pytest.fixture(scope="session")
 def client(stack: Stack) -> Client:
+    """Return a client of the running stack's gateway."""
     return Client(stack.url)
 
 
 @pytest.fixture(scope="session")
 def redis(stack: Stack) -> Iterator[Redis]:
+    """Yield a connection to the running stack's Redis."""
     with Redis.from_url(stack.settings.redis_url) as connection:
         yield connection
 
 
 @pytest.fixture(scope="session")
 def has_mnist(client: Client) -> None:
+    """Skip the test if the stack has no MNIST."""
     ready = {entry["name"]: entry["ready"] for entry in client.get("/v1/datasets")["datasets"]}
     if not ready["mnist"]:
-        pytest.skip("MNIST is not here: set TANDEM_DATA_DIR to a folder that holds mnist/*.gz")
+        pytest.skip("MNIST is missing: set TANDEM_DATA_DIR to a folder that contains mnist/*.gz")
 
 
 @pytest.fixture(scope="session")
 def digits_model(client: Client) -> dict:
-    """A finished training of mlp on digits in every backend."""
+    """Train `mlp` on `digits` in every backend and return the finished training. Its model is `mlp-digits`."""
     request = {
         "network": "mlp",
         "dataset": "digits",

@@ -1,4 +1,4 @@
-"""`stable` is moved to release a version and back to withdraw it, and can be asked for wherever a version can."""
+"""The alias `stable`: a client sets it to release a version, and uses it wherever a version number is accepted."""
 
 import pytest
 import requests
@@ -12,7 +12,7 @@ MODEL = "released"
 
 @pytest.fixture(scope="module")
 def versions(client: Client) -> list[int]:
-    """Two versions of a model that differ."""
+    """Train two different versions of a model and return their numbers."""
     found = []
     for seed in (1, 2):
         request = {"network": "article", "dataset": "digits", "epochs": 1, "seed": seed, "name": MODEL}
@@ -20,12 +20,13 @@ def versions(client: Client) -> list[int]:
     return found
 
 
-def move(client: Client, version: object, model: str = MODEL, alias: str = "stable") -> requests.Response:
+def set_alias(client: Client, version: object, model: str = MODEL, alias: str = "stable") -> requests.Response:
     url = f"{client.url}/v1/models/{model}/aliases/{alias}"
     return requests.put(url, json={"version": version}, timeout=10)
 
 
-def predicted(client: Client, version: str) -> set[int]:
+def predicted_by(client: Client, version: str) -> set[int]:
+    """Return the versions that answered a prediction."""
     with open("samples/seven-8x8.png", "rb") as picture:
         url = f"{client.url}/v1/predictions?model={MODEL}{version}"
         answer = requests.post(url, files={"image": picture}, timeout=10)
@@ -33,26 +34,26 @@ def predicted(client: Client, version: str) -> set[int]:
     return {result["version"] for result in answer.json()["images"][0]["results"].values()}
 
 
-def test_an_alias_that_nobody_set_says_how_to_set_it(client: Client, versions: list[int]) -> None:
+def test_using_an_alias_before_it_is_set_is_refused_with_how_to_set_it(client: Client, versions: list[int]) -> None:
     answer = requests.post(f"{client.url}/v1/evaluations", json={"model": MODEL, "version": "stable"}, timeout=10)
     assert answer.status_code == 404
     assert "PUT" in answer.json()["detail"]
 
 
-def test_a_release_and_its_rollback(client: Client, versions: list[int]) -> None:
+def test_the_alias_moves_to_a_newer_version_and_back(client: Client, versions: list[int]) -> None:
     old, new = versions
     for version in (new, old):
-        answer = move(client, version)
+        answer = set_alias(client, version)
         assert answer.status_code == 200
         assert set(answer.json()["backends"]) == {"tensorflow", "pytorch"}
-        assert predicted(client, "&version=stable") == {version}
-    assert predicted(client, "") == {new}, "without a version the newest is used"
+        assert predicted_by(client, "&version=stable") == {version}
+    assert predicted_by(client, "") == {new}, "without a version, the newest one is used"
     assert client.get(f"/v1/models/{MODEL}")["aliases"] == {"stable": old}
 
 
-def test_it_can_be_asked_for_wherever_a_version_can(client: Client, versions: list[int]) -> None:
+def test_evaluations_load_tests_and_inferences_accept_the_alias_as_version(client: Client, versions: list[int]) -> None:
     old, _ = versions
-    move(client, old)
+    set_alias(client, old)
     evaluation = client.post("/v1/evaluations", {"model": MODEL, "version": "stable"})
     assert client.follow(f"/v1/evaluations/{evaluation['id']}")["version"] == old
     test = client.post("/v1/loadtests", {"model": MODEL, "version": "stable", "target_qps": [10], "duration_s": 1})
@@ -62,9 +63,9 @@ def test_it_can_be_asked_for_wherever_a_version_can(client: Client, versions: li
     assert client.post(f"/v2/models/{MODEL}/versions/stable/infer", infer)["model_version"] == str(old)
 
 
-def test_what_clients_depend_on_is_not_deleted(client: Client, versions: list[int]) -> None:
+def test_the_stable_version_cannot_be_deleted(client: Client, versions: list[int]) -> None:
     old, _ = versions
-    move(client, old)
+    set_alias(client, old)
     answer = requests.delete(f"{client.url}/v1/models/{MODEL}/pytorch/{old}", timeout=10)
     assert answer.status_code == 409
     assert "stable" in answer.json()["detail"]
@@ -74,9 +75,9 @@ def test_what_clients_depend_on_is_not_deleted(client: Client, versions: list[in
     ("version", "model", "alias", "status"),
     [(99, MODEL, "stable", 404), (1, "nobody", "stable", 404), ("1", MODEL, "stable", 422), (1, MODEL, "best", 422)],
 )
-def test_an_alias_means_a_version_that_is_there(
+def test_an_alias_is_refused_for_an_unknown_version_model_or_alias(
     client: Client, versions: list[int], version: object, model: str, alias: str, status: int
 ) -> None:
-    answer = move(client, version, model, alias)
+    answer = set_alias(client, version, model, alias)
     assert answer.status_code == status
     assert answer.headers["Content-Type"] == "application/problem+json"

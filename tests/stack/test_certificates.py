@@ -1,4 +1,4 @@
-"""The parity certificate: in double precision nothing is left between the backends but rounding."""
+"""Parity certificates: in double precision, the backends differ by rounding errors only."""
 
 import io
 
@@ -10,7 +10,7 @@ from services.cli.client import Client
 
 pytestmark = pytest.mark.stack
 
-# Every kind of layer, with what is hard to make the same: uneven padding, overlapping pools, batch norm.
+# Every kind of layer, in the configurations where frameworks differ: uneven padding, overlapping pools, batch norm.
 NETWORK = {
     "input_shape": [8, 8, 1],
     "layers": [
@@ -34,12 +34,13 @@ OPTIMIZERS = {
 
 @pytest.fixture(scope="module", params=OPTIMIZERS)
 def certificate(client: Client, request: pytest.FixtureRequest) -> dict:
+    """Request a certificate of NETWORK, once per optimizer."""
     body = {"network": NETWORK, "dataset": "digits", "optimizer": OPTIMIZERS[request.param], "steps": 8, "seed": 3}
     submitted = client.post("/v1/certificates", body)
     return client.follow(f"/v1/certificates/{submitted['id']}")
 
 
-def test_double_precision_shows_rounding_and_nothing_else(client: Client, certificate: dict) -> None:
+def test_in_double_precision_only_rounding_errors_remain(client: Client, certificate: dict) -> None:
     assert certificate["verdict"] == "rounding"
     (pair,) = certificate["comparisons"]
     assert pair["backends"] == ["tensorflow", "pytorch"]
@@ -50,24 +51,24 @@ def test_double_precision_shows_rounding_and_nothing_else(client: Client, certif
         assert entry["weights"] < 1e-8
 
 
-def test_single_precision_is_shown_beside_it_and_is_coarser(certificate: dict) -> None:
+def test_single_precision_is_reported_too_and_its_errors_are_larger(certificate: dict) -> None:
     (pair,) = certificate["comparisons"]
     for double, single in zip(pair["steps"]["float64"], pair["steps"]["float32"], strict=True):
         assert 1e3 * double["logits"] < single["logits"] < 1
 
 
-def test_each_backend_goes_forward_as_numpy_does(certificate: dict) -> None:
+def test_each_backends_forward_pass_equals_the_numpy_reference(certificate: dict) -> None:
     for run in certificate["runs"].values():
         assert run["reference"]["verdict"] == "rounding"
         assert all(entry["logits"] < 1e-10 for entry in run["reference"]["steps"]["float64"])
         assert run["reference"]["first_difference"]["difference"] < 1e-10
 
 
-def test_the_certificate_says_that_dropout_was_left_out(certificate: dict) -> None:
+def test_the_certificate_notes_that_dropout_was_disabled(certificate: dict) -> None:
     assert "dropout" in certificate["notes"][0]
 
 
-def test_the_differences_are_drawn(client: Client, certificate: dict) -> None:
+def test_the_differences_are_plotted(client: Client, certificate: dict) -> None:
     answer = requests.get(f"{client.url}/v1/certificates/{certificate['id']}/plot.png", timeout=30)
     assert answer.status_code == 200
     assert Image.open(io.BytesIO(answer.content)).format == "PNG"

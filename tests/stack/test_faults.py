@@ -1,9 +1,7 @@
-"""What breaks is named, costs nobody else anything, and comes back."""
+"""Faults: killed processes, a corrupt model and a forged job. The fault is reported, and the rest keeps working."""
 
 import os
 import signal
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -12,100 +10,74 @@ from threading import Event
 import pytest
 import requests
 from redis import Redis
-from rq import Queue, Worker
+from rq import Queue
 
 from services.cli.client import Client
 from shared.models.registry import ModelRegistry
 from shared.settings import Settings
+from tests.polling import wait_until
+from tests.stack.processes import find_processes, find_work_horses, find_worker
 
 pytestmark = pytest.mark.stack
 
 LONG = {"dataset": "digits", "epochs": 400, "batch_size": 16, "backends": ["pytorch"]}
 
 
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Poll with a deadline."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
-
-
-def processes(settings: Settings, module: str) -> list[int]:
-    """Pids of this stack's processes that run a module, by command line and state folder."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            environ = (folder / "environ").read_bytes()
-        except (OSError, UnicodeDecodeError):
-            continue
-        if command.rstrip().endswith(f"-m {module}") and str(settings.state_dir).encode() in environ:
-            found.append(int(folder.name))
-    return sorted(found)
-
-
-def work_horses(redis: Redis, backend: str = "pytorch") -> list[int]:
-    """The process of a backend's trainer that is at a job, if one is: the child of RQ's worker."""
-    (worker,) = Worker.all(queue=Queue(backend, connection=redis, serializer="json"))
-    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
-    return [int(child) for child in children]
+def predictor_is_up(client: Client) -> bool:
+    return client.get("/v1/status")["backends"]["pytorch"]["predictor"] == "up"
 
 
 def start_long_training(client: Client, name: str) -> str:
+    """Submit a training of many epochs, wait for its second epoch and return its path."""
     path = f"/v1/trainings/{client.post('/v1/trainings', {**LONG, 'name': name})['id']}"
-    until(lambda: client.get(path)["runs"]["pytorch"]["epoch"] >= 2)
+    wait_until(lambda: client.get(path)["runs"]["pytorch"]["epoch"] >= 2, message="the second epoch was not reached")
     return path
 
 
-def test_a_work_horse_that_is_killed_costs_its_run_nothing_but_time(
-    client: Client, redis: Redis, settings: Settings
-) -> None:
+def test_a_run_whose_worker_process_is_killed_still_succeeds(client: Client, redis: Redis, settings: Settings) -> None:
     path = start_long_training(client, "killed")
-    (horse,) = work_horses(redis)
+    (horse,) = find_work_horses(redis)
     os.kill(horse, signal.SIGKILL)
     training = client.follow(path)
     assert len(training["runs"]["pytorch"]["history"]) == 400
     assert ModelRegistry(settings.model_dir).versions("killed", "pytorch") == [training["version"]]
 
 
-def test_a_run_whose_trainer_always_dies_fails_and_says_so(client: Client, redis: Redis) -> None:
+def test_a_run_whose_worker_process_always_dies_fails_with_that_reason(client: Client, redis: Redis) -> None:
     path = start_long_training(client, "poison")
     killed: set[int] = set()
     for _ in range(3):
-        until(lambda: set(work_horses(redis)) - killed)
-        (horse,) = set(work_horses(redis)) - killed
+        (horse,) = wait_until(lambda: set(find_work_horses(redis)) - killed, message="no new work horse was started")
         os.kill(horse, signal.SIGKILL)
         killed.add(horse)
-    until(lambda: client.get(path)["status"] == "failed")
+    wait_until(lambda: client.get(path)["status"] == "failed", message="the training did not fail")
     assert "died 3 times" in client.get(path)["runs"]["pytorch"]["error"]
 
 
-def test_a_trainer_told_to_stop_gives_its_run_back_and_the_next_one_finishes_it(
+def test_a_run_of_a_trainer_that_is_stopped_is_finished_by_the_next_trainer(
     client: Client, redis: Redis, settings: Settings
 ) -> None:
     path = start_long_training(client, "stopped")
-    (trainer,) = [
-        w.pid for w in Worker.all(queue=Queue("pytorch", connection=redis, serializer="json")) if w.pid is not None
-    ]
+    trainer = find_worker(redis, "pytorch").pid
+    assert trainer is not None
     os.kill(trainer, signal.SIGTERM)
-    until(lambda: trainer not in processes(settings, "services.pytorch.trainer"), 10)
+    wait_until(
+        lambda: trainer not in find_processes(settings, "services.pytorch.trainer"), message="the trainer did not end"
+    )
     training = client.follow(path)
     assert training["runs"]["pytorch"]["epoch"] == 400
 
 
-def test_a_trainer_and_its_work_horse_that_are_killed_are_missed_within_seconds(
-    client: Client, settings: Settings
-) -> None:
+def test_a_run_whose_trainer_and_worker_process_are_killed_is_resumed(client: Client, settings: Settings) -> None:
     path = start_long_training(client, "missed")
-    for pid in processes(settings, "services.pytorch.trainer"):
+    for pid in find_processes(settings, "services.pytorch.trainer"):
         os.kill(pid, signal.SIGKILL)
     training = client.follow(path)
     assert training["runs"]["pytorch"]["resumed_after"] >= 1
     assert training["runs"]["pytorch"]["epoch"] == 400
 
 
-def test_a_predictor_that_is_down_is_named_and_the_other_answers(
+def test_a_predictor_that_is_down_is_listed_in_errors_while_the_other_answers(
     client: Client, digits_model: dict, settings: Settings
 ) -> None:
     url = f"{client.url}/v1/predictions?model=mlp-digits"
@@ -117,87 +89,89 @@ def test_a_predictor_that_is_down_is_named_and_the_other_answers(
         return answer.json()
 
     assert ask()["errors"] == {}
-    for pid in processes(settings, "services.pytorch.predictor"):
+    for pid in find_processes(settings, "services.pytorch.predictor"):
         os.kill(pid, signal.SIGKILL)
     answer = ask()
     assert list(answer["errors"]) == ["pytorch"]
     assert answer["images"][0]["results"]["tensorflow"]["class"] == "7"
     assert answer["images"][0]["agree"] is None
-    until(lambda: ask()["errors"] == {})
+    wait_until(lambda: ask()["errors"] == {}, message="the predictor did not come back")
 
 
-def test_under_steady_predictions_a_dead_predictor_costs_only_its_own_answers(
+def test_under_load_a_killed_predictor_affects_only_its_own_results(
     client: Client, digits_model: dict, settings: Settings
 ) -> None:
     url = f"{client.url}/v1/predictions?model=mlp-digits"
     picture = Path("samples/seven-8x8.png").read_bytes()
-    answers: list[requests.Response] = []
+    responses: list[requests.Response] = []
     stop = Event()
 
-    def ask_steadily() -> None:
+    def predict_repeatedly() -> None:
         with requests.Session() as session:
             while not stop.is_set():
-                answers.append(session.post(url, data=picture, headers={"Content-Type": "image/png"}, timeout=30))
+                responses.append(session.post(url, data=picture, headers={"Content-Type": "image/png"}, timeout=30))
 
-    def is_full(answer: requests.Response) -> bool:
+    def is_complete(answer: requests.Response) -> bool:
         return answer.json()["errors"] == {}
 
-    def full_again(count: int) -> bool:
-        return len(answers) > count and is_full(answers[-1])
+    def is_complete_after(count: int) -> bool:
+        return len(responses) > count and is_complete(responses[-1])
 
     with ThreadPoolExecutor(4) as pool:
         for _ in range(4):
-            pool.submit(ask_steadily)
+            pool.submit(predict_repeatedly)
         try:
-            until(lambda: len(answers) > 50)
-            assert all(map(is_full, answers[:50]))
-            for _ in range(2):  # it comes back, and what happened once happens again
-                for pid in processes(settings, "services.pytorch.predictor"):
+            wait_until(lambda: len(responses) > 50, message="there were no 50 responses")
+            assert all(map(is_complete, responses[:50]))
+            for _ in range(2):  # the second time shows that the first left no trace
+                for pid in find_processes(settings, "services.pytorch.predictor"):
                     os.kill(pid, signal.SIGKILL)
-                until(lambda: not is_full(answers[-1]), 10)
-                until(lambda: client.get("/v1/status")["backends"]["pytorch"]["predictor"] == "up")
-                until(partial(full_again, len(answers) + 4), 10)
+                wait_until(lambda: not is_complete(responses[-1]), message="the dead predictor was not missed")
+                wait_until(lambda: predictor_is_up(client), message="the predictor did not come back")
+                wait_until(partial(is_complete_after, len(responses) + 4), message="the responses stayed incomplete")
         finally:
             stop.set()
-    assert {answer.status_code for answer in answers} == {200}
-    for answer in answers:
+    assert {answer.status_code for answer in responses} == {200}
+    for answer in responses:
         body = answer.json()
         assert set(body["errors"]) <= {"pytorch"}
         assert body["images"][0]["results"]["tensorflow"]["class"] == "7"
         assert ("pytorch" in body["errors"]) != ("pytorch" in body["images"][0]["results"])
 
 
-def test_a_model_with_a_flipped_byte_is_never_served(client: Client, settings: Settings) -> None:
+def test_a_model_with_a_flipped_byte_is_not_served(client: Client, settings: Settings) -> None:
     training = client.post("/v1/trainings", {"dataset": "digits", "epochs": 1, "name": "flipped"})
     training = client.follow(f"/v1/trainings/{training['id']}")
     weights = ModelRegistry(settings.model_dir).path("flipped", "pytorch", 1) / "weights.safetensors"
     good = weights.read_bytes()
     data = bytearray(good)
     data[-1] ^= 1
-    weights.write_bytes(data)
-    for pid in processes(settings, "services.pytorch.predictor"):
-        os.kill(pid, signal.SIGKILL)  # the one that has it in memory, as it was published
-    until(lambda: client.get("/v1/status")["backends"]["pytorch"]["predictor"] == "up")
-    picture = Path("samples/seven-8x8.png").read_bytes()
-    headers = {"Content-Type": "image/png"}
-    answer = requests.post(f"{client.url}/v1/predictions?model=flipped", data=picture, headers=headers, timeout=30)
-    assert answer.status_code == 200
-    assert "not what was published" in answer.json()["errors"]["pytorch"]
-    assert list(answer.json()["images"][0]["results"]) == ["tensorflow"]
-    alone = f"{client.url}/v1/predictions?model=flipped&backends=pytorch"
-    assert requests.post(alone, data=picture, headers=headers, timeout=30).status_code == 503
-    weights.write_bytes(good)  # for the tests that ask of every model
+    try:
+        weights.write_bytes(data)
+        for pid in find_processes(settings, "services.pytorch.predictor"):
+            os.kill(pid, signal.SIGKILL)  # the new process has to load the model again
+        wait_until(lambda: predictor_is_up(client), message="the predictor did not come back")
+        picture = Path("samples/seven-8x8.png").read_bytes()
+        headers = {"Content-Type": "image/png"}
+        answer = requests.post(f"{client.url}/v1/predictions?model=flipped", data=picture, headers=headers, timeout=30)
+        assert answer.status_code == 200
+        assert "not what was published" in answer.json()["errors"]["pytorch"]
+        assert list(answer.json()["images"][0]["results"]) == ["tensorflow"]
+        alone = f"{client.url}/v1/predictions?model=flipped&backends=pytorch"
+        assert requests.post(alone, data=picture, headers=headers, timeout=30).status_code == 503
+    finally:
+        weights.write_bytes(good)
 
 
 @pytest.mark.parametrize(
-    "function", ["os.system", "shared.jobs.worker.perform"], ids=["a function of its own", "unsigned"]
+    "function", ["os.system", "shared.jobs.worker.perform"], ids=["forbidden function", "wrong signature"]
 )
-def test_a_planted_job_is_not_run(client: Client, redis: Redis, tmp_path: Path, function: str) -> None:
-    mark = tmp_path / "planted"
+def test_a_forged_job_is_not_run(client: Client, redis: Redis, tmp_path: Path, function: str) -> None:
+    mark = tmp_path / "was-run"
     queue = Queue("pytorch", connection=redis, serializer="json")
     payload = '{"kind": "training", "id": "x", "backend": "pytorch"}'
     arguments = (f"touch {mark}",) if function == "os.system" else (payload, "0" * 64)
-    job = queue.enqueue(function, *arguments, on_failure="os.abort", job_id=f"planted-{function.replace('.', '-')}")
-    until(lambda: job.get_status(refresh=True).value == "failed")
+    job = queue.enqueue(function, *arguments, on_failure="os.abort", job_id=f"forged-{function.replace('.', '-')}")
+    wait_until(lambda: job.get_status(refresh=True).value == "failed", message="the forged job did not fail")
     assert not mark.exists()
     assert redis.hgetall("tandem:training:x:pytorch") == {}

@@ -1,17 +1,17 @@
-"""The main job through all its real parts: train, publish, evaluate, predict."""
+"""The main path: train in every backend, publish, evaluate and predict."""
 
 import io
-import time
 
 import numpy as np
 import pytest
 import requests
 from PIL import Image
 
-from services.cli.client import Client, ClientError
+from services.cli.client import FINAL, Client, ClientError
 from shared.data import datasets
 from shared.models.registry import ModelRegistry
 from shared.settings import Settings
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -24,8 +24,8 @@ def png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def post_pictures(client: Client, model: str, pictures: np.ndarray, backends: str | None = None) -> dict:
-    files = [("image", (f"{index}.png", png(pixels))) for index, pixels in enumerate(pictures)]
+def predict_images(client: Client, model: str, pixels: np.ndarray, backends: str | None = None) -> dict:
+    files = [("image", (f"{index}.png", png(image))) for index, image in enumerate(pixels)]
     answer = requests.post(
         f"{client.url}/v1/predictions", params={"model": model, "backends": backends}, files=files, timeout=60
     )
@@ -53,7 +53,7 @@ def test_shared_pairing_gives_the_same_curve_in_both_backends(digits_model: dict
         assert a["test_accuracy"] == pytest.approx(b["test_accuracy"], abs=0.01)
 
 
-def test_native_pairing_lets_each_framework_start_by_itself(client: Client) -> None:
+def test_native_pairing_gives_each_framework_its_own_initial_weights(client: Client) -> None:
     training = client.post("/v1/trainings", {"dataset": "digits", "epochs": 2, "pairing": "native", "name": "native"})
     training = client.follow(f"/v1/trainings/{training['id']}")
     losses = {run["history"][0]["loss"] for run in training["runs"].values()}
@@ -70,18 +70,22 @@ def test_versions_count_up_and_are_shared_by_the_runs(client: Client) -> None:
     assert client.get("/v1/models/counting")["versions"] == {backend: [1, 2] for backend in BACKENDS}
 
 
-def test_a_manifest_says_what_was_trained_on_what_data(digits_model: dict, settings: Settings) -> None:
+def test_the_manifest_has_the_classes_the_request_and_the_fingerprints_of_the_data(
+    digits_model: dict, settings: Settings
+) -> None:
     store = ModelRegistry(settings.model_dir)
     for backend in BACKENDS:
         manifest = store.verify("mlp-digits", backend, digits_model["version"]).manifest
         assert manifest.classes == tuple("0123456789")
         assert manifest.request["epochs"] == 20
         for split in ("train", "test"):
-            oracle = datasets.fingerprint(datasets.read(datasets.DIGITS, split, settings))
-            assert getattr(manifest.data, split) == oracle
+            expected = datasets.fingerprint(datasets.read(datasets.DIGITS, split, settings))
+            assert getattr(manifest.data, split) == expected
 
 
-def test_an_evaluation_repeats_the_figures_of_the_training(client: Client, digits_model: dict) -> None:
+def test_an_evaluation_gives_the_accuracy_and_loss_of_the_trainings_last_epoch(
+    client: Client, digits_model: dict
+) -> None:
     evaluation = client.post("/v1/evaluations", {"model": "mlp-digits"})
     evaluation = client.follow(f"/v1/evaluations/{evaluation['id']}")
     for backend in BACKENDS:
@@ -98,14 +102,14 @@ def test_an_evaluation_repeats_the_figures_of_the_training(client: Client, digit
     assert comparison["agreement"] == pytest.approx(1 - len(comparison["disagreements"]) / 360)
 
 
-def test_posted_pictures_are_right_as_often_as_the_test_accuracy_says(
+def test_posted_images_are_classified_with_the_accuracy_of_the_training(
     client: Client, digits_model: dict, settings: Settings
 ) -> None:
     test = datasets.read(datasets.DIGITS, "test", settings)
     expected = digits_model["runs"]["tensorflow"]["history"][-1]["test_accuracy"]
     right = dict.fromkeys(BACKENDS, 0)
     for start in range(0, 360, 60):
-        images = post_pictures(client, "mlp-digits", test.images[start : start + 60])["images"]
+        images = predict_images(client, "mlp-digits", test.images[start : start + 60])["images"]
         for image, label in zip(images, test.labels[start : start + 60], strict=True):
             assert image["warnings"] == []
             for backend in BACKENDS:
@@ -114,15 +118,15 @@ def test_posted_pictures_are_right_as_often_as_the_test_accuracy_says(
         assert right[backend] / 360 == pytest.approx(expected, abs=0.01)
 
 
-def test_pictures_keep_their_order_their_names_and_their_probabilities(
+def test_images_posted_together_get_the_results_they_get_alone_in_the_posted_order(
     client: Client, digits_model: dict, settings: Settings
 ) -> None:
     pictures = datasets.read(datasets.DIGITS, "test", settings).images[:5]
-    together = post_pictures(client, "mlp-digits", pictures)["images"]
+    together = predict_images(client, "mlp-digits", pictures)["images"]
     assert [image["name"] for image in together] == [f"{index}.png" for index in range(5)]
     for index, pixels in enumerate(pictures):
         for backend in BACKENDS:
-            (alone,) = post_pictures(client, "mlp-digits", pixels[None], backend)["images"]
+            (alone,) = predict_images(client, "mlp-digits", pixels[None], backend)["images"]
             assert list(alone["results"]) == [backend]
             assert alone["agree"] is None
             probabilities = alone["results"][backend]["probabilities"]
@@ -130,7 +134,7 @@ def test_pictures_keep_their_order_their_names_and_their_probabilities(
             assert probabilities == pytest.approx(together[index]["results"][backend]["probabilities"], abs=1e-5)
 
 
-def test_a_picture_may_be_the_body_itself(client: Client, digits_model: dict) -> None:
+def test_an_image_may_be_the_whole_body(client: Client, digits_model: dict) -> None:
     with open("samples/seven-8x8.png", "rb") as file:
         answer = requests.post(
             f"{client.url}/v1/predictions?model=mlp-digits",
@@ -143,16 +147,16 @@ def test_a_picture_may_be_the_body_itself(client: Client, digits_model: dict) ->
     assert "decode;dur=" in answer.headers["Server-Timing"]
 
 
-def test_succeeded_means_that_a_prediction_works_at_once(client: Client) -> None:
+def test_a_prediction_works_as_soon_as_the_training_has_succeeded(client: Client) -> None:
     for _ in range(3):
         training = client.post("/v1/trainings", {"dataset": "digits", "epochs": 1, "name": "at-once"})
         client.follow(f"/v1/trainings/{training['id']}")
-        answer = post_pictures(client, "at-once", np.zeros((1, 8, 8, 1), np.uint8))
+        answer = predict_images(client, "at-once", np.zeros((1, 8, 8, 1), np.uint8))
         assert answer["errors"] == {}
         assert {r["version"] for r in answer["images"][0]["results"].values()} == {training["version"]}
 
 
-def test_a_described_network_trains_under_its_own_name(client: Client) -> None:
+def test_a_network_without_a_preset_name_gives_a_model_called_custom(client: Client) -> None:
     layers = [{"kind": "flatten"}, {"kind": "dense", "units": 16, "activation": "relu"}, {"kind": "dense", "units": 10}]
     request = {"network": {"input_shape": [8, 8, 1], "layers": layers}, "dataset": "digits", "epochs": 1}
     training = client.post("/v1/trainings", request)
@@ -160,7 +164,7 @@ def test_a_described_network_trains_under_its_own_name(client: Client) -> None:
     assert client.follow(f"/v1/trainings/{training['id']}")["status"] == "succeeded"
 
 
-def test_one_backend_alone_trains_and_leaves_the_other_out(client: Client) -> None:
+def test_a_training_of_one_backend_publishes_for_that_backend_only(client: Client) -> None:
     training = client.post(
         "/v1/trainings", {"dataset": "digits", "epochs": 1, "name": "alone", "backends": ["pytorch"]}
     )
@@ -189,7 +193,9 @@ def test_a_diverging_training_fails_with_a_reason_and_publishes_nothing(client: 
 
 
 @pytest.mark.slow
-def test_the_articles_table_on_mnist(client: Client, has_mnist: None, settings: Settings) -> None:
+def test_the_articles_training_on_mnist_reaches_its_accuracy_in_both_backends(
+    client: Client, has_mnist: None, settings: Settings
+) -> None:
     training = client.post("/v1/trainings", {})
     training = client.follow(f"/v1/trainings/{training['id']}")
     one, other = (training["runs"][backend]["history"] for backend in BACKENDS)
@@ -204,25 +210,26 @@ def test_the_articles_table_on_mnist(client: Client, has_mnist: None, settings: 
     for asked in (None, *BACKENDS):
         right = dict.fromkeys(BACKENDS if asked is None else [asked], 0)
         for start in range(0, 200, 50):
-            images = post_pictures(client, "article-mnist", test.images[start : start + 50], asked)["images"]
+            images = predict_images(client, "article-mnist", test.images[start : start + 50], asked)["images"]
             for image, label in zip(images, test.labels[start : start + 50], strict=True):
                 for backend, result in image["results"].items():
                     right[backend] += result["label"] == label
         for count in right.values():
-            # 200 pictures: the binomial standard deviation alone is 2.5 points.
+            # With 200 images the binomial standard deviation is 2.5 percentage points.
             assert count / 200 == pytest.approx(accuracy, abs=0.03)
 
 
-def test_progress_is_seen_while_a_training_runs(client: Client) -> None:
+def test_the_current_epoch_can_be_read_while_a_training_runs(client: Client) -> None:
     training = client.post(
         "/v1/trainings", {"dataset": "digits", "epochs": 300, "name": "progress", "batch_size": 1437}
     )
     seen: set[int] = set()
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
+
+    def has_ended() -> bool:
         work = client.get(f"/v1/trainings/{training['id']}")
-        seen |= {run["epoch"] for run in work["runs"].values() if run["status"] == "running"}
-        if work["status"] == "succeeded":
-            break
-    assert work["status"] == "succeeded"
+        seen.update(run["epoch"] for run in work["runs"].values() if run["status"] == "running")
+        return work["status"] in FINAL
+
+    wait_until(has_ended, message="the training did not end", timeout_s=120, every_s=0)
+    assert client.get(f"/v1/trainings/{training['id']}")["status"] == "succeeded"
     assert any(0 < epoch < 300 for epoch in seen)

@@ -1,4 +1,4 @@
-"""Published models: their weights as a file, and their end."""
+"""Published models: downloading their weights, and deleting them."""
 
 import numpy as np
 import pytest
@@ -30,10 +30,14 @@ def test_the_weights_are_a_safetensors_file_in_the_canonical_layout(client: Clie
         "layers.2.bias": (10,),
     }
     for name in one:
-        np.testing.assert_allclose(one[name], other[name], atol=1e-3)  # rounding takes them apart, a layout would more
+        np.testing.assert_allclose(
+            one[name], other[name], atol=1e-3
+        )  # rounding errors; another layout would differ far more
 
 
-def test_a_deleted_version_is_gone_for_good_and_its_sister_stays(client: Client, settings: Settings) -> None:
+def test_deleting_a_version_keeps_the_other_backends_model_and_never_frees_the_number(
+    client: Client, settings: Settings
+) -> None:
     training = client.post("/v1/trainings", {"dataset": "digits", "epochs": 1, "name": "short-lived"})
     client.follow(f"/v1/trainings/{training['id']}")
     answer = requests.delete(f"{client.url}/v1/models/short-lived/pytorch/1", timeout=10)
@@ -46,7 +50,7 @@ def test_a_deleted_version_is_gone_for_good_and_its_sister_stays(client: Client,
         client.post("/v1/evaluations", {"model": "short-lived"})
     assert not list(ModelRegistry(settings.model_dir).root.glob("short-lived/pytorch/.tmp-*"))
     again = client.post("/v1/trainings", {"dataset": "digits", "epochs": 1, "name": "short-lived"})
-    assert again["version"] == 2, "a version is given out once"
+    assert again["version"] == 2, "a version number is never reused"
     client.follow(f"/v1/trainings/{again['id']}")
 
 

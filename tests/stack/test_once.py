@@ -1,4 +1,4 @@
-"""A repeated Idempotency-Key gives the first answer again, however many ask at once."""
+"""Idempotency-Key: requests with the same key create one job, and all get the first response."""
 
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
@@ -17,12 +17,13 @@ def submit(client: Client, key: str, request: dict, kind: str = "trainings") -> 
     return requests.post(f"{client.url}/v1/{kind}", json=request, headers={"Idempotency-Key": key}, timeout=30)
 
 
-def count(client: Client) -> int:
+def count_trainings(client: Client) -> int:
     return sum(training["name"] == "once" for training in client.get("/v1/trainings")["trainings"])
 
 
-def test_two_clients_at_once_begin_one_training_sixteen_times_over(client: Client) -> None:
-    before = count(client)
+def test_two_simultaneous_requests_with_one_key_create_one_training(client: Client) -> None:
+    """Repeated sixteen times, because a race need not show the first time."""
+    before = count_trainings(client)
     ids, versions = [], []
     for _ in range(16):
         key = uuid4().hex
@@ -33,13 +34,13 @@ def test_two_clients_at_once_begin_one_training_sixteen_times_over(client: Clien
         assert one.json()["version"] == other.json()["version"]
         ids.append(one.json()["id"])
         versions.append(one.json()["version"])
-    assert count(client) - before == len(set(ids)) == 16
-    assert versions == list(range(versions[0], versions[0] + 16)), "a version was given out and not used"
+    assert count_trainings(client) - before == len(set(ids)) == 16
+    assert versions == list(range(versions[0], versions[0] + 16)), "a version number was allocated and not used"
     for identity in ids:
         assert client.follow(f"/v1/trainings/{identity}")["status"] == "succeeded"
 
 
-def test_without_a_key_every_submission_counts_and_has_a_version_of_its_own(client: Client) -> None:
+def test_without_a_key_every_request_creates_a_training_with_its_own_version(client: Client) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: client.post("/v1/trainings", REQUEST), range(8)))
     versions = sorted(answer["version"] for answer in answers)
@@ -48,7 +49,7 @@ def test_without_a_key_every_submission_counts_and_has_a_version_of_its_own(clie
         client.follow(f"/v1/trainings/{answer['id']}")
 
 
-def test_a_key_that_came_with_another_request_is_refused(client: Client) -> None:
+def test_a_key_that_was_used_for_another_request_is_refused(client: Client) -> None:
     key = uuid4().hex
     first = submit(client, key, REQUEST)
     answer = submit(client, key, {**REQUEST, "epochs": 2})
@@ -58,12 +59,12 @@ def test_a_key_that_came_with_another_request_is_refused(client: Client) -> None
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256], ids=["empty", "too long"])
-def test_a_key_that_is_none_is_refused_or_is_no_key(client: Client, key: str) -> None:
+def test_an_invalid_request_with_an_empty_or_too_long_key_is_refused(client: Client, key: str) -> None:
     answer = submit(client, key, {**REQUEST, "epochs": 0})
     assert answer.status_code == 422
 
 
-def test_an_evaluation_is_submitted_once_too(client: Client, digits_model: dict) -> None:
+def test_evaluations_accept_a_key_too(client: Client, digits_model: dict) -> None:
     key = uuid4().hex
     ids = {submit(client, key, {"model": "mlp-digits"}, "evaluations").json()["id"] for _ in range(3)}
     assert len(ids) == 1

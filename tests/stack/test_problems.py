@@ -1,4 +1,4 @@
-"""Whatever is asked, the answer is what was asked for, or a problem document that says what to change: one table."""
+"""Bad requests: each gets a problem document that says what to change, and changes nothing in storage. One table."""
 
 import io
 import json
@@ -35,7 +35,7 @@ BLANK = {"name": "image", "shape": [1, 8, 8, 1], "datatype": "UINT8", "data": [0
 
 
 def tensor(**changes: object) -> dict:
-    """An inference of one blank picture, but for what is changed; None leaves a field out."""
+    """Return an inference request for one blank image, with changed fields; None removes a field."""
     changed = {key: value for key, value in {**BLANK, **changes}.items() if value is not None}
     return {"inputs": [changed]}
 
@@ -46,7 +46,7 @@ def network(*layers: dict) -> dict:
 
 @dataclass(frozen=True)
 class Sent:
-    """A body that is not simply JSON: bytes of a media type, or a form's files."""
+    """A request body that is not plain JSON: bytes with a media type, or the files of a form."""
 
     data: Any = None
     media_type: str | None = None
@@ -55,7 +55,7 @@ class Sent:
 
 
 def with_tail(body: dict, tail: bytes, length: str | None = None) -> Sent:
-    """JSON, and the bytes of a tensor after it."""
+    """Return a body of JSON followed by the bytes of a tensor, with the header that gives the JSON's length."""
     text = json.dumps(body).encode()
     return Sent(text + tail, headers=(("Inference-Header-Content-Length", length or str(len(text))),))
 
@@ -70,8 +70,8 @@ def encoded(format: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def declared(width: int, height: int) -> bytes:
-    """A PNG that is only a header: what it declares, it need not hold."""
+def png_header(width: int, height: int) -> bytes:
+    """Return a PNG that declares a size and contains no pixels."""
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     data = b"IDAT" + zlib.compress(b"")
     chunks = [struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in (header, data)]
@@ -81,7 +81,7 @@ def declared(width: int, height: int) -> bytes:
 FRAMES = {"save_all": True, "append_images": [Image.new("L", (256, 256))]}
 
 
-# (what is wrong, method, path, body, status, words of the detail)
+# (what is wrong, method, path, body, expected status, expected words in `detail`)
 CASES = [
     ("unknown network", "POST", "/v1/trainings", {"network": "vgg"}, 422, "article, mlp, lenet5, cnn"),
     ("unknown dataset", "POST", "/v1/trainings", {"dataset": "imagenet"}, 422, "mnist, fashion-mnist, digits"),
@@ -90,7 +90,7 @@ CASES = [
     ("no backend", "POST", "/v1/trainings", {"backends": []}, 422, "backends"),
     ("unknown field", "POST", "/v1/trainings", {"epoch": 3}, 422, "epoch: Extra inputs"),
     ("no epochs", "POST", "/v1/trainings", {"epochs": 0}, 422, "epochs"),
-    ("fewer than no epochs", "POST", "/v1/trainings", {"epochs": -1}, 422, "epochs"),
+    ("negative epochs", "POST", "/v1/trainings", {"epochs": -1}, 422, "epochs"),
     ("a billion epochs", "POST", "/v1/trainings", {"epochs": 10**9}, 422, "epochs"),
     ("epochs null", "POST", "/v1/trainings", {"epochs": None}, 422, "epochs"),
     ("half an epoch", "POST", "/v1/trainings", {"epochs": 1.5}, 422, "epochs"),
@@ -104,7 +104,7 @@ CASES = [
     ("unknown optimizer", "POST", "/v1/trainings", {"optimizer": {"name": "rmsprop"}}, 422, "'sgd', 'adam'"),
     ("adam's momentum", "POST", "/v1/trainings", {"optimizer": {"name": "adam", "momentum": 1}}, 422, "momentum"),
     ("nesterov alone", "POST", "/v1/trainings", {"optimizer": {"nesterov": True}}, 422, "needs a momentum"),
-    ("a shift of two sides", "POST", "/v1/trainings", {"augmentation": {"shift": 2}}, 422, "augmentation.shift"),
+    ("a shift above 1", "POST", "/v1/trainings", {"augmentation": {"shift": 2}}, 422, "augmentation.shift"),
     ("a zoom of false", "POST", "/v1/trainings", {"augmentation": {"zoom": False}}, 422, "augmentation.zoom"),
     ("a rate in words", "POST", "/v1/trainings", {"optimizer": {"learning_rate": "0.1"}}, 422, "learning_rate"),
     ("nesterov by number", "POST", "/v1/trainings", {"optimizer": {"nesterov": 1}}, 422, "nesterov"),
@@ -129,24 +129,24 @@ CASES = [
         422,
         "limit of 4,194,304 values",
     ),
-    ("a certificate of nothing", "GET", f"{CERTIFICATES}/nothing", None, 404, "no certificate"),
-    ("a picture of no certificate", "GET", f"{CERTIFICATES}/nothing/plot.png", None, 404, "no certificate"),
+    ("unknown certificate", "GET", f"{CERTIFICATES}/nothing", None, 404, "no certificate"),
+    ("a plot of an unknown certificate", "GET", f"{CERTIFICATES}/nothing/plot.png", None, 404, "no certificate"),
     ("a certificate of no steps", "POST", CERTIFICATES, {"steps": 0}, 422, "steps"),
     ("a certificate too large", "POST", CERTIFICATES, {"network": "mlp", "steps": 1000}, 422, "take fewer steps"),
     ("a certificate's batch", "POST", CERTIFICATES, {"dataset": "digits", "batch_size": 1024, "x": 1}, 422, "x: Extra"),
-    ("a transplant of nothing", "GET", "/v1/transplants/nothing", None, 404, "no transplant"),
+    ("unknown transplant", "GET", "/v1/transplants/nothing", None, 404, "no transplant"),
     ("a transplant to itself", "POST", TRANSPLANT, {"to": "pytorch"}, 422, "pytorch's already"),
     ("a transplant to jax", "POST", TRANSPLANT, {"to": "jax"}, 422, "unknown backend"),
-    ("a transplant to nowhere", "POST", TRANSPLANT, {}, 422, "to: Field required"),
+    ("a transplant without a target", "POST", TRANSPLANT, {}, 422, "to: Field required"),
     ("a transplant of version 99", "POST", TRANSPLANT.replace("1/t", "99/t"), {"to": "tensorflow"}, 404, "99"),
-    ("a name that leads away", "POST", "/v1/trainings", {"dataset": "digits", "name": "../x"}, 422, "name"),
+    ("a name with a path", "POST", "/v1/trainings", {"dataset": "digits", "name": "../x"}, 422, "name"),
     ("an empty name", "POST", "/v1/trainings", {"dataset": "digits", "name": ""}, 422, "name"),
     ("a name of 5,000", "POST", "/v1/trainings", {"dataset": "digits", "name": "x" * 5000}, 422, "name"),
     ("a network of 5,000", "POST", "/v1/trainings", {"network": "x" * 5000}, 422, "network"),
-    ("a dataset that leads away", "POST", "/v1/trainings", {"dataset": "../mnist"}, 422, "unknown dataset"),
-    ("a dataset of no name", "POST", "/v1/trainings", {"dataset": ""}, 422, "unknown dataset"),
-    ("a list", "POST", "/v1/trainings", [], 422, "JSON object"),
-    ("a number", "POST", "/v1/trainings", 3, 422, "JSON object"),
+    ("a dataset with a path", "POST", "/v1/trainings", {"dataset": "../mnist"}, 422, "unknown dataset"),
+    ("an empty dataset name", "POST", "/v1/trainings", {"dataset": ""}, 422, "unknown dataset"),
+    ("a list as body", "POST", "/v1/trainings", [], 422, "JSON object"),
+    ("a number as body", "POST", "/v1/trainings", 3, 422, "JSON object"),
     ("a name with a backend", "POST", "/v1/trainings", {"dataset": "digits", "name": "x-pytorch"}, 422, "-pytorch"),
     (
         "a network without flatten",
@@ -172,25 +172,39 @@ CASES = [
         422,
         "input_shape [8, 8, 1]",
     ),
-    ("cancelling nothing", "POST", "/v1/trainings/nothing/cancel", None, 404, "no training"),
+    ("cancelling an unknown training", "POST", "/v1/trainings/nothing/cancel", None, 404, "no training"),
     ("an id of 5,000", "GET", "/v1/trainings/" + "x" * 5000, None, 422, "id"),
     ("unknown deletion", "GET", "/v1/deletions/nothing", None, 404, "no deletion"),
-    ("deleting nothing", "DELETE", "/v1/models/nothing/pytorch/1", None, 404, "no version 1"),
-    ("deleting another backend's", "DELETE", "/v1/models/nothing/jax/1", None, 404, "no version 1"),
+    ("deleting an unknown model", "DELETE", "/v1/models/nothing/pytorch/1", None, 404, "no version 1"),
+    ("deleting from an unknown backend", "DELETE", "/v1/models/nothing/jax/1", None, 404, "no version 1"),
     ("deleting version 0", "DELETE", "/v1/models/nothing/pytorch/0", None, 422, "version"),
-    ("weights of nothing", "GET", "/v1/models/nothing/pytorch/1/weights.safetensors", None, 404, "no version 1"),
-    ("weights elsewhere", "GET", "/v1/models/%2e%2e/pytorch/1/weights.safetensors", None, 404, ""),
-    ("samples of nothing", "GET", "/v1/datasets/nothing/samples.png", None, 422, "unknown dataset"),
+    (
+        "weights of an unknown model",
+        "GET",
+        "/v1/models/nothing/pytorch/1/weights.safetensors",
+        None,
+        404,
+        "no version 1",
+    ),
+    ("weights of a path", "GET", "/v1/models/%2e%2e/pytorch/1/weights.safetensors", None, 404, ""),
+    ("samples of an unknown dataset", "GET", "/v1/datasets/nothing/samples.png", None, 422, "unknown dataset"),
     ("no samples", "GET", "/v1/datasets/digits/samples.png?count=0", None, 422, "count"),
     ("too many samples", "GET", "/v1/datasets/digits/samples.png?count=101", None, 422, "count"),
     ("unknown training", "GET", "/v1/trainings/nothing", None, 404, "no training"),
     ("unknown evaluation", "GET", "/v1/evaluations/nothing", None, 404, "no evaluation"),
     ("unknown model", "GET", "/v1/models/nothing", None, 404, "no model"),
-    ("a model elsewhere", "GET", "/v1/models/..%2fetc", None, 404, ""),
-    ("evaluating nothing", "POST", "/v1/evaluations", {"model": "nothing"}, 404, "Train one"),
+    ("a model with a path", "GET", "/v1/models/..%2fetc", None, 404, ""),
+    ("evaluating an unknown model", "POST", "/v1/evaluations", {"model": "nothing"}, 404, "Train one"),
     ("evaluating version 99", "POST", "/v1/evaluations", {"model": "mlp-digits", "version": 99}, 404, "version 99"),
     ("evaluating on another shape", "POST", "/v1/evaluations", {"model": "mlp-digits", "dataset": "mnist"}, 409, ""),
-    ("evaluating on nothing", "POST", "/v1/evaluations", {"model": "mlp-digits", "dataset": "x"}, 422, "unknown"),
+    (
+        "evaluating on an unknown dataset",
+        "POST",
+        "/v1/evaluations",
+        {"model": "mlp-digits", "dataset": "x"},
+        422,
+        "unknown",
+    ),
     ("evaluating half", "POST", "/v1/evaluations", {"model": "mlp-digits", "split": "half"}, 422, "split"),
     ("evaluating without a model", "POST", "/v1/evaluations", {}, 422, "model"),
     ("predicting without a model", "POST", "/v1/predictions", {}, 422, "model"),
@@ -217,7 +231,7 @@ CASES = [
     ("a truncated JPEG", "POST", PREDICTIONS, pictures(("a.jpg", encoded("JPEG")[:-500])), 422, "a.jpg: the picture"),
     ("an animated PNG", "POST", PREDICTIONS, pictures(("a.png", encoded("PNG", **FRAMES))), 422, "is animated"),
     ("an animated WebP", "POST", PREDICTIONS, pictures(("a.webp", encoded("WEBP", **FRAMES))), 422, "is animated"),
-    ("169 megapixels", "POST", PREDICTIONS, pictures(("a.png", declared(13_000, 13_000))), 422, "13000 x 13000"),
+    ("169 megapixels", "POST", PREDICTIONS, pictures(("a.png", png_header(13_000, 13_000))), 422, "13000 x 13000"),
     (
         "the second of two pictures",
         "POST",
@@ -243,18 +257,32 @@ CASES = [
             ("model=mlp-digits&modell=x", 422, "modell"),
         )
     ),
-    ("inferring nothing", "POST", "/v2/models/nothing/infer", tensor(), 404, "ready: "),
-    ("inferring elsewhere", "POST", "/v2/models/%2e%2e-pytorch/infer", tensor(), 404, "is not published"),
-    ("inferring a backend alone", "POST", "/v2/models/-pytorch/infer", tensor(), 404, "is not published"),
+    ("inferring with an unknown model", "POST", "/v2/models/nothing/infer", tensor(), 404, "ready: "),
+    ("inferring with a path as model", "POST", "/v2/models/%2e%2e-pytorch/infer", tensor(), 404, "is not published"),
+    ("inferring with a backend as model", "POST", "/v2/models/-pytorch/infer", tensor(), 404, "is not published"),
     ("inferring version 99", "POST", "/v2/models/mlp-digits/versions/99/infer", tensor(), 404, "version 99"),
     ("inferring version 0", "POST", "/v2/models/mlp-digits/versions/0/infer", tensor(), 422, "version"),
-    ("inferring the newest in words", "POST", "/v2/models/mlp-digits/versions/newest/infer", tensor(), 422, "version"),
-    ("inferring in no JSON", "POST", INFER, Sent(b"{nonsense"), 400, "not JSON"),
+    (
+        "inferring with a version in words",
+        "POST",
+        "/v2/models/mlp-digits/versions/newest/infer",
+        tensor(),
+        422,
+        "version",
+    ),
+    ("inferring with invalid JSON", "POST", INFER, Sent(b"{nonsense"), 400, "not JSON"),
     ("inferring without a body", "POST", INFER, None, 400, "not JSON"),
     ("inferring a list", "POST", INFER, [], 422, "JSON object"),
-    ("inferring 2 MB of JSON that says not so", "POST", INFER, Sent(b" " * 2**21), 413, "JSON may have at most"),
-    ("inferring a thousand lists deep", "POST", INFER, Sent(b'{"inputs":' + b"[" * 1000), 400, "not JSON"),
-    ("inferring in gzip", "POST", INFER, Sent(b"x", headers=(("Content-Encoding", "gzip"),)), 415, "as it is"),
+    (
+        "inferring with 2 MB of JSON without a media type",
+        "POST",
+        INFER,
+        Sent(b" " * 2**21),
+        413,
+        "JSON may have at most",
+    ),
+    ("inferring with a thousand nested lists", "POST", INFER, Sent(b'{"inputs":' + b"[" * 1000), 400, "not JSON"),
+    ("inferring with a gzip body", "POST", INFER, Sent(b"x", headers=(("Content-Encoding", "gzip"),)), 415, "as it is"),
     *(
         (f"inferring with {label}", "POST", INFER, body, 422, words)
         for label, body, words in (
@@ -267,8 +295,8 @@ CASES = [
             ("a flat shape", tensor(shape=[1, 64]), "expected ['N', 8, 8, 1]"),
             ("no pictures", tensor(shape=[0, 8, 8, 1], data=[]), "N from 1 to 64"),
             ("65 pictures", tensor(shape=[65, 8, 8, 1], data=[0] * 65 * 64), "N from 1 to 64"),
-            ("fewer than no pictures", tensor(shape=[-1, 8, 8, 1]), "N from 1 to 64"),
-            ("more pictures than there are", tensor(shape=[2**70, 8, 8, 1]), "N from 1 to 64"),
+            ("a negative number of pictures", tensor(shape=[-1, 8, 8, 1]), "N from 1 to 64"),
+            ("2**70 pictures", tensor(shape=[2**70, 8, 8, 1]), "N from 1 to 64"),
             ("half a picture", tensor(shape=[0.5, 8, 8, 1]), "inputs.0.shape.0"),
             ("a picture of true", tensor(shape=[True, 8, 8, 1]), "inputs.0.shape.0"),
             ("a pixel missing", tensor(data=[0] * 63), "63 were sent"),
@@ -282,26 +310,26 @@ CASES = [
             ("neither data nor bytes", tensor(data=None), "send either data"),
             ("data and bytes", tensor(parameters={"binary_data_size": 0}), "send either data"),
             (
-                "a region",
+                "a shared memory region",
                 tensor(data=None, parameters={"shared_memory_region": "x"}),
                 "shared_memory_region is not supported",
             ),
             ("a size in words", tensor(data=None, parameters={"binary_data_size": "64"}), "binary_data_size"),
             ("a negative size", tensor(data=None, parameters={"binary_data_size": -64}), "binary_data_size"),
-            ("bytes that are not there", tensor(data=None, parameters={"binary_data_size": 64}), "there are 0"),
+            ("missing bytes", tensor(data=None, parameters={"binary_data_size": 64}), "there are 0"),
             ("an unknown output", {**tensor(), "outputs": [{"name": "logits"}]}, "of probabilities"),
             ("an output twice", {**tensor(), "outputs": [{"name": "probabilities"}] * 2}, "at most once"),
-            ("bytes nobody announced", with_tail(tensor(), b"x"), "announces 0 bytes"),
+            ("bytes that are not announced", with_tail(tensor(), b"x"), "announces 0 bytes"),
             ("too few bytes", with_tail(tensor(data=None, parameters={"binary_data_size": 64}), b"x"), "there are 1"),
-            ("a picture cut off", with_tail(tensor(data=None, parameters={"binary_data_size": 1}), b"x"), "takes 64"),
-            ("a length beyond the body", with_tail(tensor(), b"", "100000"), "at most the body's"),
-            ("a negative length", with_tail(tensor(), b"", "-1"), "at most the body's"),
+            ("a truncated picture", with_tail(tensor(data=None, parameters={"binary_data_size": 1}), b"x"), "takes 64"),
+            ("a JSON length beyond the body", with_tail(tensor(), b"", "100000"), "at most the body's"),
+            ("a negative JSON length", with_tail(tensor(), b"", "-1"), "at most the body's"),
         )
     ),
     *(
         (f"predicting rows with {label}", "POST", PREDICT, body, 422, words)
         for label, body, words in (
-            ("nothing", {}, "instances: Field required"),
+            ("no field", {}, "instances: Field required"),
             ("columns", {"instances": [], "inputs": []}, "inputs: Extra inputs"),
             ("no pictures", {"instances": []}, "N from 1 to 64"),
             ("a flat picture", {"instances": [[0] * 64]}, "not nested as [1, 8, 8, 1]"),
@@ -312,9 +340,9 @@ CASES = [
             ("another signature", {"instances": [], "signature_name": "x"}, "signature_name"),
         )
     ),
-    ("a status of nothing", "GET", "/v1/models/nothing/versions/1", None, 404, "ready: "),
-    ("metadata of nothing", "GET", "/v2/models/nothing", None, 404, "ready: "),
-    ("readiness of nothing", "GET", "/v2/models/nothing/ready", None, 404, "ready: "),
+    ("status of an unknown model", "GET", "/v1/models/nothing/versions/1", None, 404, "ready: "),
+    ("metadata of an unknown model", "GET", "/v2/models/nothing", None, 404, "ready: "),
+    ("readiness of an unknown model", "GET", "/v2/models/nothing/ready", None, 404, "ready: "),
     ("statistics of version 99", "GET", "/v2/models/mlp-digits/versions/99/stats", None, 404, "version 99"),
     ("an index of a word", "POST", "/v2/repository/index", {"ready": "yes"}, 422, "ready"),
     ("a folder without classes", "POST", TRAININGS, {"dataset": "no-classes"}, 422, "two or more classes; it has none"),
@@ -326,22 +354,24 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def bad_folders(settings: Settings) -> Iterator[None]:
-    """Datasets of one's own that cannot be used."""
+    """Create dataset folders that cannot be used, and remove them afterwards."""
     noise = np.random.default_rng(0).integers(0, 256, (90, 90), np.uint8)
-    for folder in ("one-class/train/alone", "broken/train/a", "broken/train/b"):
-        (settings.data_dir / folder).mkdir(parents=True)
-        for index in range(3):
-            Image.fromarray(noise).save(settings.data_dir / folder / f"{index}.png")
-    broken = settings.data_dir / "broken/train/a/0.png"
-    broken.write_bytes(broken.read_bytes()[:2000])
-    (settings.data_dir / "no-classes/train").mkdir(parents=True)
-    yield
-    for name in ("one-class", "broken", "no-classes"):
-        shutil.rmtree(settings.data_dir / name)
+    try:
+        for folder in ("one-class/train/alone", "broken/train/a", "broken/train/b"):
+            (settings.data_dir / folder).mkdir(parents=True)
+            for index in range(3):
+                Image.fromarray(noise).save(settings.data_dir / folder / f"{index}.png")
+        broken = settings.data_dir / "broken/train/a/0.png"
+        broken.write_bytes(broken.read_bytes()[:2000])
+        (settings.data_dir / "no-classes/train").mkdir(parents=True)
+        yield
+    finally:
+        for name in ("one-class", "broken", "no-classes"):
+            shutil.rmtree(settings.data_dir / name, ignore_errors=True)
 
 
 def stored(redis: Redis, settings: Settings) -> tuple[object, ...]:
-    """All that a refused request must leave as it was."""
+    """Return everything that a refused request must not change: jobs, queues and models."""
     kinds = [redis.zrange(f"tandem:{kind}s", 0, -1) for kind in ("training", "evaluation", "deletion")]
     queues = [redis.llen(f"rq:queue:{backend}") for backend in settings.backends]
     return *kinds, *queues, sorted(Path(settings.model_dir).rglob("*"))
@@ -350,7 +380,7 @@ def stored(redis: Redis, settings: Settings) -> tuple[object, ...]:
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "words"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
-def test_a_bad_request_is_answered_with_what_to_change_and_stores_nothing(
+def test_a_bad_request_gets_a_problem_document_and_changes_nothing(
     client: Client,
     redis: Redis,
     settings: Settings,
@@ -366,7 +396,7 @@ def test_a_bad_request_is_answered_with_what_to_change_and_stores_nothing(
     if body is None:
         body = Sent()
     elif not isinstance(body, Sent):
-        body = Sent(json.dumps(body), "application/json")  # requests' own `json` would refuse NaN itself
+        body = Sent(json.dumps(body), "application/json")  # requests' parameter `json` would refuse NaN
     headers = {**dict(body.headers), **({"Content-Type": body.media_type} if body.media_type else {})}
     answer = requests.request(method, client.url + path, data=body.data, files=body.files, headers=headers, timeout=60)
     assert answer.status_code == status, answer.text
@@ -376,11 +406,11 @@ def test_a_bad_request_is_answered_with_what_to_change_and_stores_nothing(
     assert problem["status"] == status
     assert words in problem["detail"]
     assert "\n" not in problem["error"]
-    assert stored(redis, settings) == before, "something was stored"
+    assert stored(redis, settings) == before, "the request changed something"
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/json", None])
-def test_a_picture_is_told_by_its_bytes_and_not_by_its_media_type(
+def test_an_image_format_is_recognized_by_its_bytes_and_not_by_the_media_type(
     client: Client, digits_model: dict, media_type: str | None
 ) -> None:
     headers = {"Content-Type": media_type} if media_type else {}

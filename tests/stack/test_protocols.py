@@ -1,4 +1,4 @@
-"""Clients of other servers work unchanged: Triton's own, and what TensorFlow Serving's users send."""
+"""Other servers' protocols: Triton's own client works, and requests as TensorFlow Serving's users send them."""
 
 import io
 import json
@@ -17,7 +17,8 @@ from tritonclient.utils import InferenceServerException
 from services.cli.client import Client
 from shared.data import datasets
 from shared.settings import Settings
-from tests.stack.test_faults import processes, until
+from tests.polling import wait_until
+from tests.stack.processes import find_processes
 
 pytestmark = pytest.mark.stack
 
@@ -32,13 +33,13 @@ def server(client: Client, digits_model: dict) -> Iterator[triton.InferenceServe
 
 @pytest.fixture(scope="module")
 def pictures(settings: Settings) -> np.ndarray:
-    """uint8 [5, 8, 8, 1]: pictures that no model was trained on."""
+    """Return five test images, uint8 [5, 8, 8, 1]."""
     return datasets.read(datasets.DIGITS, "test", settings).images[:5]
 
 
 @pytest.fixture(scope="module")
 def expected(client: Client, digits_model: dict, pictures: np.ndarray) -> dict[str, np.ndarray]:
-    """What /v1/predictions says of the same pictures, by backend."""
+    """Return the probabilities of the same images from /v1/predictions, float32 [5, 10], by backend."""
     files = []
     for index, pixels in enumerate(pictures):
         buffer = io.BytesIO()
@@ -51,18 +52,18 @@ def expected(client: Client, digits_model: dict, pictures: np.ndarray) -> dict[s
     }
 
 
-def close(one: Any, other: np.ndarray) -> None:
-    """The same but for the order in which a batch of another size is summed up."""
-    np.testing.assert_allclose(np.asarray(one, np.float32), other, atol=1e-6)
+def assert_close(found: Any, expected: np.ndarray) -> None:
+    """Compare up to rounding: a batch of another size is summed in another order."""
+    np.testing.assert_allclose(np.asarray(found, np.float32), expected, atol=1e-6)
 
 
-def images(values: np.ndarray, datatype: str = "UINT8", binary: bool = True) -> list[triton.InferInput]:
+def make_inputs(values: np.ndarray, datatype: str = "UINT8", binary: bool = True) -> list[triton.InferInput]:
     tensor = triton.InferInput("image", list(values.shape), datatype)
     tensor.set_data_from_numpy(values, binary_data=binary)
     return [tensor]
 
 
-def test_a_client_finds_the_server_and_its_models(server: triton.InferenceServerClient) -> None:
+def test_the_client_reads_the_servers_and_the_models_state(server: triton.InferenceServerClient) -> None:
     assert server.is_server_live()
     assert server.is_server_ready()
     metadata = server.get_server_metadata()
@@ -85,7 +86,7 @@ def test_a_client_finds_the_server_and_its_models(server: triton.InferenceServer
         ("mlp-digits", ["tensorflow", "pytorch"]),
     ],
 )
-def test_a_model_says_what_goes_in_and_what_comes_out(
+def test_the_metadata_describes_inputs_and_outputs(
     server: triton.InferenceServerClient, title: str, outputs: list[str]
 ) -> None:
     metadata = server.get_model_metadata(title)
@@ -99,7 +100,7 @@ def test_a_model_says_what_goes_in_and_what_comes_out(
 @pytest.mark.parametrize("sent", [True, False], ids=["binary in", "JSON in"])
 @pytest.mark.parametrize("got", [None, True, False], ids=["out by default", "binary out", "JSON out"])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_an_inference_answers_as_a_prediction_does(
+def test_an_inference_gives_the_probabilities_of_a_prediction(
     server: triton.InferenceServerClient,
     pictures: np.ndarray,
     expected: dict[str, np.ndarray],
@@ -109,30 +110,30 @@ def test_an_inference_answers_as_a_prediction_does(
 ) -> None:
     outputs = None if got is None else [triton.InferRequestedOutput("probabilities", binary_data=got)]
     answer = server.infer(
-        f"mlp-digits-{backend}", images(pictures, binary=sent), "1", outputs=outputs, request_id="it's mine"
+        f"mlp-digits-{backend}", make_inputs(pictures, binary=sent), "1", outputs=outputs, request_id="it's mine"
     )
     head = answer.get_response()
     assert (head["id"], head["model_name"], head["model_version"]) == ("it's mine", f"mlp-digits-{backend}", "1")
     assert ("data" in head["outputs"][0]) == (got is False)
-    close(answer.as_numpy("probabilities"), expected[backend])
+    assert_close(answer.as_numpy("probabilities"), expected[backend])
 
 
-def test_all_backends_answer_at_once_each_under_its_name(
+def test_a_model_without_a_backend_suffix_has_one_output_per_backend(
     server: triton.InferenceServerClient, pictures: np.ndarray, expected: dict[str, np.ndarray]
 ) -> None:
-    answer = server.infer("mlp-digits", images(pictures))
+    answer = server.infer("mlp-digits", make_inputs(pictures))
     mixed = [triton.InferRequestedOutput(name, binary_data=name == "pytorch") for name in ("pytorch", "tensorflow")]
-    for found in (answer, server.infer("mlp-digits", images(pictures, binary=False), outputs=mixed)):
+    for found in (answer, server.infer("mlp-digits", make_inputs(pictures, binary=False), outputs=mixed)):
         for backend in BACKENDS:
-            close(found.as_numpy(backend), expected[backend])
-    one = server.infer("mlp-digits", images(pictures), outputs=[triton.InferRequestedOutput("pytorch")])
-    close(one.as_numpy("pytorch"), expected["pytorch"])
+            assert_close(found.as_numpy(backend), expected[backend])
+    one = server.infer("mlp-digits", make_inputs(pictures), outputs=[triton.InferRequestedOutput("pytorch")])
+    assert_close(one.as_numpy("pytorch"), expected["pytorch"])
     assert one.as_numpy("tensorflow") is None
 
 
 @pytest.mark.parametrize(("kind", "datatype"), [("float32", "FP32"), ("int64", "INT64"), ("float16", "FP16")])
 @pytest.mark.parametrize("binary", [True, False], ids=["binary", "JSON"])
-def test_whole_numbers_of_another_datatype_are_taken(
+def test_whole_numbers_of_other_datatypes_are_accepted(
     server: triton.InferenceServerClient,
     pictures: np.ndarray,
     expected: dict[str, np.ndarray],
@@ -140,25 +141,25 @@ def test_whole_numbers_of_another_datatype_are_taken(
     datatype: str,
     binary: bool,
 ) -> None:
-    answer = server.infer("mlp-digits-pytorch", images(pictures.astype(kind), datatype, binary))
-    close(answer.as_numpy("probabilities"), expected["pytorch"])
+    answer = server.infer("mlp-digits-pytorch", make_inputs(pictures.astype(kind), datatype, binary))
+    assert_close(answer.as_numpy("probabilities"), expected["pytorch"])
 
 
-def test_a_client_that_compresses_is_told_not_to(server: triton.InferenceServerClient, pictures: np.ndarray) -> None:
+def test_a_compressed_body_is_refused(server: triton.InferenceServerClient, pictures: np.ndarray) -> None:
     with pytest.raises(InferenceServerException, match="send the body as it is") as refusal:
-        server.infer("mlp-digits-pytorch", images(pictures), request_compression_algorithm="gzip")
+        server.infer("mlp-digits-pytorch", make_inputs(pictures), request_compression_algorithm="gzip")
     assert refusal.value.status() == "415"
 
 
-def test_requests_may_be_on_their_way_together(
+def test_concurrent_requests_get_their_own_results(
     server: triton.InferenceServerClient, pictures: np.ndarray, expected: dict[str, np.ndarray]
 ) -> None:
-    waiting = [server.async_infer("mlp-digits-pytorch", images(pictures[i : i + 1])) for i in range(5)]
+    waiting = [server.async_infer("mlp-digits-pytorch", make_inputs(pictures[i : i + 1])) for i in range(5)]
     for index, request in enumerate(waiting):
-        close(request.get_result().as_numpy("probabilities"), expected["pytorch"][index : index + 1])
+        assert_close(request.get_result().as_numpy("probabilities"), expected["pytorch"][index : index + 1])
 
 
-def test_statistics_count_what_was_asked_of_each_model_and_version(
+def test_statistics_count_the_inferences_of_each_model_and_version(
     server: triton.InferenceServerClient, pictures: np.ndarray
 ) -> None:
     def read() -> dict:
@@ -166,9 +167,9 @@ def test_statistics_count_what_was_asked_of_each_model_and_version(
         return found
 
     before = read()
-    server.infer("mlp-digits-tensorflow", images(pictures), "1")
+    server.infer("mlp-digits-tensorflow", make_inputs(pictures), "1")
     with pytest.raises(InferenceServerException):
-        server.infer("mlp-digits-tensorflow", images(pictures + 0.5, "FP64"), "1")
+        server.infer("mlp-digits-tensorflow", make_inputs(pictures + 0.5, "FP64"), "1")
     after = read()
     assert (after["name"], after["version"]) == ("mlp-digits-tensorflow", "1")
     assert after["inference_count"] == before["inference_count"] + 5
@@ -181,41 +182,45 @@ def test_statistics_count_what_was_asked_of_each_model_and_version(
     assert after in server.get_inference_statistics("mlp-digits-tensorflow")["model_stats"]
 
 
-def test_a_client_is_told_why_it_is_refused(server: triton.InferenceServerClient, pictures: np.ndarray) -> None:
+def test_a_refused_request_gets_the_reason(server: triton.InferenceServerClient, pictures: np.ndarray) -> None:
     with pytest.raises(InferenceServerException, match=r"ready: .*mlp-digits") as refusal:
-        server.infer("nothing", images(pictures))
+        server.infer("nothing", make_inputs(pictures))
     assert refusal.value.status() == "404"
     with pytest.raises(InferenceServerException, match=r"expected \['N', 8, 8, 1\]"):
-        server.infer("mlp-digits", images(pictures.reshape(5, 64)))
+        server.infer("mlp-digits", make_inputs(pictures.reshape(5, 64)))
     with pytest.raises(InferenceServerException, match="N from 1 to 64"):
-        server.infer("mlp-digits", images(np.zeros((65, 8, 8, 1), np.uint8)))
+        server.infer("mlp-digits", make_inputs(np.zeros((65, 8, 8, 1), np.uint8)))
     with pytest.raises(InferenceServerException, match="classification"):
-        server.infer("mlp-digits", images(pictures), outputs=[triton.InferRequestedOutput("pytorch", class_count=3)])
+        server.infer(
+            "mlp-digits", make_inputs(pictures), outputs=[triton.InferRequestedOutput("pytorch", class_count=3)]
+        )
     shared = triton.InferInput("image", [1, 8, 8, 1], "UINT8")
     shared.set_shared_memory("region", 64)
     with pytest.raises(InferenceServerException, match="shared_memory_region is not supported"):
         server.infer("mlp-digits", [shared])
 
 
-def test_a_backend_that_is_down_is_named_and_its_sisters_model_still_answers(
+def test_a_backend_that_is_down_is_named_while_the_other_backends_model_answers(
     server: triton.InferenceServerClient, pictures: np.ndarray, expected: dict[str, np.ndarray], settings: Settings
 ) -> None:
-    for pid in processes(settings, "services.pytorch.predictor"):
+    for pid in find_processes(settings, "services.pytorch.predictor"):
         os.kill(pid, signal.SIGKILL)
     with pytest.raises(InferenceServerException, match="pytorch") as refusal:
-        server.infer("mlp-digits", images(pictures))
+        server.infer("mlp-digits", make_inputs(pictures))
     assert refusal.value.status() == "503"
     assert not server.is_model_ready("mlp-digits")
     assert server.is_model_ready("mlp-digits-tensorflow")
-    close(server.infer("mlp-digits-tensorflow", images(pictures)).as_numpy("probabilities"), expected["tensorflow"])
-    until(lambda: server.is_model_ready("mlp-digits"))
+    assert_close(
+        server.infer("mlp-digits-tensorflow", make_inputs(pictures)).as_numpy("probabilities"), expected["tensorflow"]
+    )
+    wait_until(lambda: server.is_model_ready("mlp-digits"), message="the model did not become ready")
 
 
 # TensorFlow Serving ------------------------------------------------------------
 
 
 def predict(client: Client, path: str, body: object) -> Any:
-    """As `curl -d` sends it: with the media type of a form."""
+    """Post a body as `curl -d` does: with the media type of a form."""
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     answer = requests.post(f"{client.url}/v1/models/{path}:predict", json.dumps(body), headers=headers, timeout=30)
     assert answer.status_code == 200, answer.text
@@ -224,27 +229,27 @@ def predict(client: Client, path: str, body: object) -> Any:
 
 @pytest.mark.parametrize("version", ["", "/versions/1"])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_tensorflow_servings_clients_get_a_row_for_each_picture(
+def test_a_tensorflow_serving_request_gets_one_row_per_image(
     client: Client, pictures: np.ndarray, expected: dict[str, np.ndarray], backend: str, version: str
 ) -> None:
     path, rows = f"mlp-digits-{backend}{version}", pictures.tolist()
     for instances in (rows, [{"image": row} for row in rows], (pictures / 1.0).tolist()):
         answer = predict(client, path, {"signature_name": "serving_default", "instances": instances})
         assert set(answer) == {"predictions"}
-        close(answer["predictions"], expected[backend])
+        assert_close(answer["predictions"], expected[backend])
 
 
-def test_all_backends_at_once_are_the_outputs_of_one_model(
+def test_a_tensorflow_serving_request_without_a_backend_gets_every_backends_row(
     client: Client, pictures: np.ndarray, expected: dict[str, np.ndarray]
 ) -> None:
     rows = predict(client, "mlp-digits", {"instances": pictures.tolist()})["predictions"]
     assert set(rows[0]) == set(BACKENDS)
     for backend in BACKENDS:
-        close([row[backend] for row in rows], expected[backend])
+        assert_close([row[backend] for row in rows], expected[backend])
 
 
 @pytest.mark.parametrize("title", ["mlp-digits", "mlp-digits-tensorflow", "mlp-digits-pytorch"])
-def test_a_models_status_says_which_versions_are_available(client: Client, digits_model: dict, title: str) -> None:
+def test_a_models_status_lists_the_available_versions(client: Client, digits_model: dict, title: str) -> None:
     available = {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
     model = client.get(f"/v1/models/{title}")
     assert available in model["model_version_status"]
@@ -256,7 +261,7 @@ def test_a_models_status_says_which_versions_are_available(client: Client, digit
     assert requests.get(f"{client.url}/v1/models/{title}/versions/99", timeout=10).status_code == 404
 
 
-def test_the_document_describes_both_ways_to_infer(client: Client) -> None:
+def test_the_openapi_document_describes_json_and_binary_inference(client: Client) -> None:
     operation = client.get("/openapi.json")["paths"]["/v2/models/{name}/infer"]["post"]
     both = {"application/json", "application/octet-stream"}
     assert set(operation["requestBody"]["content"]) == set(operation["responses"]["200"]["content"]) == both

@@ -1,11 +1,13 @@
-"""A third backend is one folder and one word in TANDEM_BACKENDS: NumPy's, from tests/toy, in a copy of the project."""
+"""A third backend needs one folder and one word in TANDEM_BACKENDS.
+
+The backend is tests/toy, written in NumPy. It runs in a copy of the project.
+"""
 
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import requests
 from benchmarks.stack import copy_project
 from services.cli.client import Client
 from services.stack.stack import isolate_environ
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -38,7 +41,7 @@ REQUEST = {
 
 
 def copy_with_toy(place: Path) -> None:
-    """A copy of the project, and one folder more."""
+    """Copy the project to a folder, add the toy backend and create its environment."""
     copy_project(place, ("gateway", "loadtest", "stack", "tensorflow", "pytorch"))
     shutil.copytree("tests/toy", place / "services/toy")
     command = [sys.executable, "-m", "services.stack.environments", "toy"]
@@ -47,20 +50,25 @@ def copy_with_toy(place: Path) -> None:
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """Yield a client of a running stack with three backends."""
     place = tmp_path_factory.mktemp("three")
     copy_with_toy(place)
     environ = isolate_environ({**os.environ, "TANDEM_BACKENDS": ",".join(BACKENDS)}, place / "state")
     url = f"http://127.0.0.1:{environ['TANDEM_GATEWAY_PORT']}"
     python = place / ".venv/stack/bin/python"
+
+    def end_of_log() -> str:
+        return (place / "log").read_text()[-3000:]
+
     with (place / "log").open("wb") as log:
         up = subprocess.Popen([python, "-m", "services.stack", "up"], cwd=place, env=environ, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 120
-        while not is_ready(url):
-            said = (place / "log").read_text()[-3000:]
-            assert up.poll() is None, said
-            assert time.monotonic() < deadline, said
-            time.sleep(0.5)
+
+        def is_up() -> bool:
+            assert up.poll() is None, end_of_log()
+            return is_ready(url)
+
+        wait_until(is_up, message=end_of_log, timeout_s=120, every_s=0.5)
         yield Client(url)
     finally:
         up.send_signal(signal.SIGTERM)
@@ -80,7 +88,7 @@ def training(three: Client) -> dict:
     return three.follow(f"/v1/trainings/{three.post('/v1/trainings', REQUEST)['id']}")
 
 
-def test_it_trains_beside_the_others_and_ends_where_they_end(training: dict) -> None:
+def test_the_third_backend_trains_with_the_others_and_ends_with_the_same_loss_and_weights(training: dict) -> None:
     assert list(training["runs"]) == BACKENDS
     losses = [run["history"][-1]["loss"] for run in training["runs"].values()]
     assert losses == pytest.approx([losses[0]] * 3, rel=1e-4)
@@ -88,7 +96,7 @@ def test_it_trains_beside_the_others_and_ends_where_they_end(training: dict) -> 
     assert all(pair["max_weight_difference"] < 1e-3 for pair in training["comparisons"])
 
 
-def test_it_is_evaluated_and_compared_with_each(three: Client, training: dict) -> None:
+def test_an_evaluation_compares_all_pairs_of_backends(three: Client, training: dict) -> None:
     evaluation = three.post("/v1/evaluations", {"model": "three"})
     evaluation = three.follow(f"/v1/evaluations/{evaluation['id']}")
     assert sorted(pair["backends"] for pair in evaluation["comparisons"]) == sorted(PAIRS)
@@ -97,19 +105,19 @@ def test_it_is_evaluated_and_compared_with_each(three: Client, training: dict) -
     assert min(accuracies) > 0.8
 
 
-def test_it_predicts_with_the_others(three: Client, training: dict) -> None:
+def test_a_prediction_has_a_result_of_each_backend(three: Client, training: dict) -> None:
     (image,) = three.predict("three", Path("samples/seven-8x8.png"))["images"]
     assert list(image["results"]) == BACKENDS
 
 
-def test_it_is_certified_against_both(three: Client) -> None:
+def test_a_certificate_compares_all_pairs_of_backends(three: Client) -> None:
     body = {"network": REQUEST["network"], "dataset": "digits", "steps": 5}
     certificate = three.follow(f"/v1/certificates/{three.post('/v1/certificates', body)['id']}")
     assert certificate["verdict"] == "rounding"
     assert sorted(pair["backends"] for pair in certificate["comparisons"]) == sorted(PAIRS)
 
 
-def test_it_takes_a_model_of_another_backend(three: Client, training: dict) -> None:
+def test_a_model_is_transplanted_to_the_third_backend(three: Client, training: dict) -> None:
     moved = three.post("/v1/models/three/tensorflow/1/transplant", {"to": "toy"})
     moved = three.follow(f"/v1/transplants/{moved['id']}")
     assert moved["model"] == {"name": "three", "backend": "toy", "version": 2}

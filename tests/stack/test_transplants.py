@@ -1,4 +1,4 @@
-"""Train where you like, serve where you like: the same weights under another framework, with proof."""
+"""Transplants: a backend's weights are published for another backend, with a proof that the predictions agree."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import requests
 from safetensors.numpy import load
 
 from services.cli.client import Client, ClientError
-from tests.stack.test_faults import until
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -39,8 +39,8 @@ def weights(client: Client, name: str, backend: str, version: int) -> dict:
 
 
 @pytest.mark.parametrize(("source", "to"), [("pytorch", "tensorflow"), ("tensorflow", "pytorch")])
-def test_a_model_of_one_backend_becomes_the_same_model_of_the_other(client: Client, source: str, to: str) -> None:
-    name = f"moved-to-{to}-here"
+def test_a_transplanted_model_has_the_same_weights_and_predictions(client: Client, source: str, to: str) -> None:
+    name = f"transplanted-to-{to}"
     train(client, name, [source])
     moved = transplant(client, name, source, to)
     assert moved["model"] == {"name": name, "backend": to, "version": 1}
@@ -55,21 +55,26 @@ def test_a_model_of_one_backend_becomes_the_same_model_of_the_other(client: Clie
     assert answer["images"][0]["agree"] is True
 
 
-def test_where_the_version_is_taken_the_model_gets_the_next_one(client: Client) -> None:
-    train(client, "moved-beside", ["tensorflow", "pytorch"])
-    moved = transplant(client, "moved-beside", "pytorch", "tensorflow")
+def test_if_the_target_has_that_version_the_transplant_gets_the_next_one(client: Client) -> None:
+    train(client, "transplanted-beside", ["tensorflow", "pytorch"])
+    moved = transplant(client, "transplanted-beside", "pytorch", "tensorflow")
     assert moved["model"]["version"] == 2
-    assert client.get("/v1/models/moved-beside")["versions"] == {"tensorflow": [1, 2], "pytorch": [1]}
-    one, other = weights(client, "moved-beside", "pytorch", 1), weights(client, "moved-beside", "tensorflow", 2)
+    assert client.get("/v1/models/transplanted-beside")["versions"] == {"tensorflow": [1, 2], "pytorch": [1]}
+    one, other = (
+        weights(client, "transplanted-beside", "pytorch", 1),
+        weights(client, "transplanted-beside", "tensorflow", 2),
+    )
     assert all((one[name] == other[name]).all() for name in one)
 
 
-def test_a_model_cannot_be_moved_while_the_other_backend_trains_that_version(client: Client) -> None:
+def test_a_transplant_is_refused_while_the_target_still_trains_that_version(client: Client) -> None:
     request = {"dataset": "digits", "name": "not-yet", "epochs": 1}
     training = client.post("/v1/trainings", {**request, "network": NETWORK, "epochs": 1000, "backends": ["tensorflow"]})
     both = client.post("/v1/trainings", request)  # TensorFlow's run waits behind the long one
     path = f"/v1/trainings/{both['id']}"
-    until(lambda: client.get(path)["runs"]["pytorch"]["status"] == "succeeded")
+    wait_until(
+        lambda: client.get(path)["runs"]["pytorch"]["status"] == "succeeded", message="PyTorch's run did not succeed"
+    )
     version = both["version"]
     with pytest.raises(ClientError, match="has not ended"):
         client.post(f"/v1/models/not-yet/pytorch/{version}/transplant", {"to": "tensorflow"})

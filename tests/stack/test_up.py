@@ -5,12 +5,12 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
 
 from services.stack.stack import isolate_environ, python_of
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -35,22 +35,24 @@ def test_a_signal_ends_the_stack_and_every_process_that_it_started(end: signal.S
         log = (state / "log").open("wb")
         up = subprocess.Popen([*python_of("stack"), "-m", "services.stack", "up"], env=environ, stdout=log, stderr=log)
         log.close()
+
+        def is_up() -> bool:
+            assert up.poll() is None, (state / "log").read_text()
+            return b"Tandem is up" in (state / "log").read_bytes()
+
         try:
-            deadline = time.monotonic() + 120
-            while b"Tandem is up" not in (state / "log").read_bytes():
-                assert up.poll() is None, (state / "log").read_text()
-                assert time.monotonic() < deadline, (state / "log").read_text()
-                time.sleep(0.2)
+            wait_until(is_up, message=(state / "log").read_text, timeout_s=300, every_s=0.2)
             commands = find_processes(state)
             for backend in ("tensorflow", "pytorch"):
                 for process in ("trainer", "predictor"):
                     assert any(f"-m services.{backend}.{process}" in command for command in commands)
             up.send_signal(end)
             up.wait(30)
-            deadline = time.monotonic() + 30
-            while left := find_processes(state):
-                assert time.monotonic() < deadline, left
-                time.sleep(0.2)
+            wait_until(
+                lambda: not find_processes(state),
+                message=lambda: f"processes were left: {find_processes(state)}",
+                every_s=0.2,
+            )
         finally:
             if up.poll() is None:  # the test failed before it could stop the stack
                 up.terminate()

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from services.stack.stack import Stack
 from shared.models.registry import ModelRegistry
 from shared.models.starter import STARTER_FOLDER, STARTER_NAME
 from shared.settings import Settings
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.stack
 @pytest.fixture(autouse=True, scope="module")
 def wait_for_publication(client: Client, stack: Stack) -> None:
     """Wait until every trainer has started and has published the starter model."""
-    deadline = time.monotonic() + 60
-    while {model["name"]: set(model["versions"]) for model in client.get("/v1/models")["models"]}.get(
-        STARTER_NAME
-    ) != set(stack.settings.backends):
-        assert time.monotonic() < deadline, "the starter model was not published"
-        time.sleep(0.2)
+
+    def is_published_by_all() -> bool:
+        models = {model["name"]: set(model["versions"]) for model in client.get("/v1/models")["models"]}
+        return models.get(STARTER_NAME) == set(stack.settings.backends)
+
+    wait_until(is_published_by_all, message="the starter model was not published", every_s=0.2)
 
 
 def test_the_first_prediction_is_correct_in_every_backend(client: Client, stack: Stack) -> None:

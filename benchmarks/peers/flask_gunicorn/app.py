@@ -1,4 +1,4 @@
-"""A model behind Flask and gunicorn, as most people write it."""
+"""The article's network behind Flask and gunicorn, as most people write it."""
 
 import article
 import numpy as np

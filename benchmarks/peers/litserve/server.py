@@ -1,4 +1,4 @@
-"""A model behind LitServe: one worker process, its defaults otherwise.
+"""The article's network behind LitServe with one worker process and otherwise default settings.
 
 python server.py <port>
 """

@@ -1,4 +1,4 @@
-"""A model behind MLServer, as a runtime of one's own."""
+"""The article's network behind MLServer, as a custom runtime."""
 
 import article
 from mlserver import MLModel

@@ -1,0 +1,24 @@
+"""Every setting is documented, and no document names a setting that does not exist."""
+
+import re
+from pathlib import Path
+
+from shared.settings import Settings, variable_of
+
+
+def test_every_setting_is_in_the_example_and_in_the_readme() -> None:
+    example, readme = Path(".env.example").read_text(), Path("README.md").read_text()
+    for setting in Settings.model_fields.values():
+        variable, meaning = variable_of(setting), setting.description
+        assert meaning, variable
+        entry = re.search(rf"^# {re.escape(meaning)}\n# {variable}=(.*)$", example, re.MULTILINE)
+        assert entry, variable
+        default = entry[1]
+        assert Settings.from_env({variable: default}) == Settings.from_env({}), f"{default} is not its default"
+        assert f"| `{variable}` | `{default}` | {meaning} |\n" in readme, variable
+
+
+def test_the_documents_name_no_setting_that_does_not_exist() -> None:
+    known = {variable_of(setting) for setting in Settings.model_fields.values()}
+    for document in (".env.example", "docker-compose.yml", "README.md"):
+        assert set(re.findall(r"TANDEM_[A-Z_]+[A-Z]", Path(document).read_text())) <= known, document
