@@ -177,7 +177,7 @@ class Dropout(_Layer):
 
 _Any = Flatten | Dense | Conv2D | MaxPool2D | AveragePool2D | GlobalAveragePool2D | BatchNorm | Dropout
 Layer = Annotated[_Any, Field(discriminator="kind")]
-KINDS = tuple(layer.model_fields["kind"].default for layer in get_args(_Any))
+LAYER_KINDS = tuple(layer.model_fields["kind"].default for layer in get_args(_Any))
 
 
 def _check_picture(shape: Shape) -> None:

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from shared.backend import Backend, Evaluation
+from shared.backend import Backend, Scores
 from shared.data.batches import EpochBatches
 from shared.network.description import PRESETS
 from shared.network.optimizers import Adam
@@ -46,7 +46,7 @@ def test_what_comes_out_is_numpy_and_plain_python(backend, precision):
     optimizer = backend.define_optimizer(Adam(), model)
     [(epoch_loss, accuracy)] = backend.train(model, optimizer, loss, data, 4, [EpochBatches(np.arange(8))])
     result = backend.evaluate(model, loss, data)
-    assert type(result) is Evaluation
+    assert type(result) is Scores
     assert [type(number) for number in (epoch_loss, accuracy, result.loss, result.accuracy)] == [float] * 4
     weights = backend.save(model).values()
     assert {(type(array), array.dtype.name) for array in weights} == {(np.ndarray, precision)}

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.backend import Evaluation, Precision, Predictor, Step
+from shared.backend import Scores, Precision, Predictor, Step
 from shared.data import datasets
 from shared.data.batches import EpochBatches
 from shared.data.datasets import Dataset, Split, SplitName
@@ -149,14 +149,14 @@ def trace(model: Model, optimizer: Rule, loss: Loss, batches: Iterable[Split]) -
 # 5. Evaluate --------------------------------------------------------------
 
 
-def evaluate(model: Model, loss: Loss, data: Split) -> Evaluation:
+def evaluate(model: Model, loss: Loss, data: Split) -> Scores:
     logits = np.concatenate(
         [
             _logits(model, data.images[start : start + EVALUATION_BATCH])
             for start in range(0, len(data), EVALUATION_BATCH)
         ]
     )
-    return Evaluation(*loss(logits, data.labels), _probabilities(logits))
+    return Scores(*loss(logits, data.labels), _probabilities(logits))
 
 
 def _logits(model: Model, images: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from shared.errors import InvalidRequestError
-from shared.network.layers import KINDS
+from shared.network.layers import LAYER_KINDS
 
 MAX_JSON_BYTES = 2**20
-UNION_TAGS = ("preset", "described", "number", "alias", *KINDS, "sgd", "adam")  # pydantic names them beside the fields
+UNION_TAGS = ("preset", "described", "number", "alias", *LAYER_KINDS, "sgd", "adam")  # pydantic names them beside the fields
 
 Body = TypeVar("Body", bound=BaseModel)
 
