@@ -97,15 +97,15 @@ def define_layer(layer: kinds.Layer, shape: kinds.Shape) -> nn.Module:
             # Twin: PyTorch's would flatten [C, H, W]; this one, [H, W, C].
             return layers.Flatten()
         case kinds.Dense():
-            # Twin: PyTorch needs the number of inputs. The activation is a
-            # module of its own; `Activated` joins both into one layer.
+            # Twin: PyTorch needs the number of inputs, and the activation is
+            # a module of its own.
             linear = nn.Linear(shape[0], layer.units)
-            return layers.Activated(linear, layer.activation)
+            return layers.activated(linear, layer.activation)
         case kinds.Conv2D():
             conv = nn.Conv2d(shape[-1], layer.filters, *layer.window())
             # Twin: PyTorch refuses `same` with strides: pad explicitly.
             conv = layers.padded(conv, layer.pads(shape))
-            return layers.Activated(conv, layer.activation)
+            return layers.activated(conv, layer.activation)
         case kinds.MaxPool2D():
             pool = nn.MaxPool2d(*layer.window())
             return layers.padded(pool, layer.pads(shape), -torch.inf)

@@ -47,7 +47,8 @@ class Rescaling(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the scaled images, stored channels last in memory."""
-        return images.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale
+        scale = self.scale
+        return images.permute(0, 3, 1, 2).to(scale.dtype) * scale
 
 
 class BatchNorm(nn.Module):
@@ -87,13 +88,11 @@ class BatchNorm(nn.Module):
         )
 
 
-# Only in PyTorch: Keras layers have an activation argument.
-class Activated(nn.Sequential):
-    """A layer and its activation, counted as one layer."""
-
-    def __init__(self, layer: nn.Module, name: Activation | None) -> None:
-        module = activation(name)
-        super().__init__(*([layer] if module is None else [layer, module]))
+# Only in PyTorch: Keras layers have an argument for the activation.
+def activated(layer: nn.Module, name: Activation | None) -> nn.Module:
+    """Return the layer followed by an activation, as one module."""
+    module = activation(name)
+    return layer if module is None else nn.Sequential(layer, module)
 
 
 # Only in PyTorch: Keras stores channels last, so its own Flatten fits.

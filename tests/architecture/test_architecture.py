@@ -1,18 +1,14 @@
 """The arrows that must never be, and the documents that must match the code."""
 
 import ast
-import io
 import re
 import subprocess
-import tokenize
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from shared.settings import Settings
-
-TWINS = [Path("services/tensorflow/backend.py"), Path("services/pytorch/backend.py")]
 
 
 def tracked(pattern: str) -> list[Path]:
@@ -35,39 +31,6 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module.split(".")[0])
     return names
-
-
-def functions(path: Path) -> list[str]:
-    return [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
-
-
-def twin_comments(path: Path) -> int:
-    tokens = tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
-    return sum(token.type == tokenize.COMMENT and token.string.startswith("# Twin:") for token in tokens)
-
-
-def test_the_twins_have_the_same_functions_in_the_same_order() -> None:
-    one, other = map(functions, TWINS)
-    assert one == other
-    assert len(one) >= 8
-
-
-def test_each_difference_of_the_twins_is_marked_on_both_sides() -> None:
-    one, other = map(twin_comments, TWINS)
-    assert one == other > 0
-
-
-def test_the_writers_of_events_are_twins_as_well() -> None:
-    one, other = (twin.with_name("events.py") for twin in TWINS)
-    assert functions(one) == functions(other) != []
-    assert twin_comments(one) == twin_comments(other) > 0
-
-
-@pytest.mark.parametrize("twin", TWINS, ids=str)
-def test_a_twin_fits_half_a_screen(twin: Path) -> None:
-    lines = twin.read_text().splitlines()
-    assert len(lines) <= 300
-    assert max(map(len, lines)) <= 79
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from shared.network import layers
 from shared.network.description import Network
 from shared.network.layers import LEAKY_RELU_SLOPE, AveragePool2D, Conv2D, Layer, MaxPool2D, Shape
 from shared.network.optimizers import Adam, Optimizer, Sgd
-from shared.network.reference import Array, forward, windows
+from shared.network.reference import Array, extract_windows, forward
 from shared.network.weights import Arrays
 
 # dy/dz in terms of y = activation(z); at its kink, a ReLU has the slope of its left side.
@@ -91,17 +91,17 @@ def _backward(  # noqa: PLR0911 - one for each kind
             return dz @ weights["kernel"].T, {"kernel": x.T @ dz, "bias": dz.sum(0)}
         case layers.Conv2D():
             dz = upstream * SLOPES[layer.activation](y)
-            kernel = np.einsum("nhwcij,nhwf->ijcf", windows(layer, x, beyond=0), dz, optimize=True)
+            kernel = np.einsum("nhwcij,nhwf->ijcf", extract_windows(layer, x, padding_value=0), dz, optimize=True)
             seen = np.einsum("nhwf,ijcf->nhwcij", dz, weights["kernel"], optimize=True)
             return scattered(layer, seen, x.shape), {"kernel": kernel, "bias": dz.sum((0, 1, 2))}
         case layers.MaxPool2D():
-            seen = windows(layer, x, beyond=-np.inf)
+            seen = extract_windows(layer, x, padding_value=-np.inf)
             flat = seen.reshape(*y.shape, -1)
             # The first of several largest takes it all.
             largest = np.arange(flat.shape[-1]) == flat.argmax(-1)[..., np.newaxis]
             return scattered(layer, largest.reshape(seen.shape) * _spread(upstream), x.shape), {}
         case layers.AveragePool2D():
-            inside = ~np.isnan(windows(layer, x, beyond=np.nan))
+            inside = ~np.isnan(extract_windows(layer, x, padding_value=np.nan))
             share = inside / inside.sum((-2, -1), keepdims=True)
             return scattered(layer, share * _spread(upstream), x.shape), {}
         case layers.GlobalAveragePool2D():

@@ -85,7 +85,7 @@ def test_a_pool_hands_back_what_was_worked_out_on_paper(name):
     layer, x, expected = WINDOWED[name]
     x = np.array(x, np.float64)[np.newaxis, ..., np.newaxis]
     upstream = np.ones((1, *layer.output_shape(x.shape[1:])))
-    seen = reference.windows(layer, x, -np.inf if name == "max" else np.nan)
+    seen = reference.extract_windows(layer, x, -np.inf if name == "max" else np.nan)
     y = seen.max((-2, -1)) if name == "max" else np.nanmean(seen, (-2, -1))
     found, _ = reference._backward(layer, {}, x, y, upstream)
     assert found[0, :, :, 0].tolist() == expected

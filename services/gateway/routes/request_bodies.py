@@ -16,7 +16,8 @@ from shared.errors import InvalidRequestError
 from shared.network.layers import LAYER_KINDS
 
 MAX_JSON_BYTES = 2**20
-UNION_TAGS = ("preset", "described", "number", "alias", *LAYER_KINDS, "sgd", "adam")  # pydantic names them beside the fields
+# pydantic names them beside the fields
+UNION_TAGS = ("preset", "described", "number", "alias", *LAYER_KINDS, "sgd", "adam")
 
 Body = TypeVar("Body", bound=BaseModel)
 

@@ -103,7 +103,7 @@ def test_only_what_a_layer_learns_or_remembers_is_a_parameter() -> None:
             "layers.1 (average_pool2d) has a window of [2, 3], which does not fit into its input [2, 2, 1]",
         ),
         *(
-            ([FLAT, layer], f"layers.1 ({layer['kind']}) takes [height, width, channels], but gets [64]")
+            ([FLAT, layer], f"layers.1 ({layer['kind']}) takes an image [height, width, channels], but gets [64]")
             for layer in (
                 {"kind": "conv2d", "filters": 4, "kernel_size": 3},
                 *({"kind": "max_pool2d"}, {"kind": "average_pool2d"}, {"kind": "global_average_pool2d"}),
