@@ -31,7 +31,7 @@ def pip_arguments() -> list[str]:
         with urllib.request.urlopen(index, timeout=TIMEOUT_S):
             return arguments
     except urllib.error.HTTPError:
-        return arguments  # the server responds, even if it refuses to list packages
+        return arguments  # a response, even if it refuses a listing
     except (OSError, ValueError):
         return _none(f"{index} does not answer")
 
