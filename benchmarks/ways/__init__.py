@@ -1,5 +1,5 @@
-"""The ways to write the same training: the article's, the usual, the tightest, and Tandem's own.
+"""Several programs for the same training: the article's, the usual one, the fastest one, and Tandem's own.
 
-A way is a function of a network's name and a clock. It prepares itself, then trains without end and tells the clock
-where an epoch begins and ends: its training, its evaluation on the test split, and what it prints.
+Each is a function that takes the name of a network and a clock. It prepares data and model, and then trains forever. It
+tells the clock when an epoch begins and ends. An epoch includes its evaluation on the test split and its output.
 """

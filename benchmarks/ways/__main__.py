@@ -1,4 +1,4 @@
-"""One way's process: an epoch for every line on stdin.
+"""Run one of the programs in a process of its own. It trains one epoch for each line on standard input.
 
 .venv/<backend>/bin/python -m benchmarks.ways <backend> <way> <network>
 """

@@ -1,4 +1,4 @@
-"""What every way is given: the data, the batches, the numbers of SGD, and a clock."""
+"""What all programs share: the data, the batch size, the numbers of SGD, and a clock."""
 
 import json
 import resource
@@ -14,34 +14,36 @@ EVALUATION_BATCH = 1000
 SEED = 0
 LEARNING_RATE = 0.01
 MOMENTUM = {"article": 0.0, "lenet5": 0.9, "cnn": 0.9}
-WITHOUT_END = 1_000_000
+WITHOUT_END = 1_000_000  # epochs
 
 settings = Settings.from_env()
 
 
 def mnist() -> tuple[Split, Split]:
-    """MNIST as NumPy arrays, the training split and the test split."""
+    """Return MNIST's training split and test split as NumPy arrays."""
     found = datasets.find("mnist", settings)
     return datasets.read(found, "train", settings), datasets.read(found, "test", settings)
 
 
 class Clock:
-    """Lets a way run one epoch for each line that comes in, and answers each with what the epoch took."""
+    """Measures epochs: waits for a line on standard input before each, and prints its measurements after it."""
 
     def __init__(self) -> None:
         self._answers = sys.stdout
-        sys.stdout = sys.stderr  # what the way prints goes to its log
+        sys.stdout = sys.stderr  # other output goes to the log
 
     def answer(self, **what: object) -> None:
+        """Print a JSON object on one line of the original standard output."""
         print(json.dumps(what), file=self._answers, flush=True)
 
     def begin(self) -> None:
-        """Wait to be asked for an epoch; leave when nobody asks any more."""
+        """Wait for a line on standard input, then start the clock. Exit at the end of the input."""
         if not sys.stdin.readline():
             raise SystemExit
         self._begun = time.perf_counter(), time.process_time()
 
     def end(self, test_accuracy: float) -> None:
+        """Stop the clock and print seconds, CPU seconds, accuracy and peak memory in MiB."""
         begun, cpu_begun = self._begun
         seconds, cpu_seconds = time.perf_counter() - begun, time.process_time() - cpu_begun
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB

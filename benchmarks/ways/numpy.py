@@ -1,4 +1,4 @@
-"""The article's network in NumPy alone: what its arithmetic costs where no framework stands around it."""
+"""The article's network in NumPy only: the cost of its arithmetic without a framework."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,12 @@ Array = NDArray[np.float32]
 
 
 def versions() -> dict[str, str]:
+    """Return NumPy's version."""
     return {"numpy": np.__version__}
 
 
 def floor(network: str, clock: Clock) -> None:
-    """Forward, backward and SGD by hand; loss and accuracy are gathered as the frameworks gather them."""
+    """Train with forward pass, gradients and SGD written by hand."""
     data, test = given.mnist()
     described = PRESETS[network].network((28, 28, 1), 10)
     weights = w1, b1, w2, b2 = list(initial_weights(described, SEED).values())
@@ -35,7 +36,7 @@ def floor(network: str, clock: Clock) -> None:
         return powers
 
     def figures(logits: Array, labels: NDArray[np.int64]) -> tuple[float, float]:
-        """Summed loss, and how many are right."""
+        """Return the sum of the losses and the number of correct predictions."""
         of_labels = softmax(logits)[np.arange(len(labels)), labels]
         return -float(np.log(of_labels).sum()), np.count_nonzero(logits.argmax(1) == labels)
 

@@ -1,4 +1,4 @@
-"""Tandem's own: a backend and the data stream, put together as shared/training.py does."""
+"""Tandem's own program: a backend and the data stream, used as shared/training/train.py uses them."""
 
 from benchmarks.ways.given import BATCH, LEARNING_RATE, MOMENTUM, SEED, WITHOUT_END, Clock, settings
 from shared.backend import Backend
@@ -10,6 +10,7 @@ from shared.network.weights import initial_weights
 
 
 def train(backend: Backend, network: str, clock: Clock) -> None:
+    """Train a preset on MNIST with SGD."""
     found = datasets.find("mnist", settings)
     data, test = (backend.load_data(found, settings.cache_dir, split) for split in ("train", "test"))
     described = PRESETS[network].network(found.shape, len(found.classes))

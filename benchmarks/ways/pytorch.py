@@ -1,4 +1,4 @@
-"""PyTorch, four ways. All have the threads that Tandem gives it, and train on the CPU."""
+"""Four programs in PyTorch. All use as many threads as Tandem does, and train on the CPU."""
 
 from functools import partial
 
@@ -17,6 +17,7 @@ versions = backend.versions
 
 
 def network_of(name: str, flatten: type[nn.Module] = nn.Flatten) -> nn.Sequential:
+    """Build a preset with PyTorch's own layers."""
     relu, pool, norm = nn.ReLU, partial(nn.MaxPool2d, 2), partial(nn.BatchNorm2d, eps=1e-3, momentum=0.1)
     stacks = {
         "article": lambda: [flatten(), nn.Linear(784, 10), nn.Sigmoid(), nn.Linear(10, 10)],
@@ -34,7 +35,7 @@ def network_of(name: str, flatten: type[nn.Module] = nn.Flatten) -> nn.Sequentia
 
 
 def article(network: str, clock: Clock) -> None:
-    """As the articles write it: a picture at a time through torchvision, a line every 100 batches, tests one by one."""
+    """The article's program: torchvision converts image by image, a line every 100 batches, tests image by image."""
     to_tensor, folder = torchvision.transforms.ToTensor(), given.settings.cache_dir
     train_set = torchvision.datasets.MNIST(folder, train=True, transform=to_tensor)
     test_set = torchvision.datasets.MNIST(folder, train=False, transform=to_tensor)
@@ -68,7 +69,7 @@ def article(network: str, clock: Clock) -> None:
 
 
 def usual(network: str, clock: Clock) -> None:
-    """With the data in tensors, as `fit` has it in arrays: a loader still takes them one by one."""
+    """The usual program: the data is in tensors, but the loader still takes examples one by one."""
     data, test = (TensorDataset(_scaled(split), torch.from_numpy(split.labels)) for split in given.mnist())
     train_loader = DataLoader(data, batch_size=BATCH, shuffle=True)
     test_loader = DataLoader(test, batch_size=EVALUATION_BATCH)
@@ -103,16 +104,17 @@ def _scaled(split: Split) -> torch.Tensor:
 
 
 class FlattenLast(nn.Module):
-    """Channels last, as they lie in memory: nothing is copied."""
+    """Flatten images that are stored channels last, without a copy."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.permute(0, 2, 3, 1).flatten(1)
 
 
 def tight(network: str, clock: Clock) -> None:
-    """Bytes that lie channels last, gathered a batch at a time; what is reported is computed at the epoch's end.
+    """The fastest program that we found: uint8 images stored channels last, and metrics once per epoch.
 
-    Tried, and no faster: resident floats, `backward` instead of `grad`, the optimiser's other implementations.
+    These changes made no difference: images stored as floats, `backward` instead of `grad`, and the optimiser's other
+    implementations.
     """
     (images, labels), (test_images, test_labels) = (
         (torch.from_numpy(split.images).permute(0, 3, 1, 2), torch.from_numpy(split.labels)) for split in given.mnist()

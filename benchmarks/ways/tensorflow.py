@@ -1,4 +1,4 @@
-"""TensorFlow, four ways. All have the threads that Tandem gives an operation, and train on the CPU."""
+"""Four programs in TensorFlow. All use as many threads per operation as Tandem does, and train on the CPU."""
 
 from collections.abc import Callable
 from functools import partial
@@ -34,7 +34,7 @@ def network_of(name: str, batch_norm: Callable[[], keras.Layer] = layers.BatchNo
 
 
 class Clocked(keras.callbacks.Callback):
-    """Keras keeps the loop to itself: the clock is told from inside one long `fit`."""
+    """Tells the clock about epochs from inside `fit`, because Keras runs the loop."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -48,20 +48,20 @@ class Clocked(keras.callbacks.Callback):
 
 
 def article(network: str, clock: Clock) -> None:
-    """As the articles write it: divide by 255.0, which makes doubles; compile; fit, with its bar."""
+    """The article's program: divide by 255.0, which makes doubles; compile; fit with a progress bar."""
     data, test = given.mnist()
     _fit(network, clock, (data.images / 255.0, data.labels), (test.images / 255.0, test.labels), verbose=1)
 
 
 def usual(network: str, clock: Clock) -> None:
-    """Nearly the article's: Keras leaves little to decide. Single precision, larger test batches, a line an epoch."""
+    """The usual program: as the article's, but in single precision, with larger test batches and without the bar."""
     data, test = ((split.images.astype("float32") / 255, split.labels) for split in given.mnist())
     _fit(network, clock, data, test, verbose=2, validation_batch_size=EVALUATION_BATCH)
 
 
 def _fit(network: str, clock: Clock, data: tuple, test: tuple, **how: int) -> None:
-    # With one thread between operations, which is enough for the other ways, tf.data, which `fit` reads with, stalled
-    # for 17 to 30 seconds after a pause; with TensorFlow's own choice it did not.
+    # `fit` reads with tf.data. With one thread between operations, which is enough for the other programs, tf.data
+    # stalled for 17 to 30 seconds after a pause. With TensorFlow's default it does not.
     tf.config.threading.set_inter_op_parallelism_threads(0)
     model = network_of(network)
     model.compile(
@@ -74,7 +74,7 @@ def _fit(network: str, clock: Clock, data: tuple, test: tuple, **how: int) -> No
 
 
 class FusedBatchNorm(layers.BatchNormalization):
-    """One operation normalises and averages: Keras 3 takes a handful."""
+    """Batch norm in one operation. Keras 3 uses several."""
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         moving = self.moving_mean.value, self.moving_variance.value
@@ -90,9 +90,10 @@ class FusedBatchNorm(layers.BatchNormalization):
 
 
 def tight(network: str, clock: Clock) -> None:
-    """A graph for the epoch that gathers its pictures once, and one operation to move each variable.
+    """The fastest program that we found: one graph per epoch, and one operation to update each variable.
 
-    Tried, and no faster: resident floats, operations instead of Keras' layers, XLA (several times slower on `cnn`).
+    These changes made no difference: images stored as floats, and operations instead of Keras' layers. XLA was several
+    times slower on `cnn`.
     """
     data, test = given.mnist()
     model = network_of(network, FusedBatchNorm)
@@ -110,7 +111,7 @@ def tight(network: str, clock: Clock) -> None:
             ops.ResourceApplyGradientDescent(var=w, alpha=LEARNING_RATE, delta=gradient)
 
     def count(images: tf.Tensor, labels: tf.Tensor, size: int, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        """The split's loss and accuracy, in batches that are trained on or not."""
+        """Return the loss and accuracy of a split; with `training`, also update the weights after each batch."""
         total, correct = tf.constant(0.0), tf.constant(0, tf.int64)
         for start in tf.range(0, tf.size(labels), size):
             y = labels[start : start + size]

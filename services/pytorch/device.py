@@ -1,7 +1,8 @@
-"""Where tensors go. PyTorch's own default device is each thread's own.
+"""The device, CPU or GPU, on which this process keeps its tensors.
 
-A server answers in other threads than the one that configured it, so the
-device is kept here, for the whole process.
+PyTorch has a default device per thread. A predictor answers requests in
+threads other than the one that configured it, so the device is kept here,
+once for the whole process.
 """
 
 from typing import Any
@@ -9,17 +10,19 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-_places = {"device": torch.device("cpu")}
+_chosen = {"device": torch.device("cpu")}
 
 
-def use(name: str) -> None:
-    _places["device"] = torch.device(name)
+def use_device(name: str) -> None:
+    """Keep tensors on this device from now on: "cpu" or "cuda"."""
+    _chosen["device"] = torch.device(name)
 
 
-def device() -> torch.device:
-    return _places["device"]
+def current_device() -> torch.device:
+    """Return the device that was chosen, by default the CPU."""
+    return _chosen["device"]
 
 
-def tensor(array: NDArray[Any]) -> torch.Tensor:
-    """A copy of a NumPy array on the device."""
-    return torch.tensor(array, device=device())
+def to_device(array: NDArray[Any]) -> torch.Tensor:
+    """Copy a NumPy array into a tensor of its dtype on the device."""
+    return torch.tensor(array, device=current_device())

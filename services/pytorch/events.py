@@ -1,19 +1,19 @@
-"""TensorBoard's event files, written by PyTorch.
+"""Write event files for TensorBoard with PyTorch's writer.
 
 Its twin is services/tensorflow/events.py.
 """
 
 from functools import cache
 
-# Twin: PyTorch imports TensorBoard's package with its own writer.
+# Twin: this import also loads the tensorboard package, before any training.
 from torch.utils.tensorboard import SummaryWriter
 
-writer_in = cache(SummaryWriter)
+open_writer = cache(SummaryWriter)
 
 
 def write(folder: str, epoch: int, figures: dict[str, float]) -> None:
-    """Add an epoch's figures to what this process writes in a folder."""
-    # Twin: a writer is asked for each figure, and told the step.
+    """Add the figures of one epoch to the event file in a folder."""
+    # Twin: PyTorch's writer takes the epoch with each figure.
     for name, value in figures.items():
-        writer_in(folder).add_scalar(name, value, epoch)
-    writer_in(folder).flush()
+        open_writer(folder).add_scalar(name, value, epoch)
+    open_writer(folder).flush()

@@ -1,65 +1,44 @@
-"""Layers that PyTorch has otherwise, lacks, or takes apart.
+"""PyTorch layers that are adapted to the shared definitions.
 
-And the way between its layout, channels first, and ours.
+shared/network/layers.py defines what each layer computes. Its twin,
+services/tensorflow/layers.py, has the same public names. A name that only
+one side needs is marked `# Only in ...` with the reason.
+
+Tensors inside a model have shape [N, C, H, W] or [N, units].
 """
 
-from functools import partial
-from typing import Any
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from shared.network.layers import LEAKY_RELU_SLOPE
+from shared.network import layers as described
+from shared.network.layers import LEAKY_RELU_SLOPE, Activation
 
-ACTIVATIONS = {
-    "relu": nn.ReLU,
-    "leaky_relu": partial(nn.LeakyReLU, LEAKY_RELU_SLOPE),
-    "sigmoid": nn.Sigmoid,
-    "tanh": nn.Tanh,
-}
 Size = tuple[int, int]
 Pads = tuple[Size, Size]
 
 
-def canonical(name: str) -> str:
-    """A parameter's name here -> its name everywhere."""
-    return {"weight": "kernel"}.get(
-        last := name.rsplit(".", maxsplit=1)[-1], last
-    )
-
-
-def transposed(kernel: NDArray[Any]) -> NDArray[Any]:
-    """A kernel [..., in, out] -> [out, in, ...]; vectors stay."""
-    return np.moveaxis(kernel, (-1, -2), (0, 1)) if kernel.ndim > 1 else kernel
-
-
-def kernel(tensor: torch.Tensor) -> NDArray[Any]:
-    """A kernel [out, in, ...] -> [..., in, out], a copy; vectors stay."""
-    array = tensor.detach().cpu().numpy()
-    return np.array(
-        np.moveaxis(array, (0, 1), (-1, -2)) if array.ndim > 1 else array,
-        order="C",
-    )
-
-
-def channels_last(output: torch.Tensor) -> NDArray[Any]:
-    """[N, C, H, W] -> [N, H, W, C] in NumPy; [N, n] stays."""
-    return (
-        (output.permute(0, 2, 3, 1) if output.ndim == 4 else output)
-        .detach()
-        .cpu()
-        .numpy()
-    )
+def activation(name: Activation | None) -> nn.Module | None:
+    """Return the module of an activation, or None for no activation."""
+    match name:
+        case "relu":
+            return nn.ReLU()
+        case "leaky_relu":
+            return nn.LeakyReLU(LEAKY_RELU_SLOPE)
+        case "sigmoid":
+            return nn.Sigmoid()
+        case "tanh":
+            return nn.Tanh()
+        case None:
+            return None
 
 
 class Rescaling(nn.Module):
-    """Pixels uint8 [N, H, W, C] -> [N, C, H, W], times `scale`.
+    """Convert images uint8 [N, H, W, C] to [N, C, H, W] times `scale`.
 
-    Keras' layer of this name; the buffer holds the model's precision. A
-    multiplication, not a division: dividing by 255 rounds differently.
+    PyTorch has no such layer. It multiplies like Keras' Rescaling, because
+    dividing by 255 rounds differently. The result has the model's precision:
+    `model.to(dtype)` converts the buffer, and the buffer decides.
     """
 
     def __init__(self, scale: float) -> None:
@@ -67,32 +46,81 @@ class Rescaling(nn.Module):
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float64))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return images.permute(0, 3, 1, 2).to(self.scale.dtype) * self.scale
+        """Return the scaled images, stored channels last in memory."""
+        scale = self.scale
+        return images.permute(0, 3, 1, 2).to(scale.dtype) * scale
 
 
-class Activated(nn.Sequential):
-    """A layer and its activation as one: the index counts as Keras' does."""
+class BatchNorm(nn.Module):
+    """Batch normalisation with the canonical parameter names.
 
-    def __init__(self, layer: nn.Module, activation: str | None) -> None:
-        super().__init__(
-            layer, *([ACTIVATIONS[activation]()] if activation else [])
+    PyTorch's BatchNorm refuses a training batch with a single value per
+    channel, because the unbiased variance of one value is undefined. Here
+    that variance is 0, as in Keras.
+    """
+
+    def __init__(self, layer: described.BatchNorm, channels: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(channels))
+        self.beta = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("moving_mean", torch.zeros(channels))
+        self.register_buffer("moving_variance", torch.ones(channels))
+        # PyTorch's momentum is the weight of the new value, not of the old.
+        self.momentum = 1 - layer.momentum
+        self.epsilon = layer.epsilon
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise x; in training, also update the moving averages."""
+        if self.training and x.numel() == x.shape[1]:
+            self.moving_mean.lerp_(x.detach().flatten(), self.momentum)
+            self.moving_variance.mul_(1 - self.momentum)
+            # x - mean is 0; x * 0 keeps x in the graph of the gradients.
+            return self.gamma.view_as(x) * (x * 0) + self.beta.view_as(x)
+        return functional.batch_norm(
+            x,
+            self.moving_mean,
+            self.moving_variance,
+            self.gamma,
+            self.beta,
+            self.training,
+            self.momentum,
+            self.epsilon,
         )
 
 
-class Flatten(nn.Module):
-    """[N, C, H, W] -> [N, H * W * C], in our order.
+# Only in PyTorch: Keras layers have an argument for the activation.
+def activated(layer: nn.Module, name: Activation | None) -> nn.Module:
+    """Return the layer followed by an activation, as one module."""
+    module = activation(name)
+    return layer if module is None else nn.Sequential(layer, module)
 
-    Free where channels lie last in memory.
+
+# Only in PyTorch: Keras stores channels last, so its own Flatten fits.
+class Flatten(nn.Module):
+    """Flatten [N, C, H, W] to [N, H * W * C], in H, W, C order.
+
+    This copies nothing when the channels are stored last in memory.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return (x.permute(0, 2, 3, 1) if x.ndim == 4 else x).flatten(1)
+        """Return x as [N, values]."""
+        if x.ndim == 4:
+            x = x.permute(0, 2, 3, 1)
+        return x.flatten(1)
 
 
+# Only in PyTorch: Keras layers pad by themselves.
 def padded(layer: nn.Module, pads: Pads, value: float = 0.0) -> nn.Module:
-    """A layer behind its padding; even zeros for a convolution are free."""
+    """Return the layer with padding in front of it.
+
+    Args:
+        layer: A convolution or pooling layer.
+        pads: ((top, bottom), (left, right)) in pixels.
+        value: The value of the padded pixels.
+    """
     (top, bottom), (left, right) = pads
     if isinstance(layer, nn.Conv2d) and (top, left) == (bottom, right):
+        # A convolution pads symmetrically by itself, without a copy.
         layer.padding = (top, left)
     elif any((top, bottom, left, right)):
         padding = nn.ConstantPad2d((left, right, top, bottom), value)
@@ -100,8 +128,9 @@ def padded(layer: nn.Module, pads: Pads, value: float = 0.0) -> nn.Module:
     return layer
 
 
+# Only in PyTorch: Keras' own layer does not count padding.
 class AveragePool2D(nn.Module):
-    """The mean of each window without its padding: PyTorch's counts it."""
+    """The mean of each window, without the padded pixels."""
 
     def __init__(self, size: Size, strides: Size, pads: Pads) -> None:
         super().__init__()
@@ -109,31 +138,8 @@ class AveragePool2D(nn.Module):
         self.is_padded = isinstance(self.pool, nn.Sequential)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the mean of each window."""
         if not self.is_padded:
             return self.pool(x)
+        # The mean of ones is the share of the window inside the image.
         return self.pool(x) / self.pool(torch.ones_like(x[:1, :1]))
-
-
-class BatchNorm(nn.Module):
-    """PyTorch's, for vectors and pictures, under our names.
-
-    And for a batch of a single value, which PyTorch refuses: it has no
-    unbiased variance. Ours is 0 then, and so is x - mean.
-    """
-
-    def __init__(self, channels: int, momentum: float, eps: float) -> None:
-        super().__init__()
-        self.gamma = nn.Parameter(torch.ones(channels))
-        self.beta = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("moving_mean", torch.zeros(channels))
-        self.register_buffer("moving_variance", torch.ones(channels))
-        self.momentum, self.eps = momentum, eps
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.training and x.numel() == x.shape[1]:
-            self.moving_mean.lerp_(x.detach().flatten(), self.momentum)
-            self.moving_variance.mul_(1 - self.momentum)
-            return self.gamma.view_as(x) * (x * 0) + self.beta.view_as(x)
-        moving = self.moving_mean, self.moving_variance
-        ours = self.gamma, self.beta, self.training, self.momentum, self.eps
-        return functional.batch_norm(x, *moving, *ours)

@@ -1,4 +1,8 @@
-"""Optimisers that PyTorch has otherwise, and their state as arrays."""
+"""PyTorch optimisers that are adapted to the shared definitions.
+
+shared/network/optimizers.py defines what each optimiser computes. Its twin,
+services/tensorflow/optimizers.py, has the same public names.
+"""
 
 from collections.abc import Iterable
 from functools import partial
@@ -7,51 +11,78 @@ from typing import Any
 import torch
 from torch import nn
 
-from services.pytorch import device
-from shared.network.optimizers import Sgd
+from services.pytorch.device import to_device
+from shared.network import optimizers as described
 from shared.network.weights import Arrays
 
 
-def sgd(
-    parameters: Iterable[nn.Parameter], described: Sgd
-) -> torch.optim.Optimizer:
-    """PyTorch's, with decoupled weight decay, as Keras and AdamW have it.
+class SGD(torch.optim.SGD):
+    """PyTorch's SGD with decoupled weight decay.
 
-    PyTorch's own adds decay * w to the gradient, from where it also enters
-    the momentum.
+    PyTorch's own weight decay is added to the gradient, and so it also enters
+    the momentum. Here, as in Keras and in AdamW, each step first multiplies
+    the weights by 1 - learning_rate * weight_decay.
     """
-    ours = torch.optim.SGD(
-        parameters,
-        described.learning_rate,
-        momentum=described.momentum,
-        nesterov=described.nesterov,
-    )
-    if described.weight_decay:
-        factor = 1 - described.learning_rate * described.weight_decay
-        ours.register_step_pre_hook(partial(_shrink, factor))
-    return ours
+
+    def __init__(
+        self, sgd: described.Sgd, parameters: Iterable[nn.Parameter]
+    ) -> None:
+        super().__init__(
+            parameters,
+            sgd.learning_rate,
+            momentum=sgd.momentum,
+            nesterov=sgd.nesterov,
+        )
+        if sgd.weight_decay:
+            factor = 1 - sgd.learning_rate * sgd.weight_decay
+            self.register_step_pre_hook(partial(_multiply_weights, factor))
 
 
 @torch.no_grad()
-def _shrink(factor: float, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+def _multiply_weights(
+    factor: float, optimizer: torch.optim.Optimizer, *_: Any
+) -> None:
     for parameter in optimizer.param_groups[0]["params"]:
         parameter.mul_(factor)
 
 
-def state(optimizer: torch.optim.Optimizer) -> Arrays:
-    """`<parameter's index>.<what>` -> array."""
+class Adam(torch.optim.AdamW):
+    """PyTorch's AdamW: Adam with decoupled weight decay.
+
+    It adds epsilon after the bias correction, as the paper's algorithm 1
+    does, so that nothing has to be changed.
+    """
+
+    def __init__(
+        self, adam: described.Adam, parameters: Iterable[nn.Parameter]
+    ) -> None:
+        super().__init__(
+            parameters,
+            adam.learning_rate,
+            (adam.beta_1, adam.beta_2),
+            adam.epsilon,
+            adam.weight_decay,
+        )
+
+
+def save_state(optimizer: torch.optim.Optimizer) -> Arrays:
+    """Copy the optimiser's state into arrays.
+
+    Returns:
+        `<index of the parameter>.<name>` -> array, such as `0.exp_avg`.
+    """
     return {
-        f"{index}.{what}": tensor.cpu().numpy().copy()
-        for index, kept in optimizer.state_dict()["state"].items()
-        for what, tensor in kept.items()
+        f"{index}.{name}": tensor.cpu().numpy().copy()
+        for index, tensors in optimizer.state_dict()["state"].items()
+        for name, tensor in tensors.items()
         if tensor is not None
     }
 
 
-def restore(optimizer: torch.optim.Optimizer, arrays: Arrays) -> None:
-    """The inverse of `state`."""
-    kept: dict[int, dict[str, torch.Tensor]] = {}
-    for name, array in arrays.items():
-        index, what = name.split(".")
-        kept.setdefault(int(index), {})[what] = device.tensor(array)
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": kept})
+def restore_state(optimizer: torch.optim.Optimizer, arrays: Arrays) -> None:
+    """Give a new optimiser the state that `save_state` returned."""
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, array in arrays.items():
+        index, name = key.split(".")
+        state.setdefault(int(index), {})[name] = to_device(array)
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

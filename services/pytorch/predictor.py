@@ -1,4 +1,4 @@
-"""PyTorch's predictor: hands its backend to the server that all share."""
+"""Start PyTorch's predictor: the shared HTTP server with this backend."""
 
 import sys
 

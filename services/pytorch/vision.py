@@ -1,7 +1,9 @@
-"""torchvision, also where it was built for CUDA beside a CPU build of torch.
+"""Import torchvision, even if it was built for CUDA and torch for the CPU.
 
-There its compiled operators do not load, and its import stops at two that are
-missing. Tandem reads data with it and calls neither: declaring them suffices.
+With such a pair, torchvision's compiled operators are not loaded, and its
+import fails because the operators `nms` and `qnms` are unknown. Tandem reads
+datasets with torchvision and never calls these operators. Declaring them is
+enough for the import to succeed.
 """
 
 import torch

@@ -1,11 +1,12 @@
-"""PyTorch's own index of CPU wheels, as arguments for pip, if it answers.
+"""Print arguments that make pip install a CPU build of torch.
 
     TORCH_INDEX=<url> python3 services/pytorch/wheel_index.py
 
-From the general index, pip brings a build with gigabytes of CUDA. PyTorch's
-own has CPU builds, but an index that cannot be reached costs pip many seconds
-a package: so it is asked once, here, and left out when it does not answer.
-Standard library alone: it runs before there is any environment.
+On the general package index, torch comes with gigabytes of CUDA libraries.
+PyTorch's own index has CPU builds. If it cannot be reached, pip waits many
+seconds for each package. So this module asks the index once, and leaves it
+out if there is no response. It runs before any environment exists, and so it
+uses the standard library only.
 """
 
 import os
@@ -17,7 +18,11 @@ TIMEOUT_S = 3
 
 
 def pip_arguments() -> list[str]:
-    """What to add to `pip install`; says on stderr when that is nothing."""
+    """Return the arguments to add to `pip install`.
+
+    The list is empty if TORCH_INDEX is empty or does not respond in time. The
+    reason is then printed on standard error.
+    """
     index = os.environ.get("TORCH_INDEX", "")
     if not index:
         return _none("TORCH_INDEX is empty")
@@ -26,7 +31,7 @@ def pip_arguments() -> list[str]:
         with urllib.request.urlopen(index, timeout=TIMEOUT_S):
             return arguments
     except urllib.error.HTTPError:
-        return arguments  # it answers, if only to refuse a listing
+        return arguments  # a response, even if it refuses a listing
     except (OSError, ValueError):
         return _none(f"{index} does not answer")
 

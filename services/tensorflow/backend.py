@@ -1,8 +1,8 @@
 """The TensorFlow backend, in the order of the article.
 
 Its twin is services/pytorch/backend.py: the same functions in the same
-order. A comment that begins with "Twin:" marks each difference, on both
-sides. NumPy comes in and NumPy goes out.
+order. A `# Twin:` comment explains each difference, on both sides. Arguments,
+results and errors are documented in shared/backend.py.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,10 +11,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.losses import Loss
 from numpy.typing import NDArray
 
-from services.tensorflow import layers, optimizers
-from shared.backend import Evaluation, Precision, Predictor, Step
+from services.tensorflow import layers, optimizers, randomness, tracing
+from shared.backend import Precision, Predictor, Scores, Step
 from shared.data import datasets
 from shared.data.batches import EpochBatches
 from shared.data.datasets import Dataset, Split, SplitName
@@ -25,104 +26,106 @@ from shared.network.optimizers import Adam, Optimizer, Sgd
 from shared.network.weights import Arrays, Weights
 
 NAME = "tensorflow"
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH_SIZE = 1000
 
 
 def versions() -> dict[str, str]:
+    """Return the versions of TensorFlow and Keras."""
     return {"tensorflow": tf.__version__, "keras": keras.__version__}
 
 
 def configure(threads: int, device: str, seed: int) -> str:
-    # Twin: TensorFlow sizes two pools, before its first operation; one
-    # operation's threads are "intra", operations side by side "inter".
+    """Set threads, device and random seed for this process."""
+    # Twin: TensorFlow has two settings: the threads inside one operation,
+    # and how many operations may run at the same time.
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     keras.utils.set_random_seed(seed)
     gpus = tf.config.list_physical_devices("GPU")
     if device == "cuda" and not gpus:
-        raise UnavailableError("TANDEM_DEVICE=cuda, but no GPU is here")
+        raise UnavailableError("TANDEM_DEVICE=cuda, but there is no GPU")
     if device == "cpu" or not gpus:
         tf.config.set_visible_devices([], "GPU")
         return "cpu"
-    # Twin: TensorFlow places tensors on a visible GPU without being asked.
+    # Twin: TensorFlow puts tensors on a visible GPU by itself.
     return "cuda"
 
 
 # 1. Load the data ---------------------------------------------------------
-
-
 def load_data(found: Dataset, cache: Path, split: SplitName) -> Split:
+    """Read one split of a dataset, MNIST files with tf.io."""
     if found.folder is None:
         return datasets.read_neutral(found, split)
-    # Twin: TensorFlow has no reader for IDX files, so the bytes are decoded:
-    # a header of 16 bytes before the images, of 8 before the labels.
+    # Twin: TensorFlow has no reader for the format of MNIST (IDX). The
+    # header, 16 bytes for images and 8 for labels, is cut off here.
     kind = "train" if split == "train" else "t10k"
     raw = tf.io.read_file(f"{cache / found.folder}/{kind}-images-idx3-ubyte")
     images = tf.io.decode_raw(tf.strings.substr(raw, 16, -1), tf.uint8)
     raw = tf.io.read_file(f"{cache / found.folder}/{kind}-labels-idx1-ubyte")
     labels = tf.io.decode_raw(tf.strings.substr(raw, 8, -1), tf.uint8)
-    return Split(
-        tf.reshape(images, (-1, *found.shape)).numpy(),
-        tf.cast(labels, tf.int64).numpy(),
-    )
+    images = tf.reshape(images, (-1, *found.shape))
+    return Split(images.numpy(), tf.cast(labels, tf.int64).numpy())
 
 
 # 2. Define the network ----------------------------------------------------
-
-
 def define_network(
     network: Network, weights: Weights | None, precision: Precision = "float32"
 ) -> keras.Model:
-    # Twin: what Keras makes from here on has the global precision.
-    layers.use(precision)
+    """Build a model from uint8 images [N, H, W, C] to logits."""
+    # Twin: Keras creates layers in a global precision, set beforehand.
+    layers.use_precision(precision)
+    pairs = zip(network.layers, network.shapes)
+    # Twin: the input is part of the model, so Keras infers all shapes.
     model = keras.Sequential(
         [
             keras.Input(network.input_shape, dtype="uint8"),
-            keras.layers.Rescaling(np.float64(1 / 255)),
-            *(_layer(layer) for layer in network.layers),
+            layers.Rescaling(1 / 255),
+            *(define_layer(layer, shape) for layer, shape in pairs),
         ]
     )
-    for name, variable in _parameters(model).items():
+    for name, variable in canonical_parameters(model).items():
         if weights is not None:
-            # Twin: TensorFlow's layout is the canonical one: no transpose.
+            # Twin: Keras' layout is the canonical one: nothing to transpose.
             variable.assign(weights[name])
     return model
 
 
-def _layer(layer: kinds.Layer) -> keras.Layer:
+def define_layer(layer: kinds.Layer, shape: kinds.Shape) -> keras.Layer:
+    """Build one layer. `shape` is unused: Keras infers the input's shape."""
     kl = keras.layers
     match layer:
         case kinds.Flatten():
-            # Twin: channels are last already.
+            # Twin: Keras stores channels last, so its order is [H, W, C].
             return kl.Flatten()
         case kinds.Dense():
-            # Twin: Keras infers the inputs, and activates inside the layer.
+            # Twin: Keras infers the number of inputs, and the activation is
+            # an argument of the layer.
             return kl.Dense(layer.units, layers.activation(layer.activation))
         case kinds.Conv2D():
             return kl.Conv2D(
                 layer.filters,
                 *layer.window(),
-                # Twin: `same` with strides is defined as TensorFlow has it.
+                # Twin: `same` is defined as TensorFlow computes it.
                 layer.padding,
                 activation=layers.activation(layer.activation),
             )
         case kinds.MaxPool2D():
             return kl.MaxPooling2D(*layer.window(), layer.padding)
         case kinds.AveragePool2D():
-            # Twin: TensorFlow leaves padding out of the mean.
+            # Twin: Keras does not count padding in the mean.
             return kl.AveragePooling2D(*layer.window(), layer.padding)
         case kinds.GlobalAveragePool2D():
             return kl.GlobalAveragePooling2D()
         case kinds.BatchNorm():
-            # Twin: Keras keeps the biased variance, so this one is ours.
-            return layers.BatchNorm(layer.momentum, layer.epsilon)
+            # Twin: Keras' own would average the biased variance.
+            return layers.BatchNorm(layer)
         case kinds.Dropout():
-            # Twin: Keras' masks are drawn from a seed that each layer keeps.
+            # Twin: each Keras layer has a random generator of its own.
             return kl.Dropout(layer.rate)
 
 
-def _parameters(model: keras.Model) -> dict[str, keras.Variable]:
-    """Canonical name -> variable; Rescaling, the first, is not counted."""
+def canonical_parameters(model: keras.Model) -> dict[str, keras.Variable]:
+    """Return names like `layers.1.kernel` -> variable. Rescaling has none."""
     return {
         f"layers.{index}.{variable.name}": variable
         for index, layer in enumerate(model.layers[1:])
@@ -131,111 +134,111 @@ def _parameters(model: keras.Model) -> dict[str, keras.Variable]:
 
 
 # 3. Define the optimiser and the loss -------------------------------------
-
-
 def define_optimizer(
     optimizer: Optimizer, model: keras.Model, state: Arrays | None = None
 ) -> keras.optimizers.Optimizer:
+    """Build an optimiser; `state` is what `save_optimizer` returned."""
+    # Twin: Keras' own would get its variables in the first step only.
+    variables = model.trainable_variables
     match optimizer:
         case Sgd():
-            # Twin: Keras' decay is decoupled from the gradient.
-            ours = optimizers.SGD(optimizer)
+            # Twin: Keras' weight decay already changes weights directly.
+            built = optimizers.SGD(optimizer, variables)
         case Adam():
-            # Twin: Keras' epsilon stands elsewhere, so this one is ours.
-            ours = optimizers.Adam(optimizer)
-    # Twin: Keras' optimiser meets its variables later; build() is that moment.
-    ours.build(model.trainable_variables)
-    for name, array in (state or {}).items():
-        ours.variables[int(name)].assign(array)
-    return ours
+            # Twin: Keras' own adds epsilon elsewhere than the paper.
+            built = optimizers.Adam(optimizer, variables)
+    optimizers.restore_state(built, state or {})
+    return built
 
 
-def define_loss() -> keras.losses.Loss:
-    # Twin: called with (labels, logits), and told that they are logits.
+def define_loss() -> Loss:
+    """Return the mean cross-entropy of labels and logits."""
+    # Twin: call it as loss_fn(labels, logits), and say that it gets logits.
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 # 4. Train -----------------------------------------------------------------
-
-
 def train(
     model: keras.Model,
     optimizer: keras.optimizers.Optimizer,
-    loss: keras.losses.Loss,
+    loss_fn: Loss,
     data: Split,
     batch_size: int,
     epochs: Iterable[EpochBatches],
 ) -> Iterator[tuple[float, float]]:
+    """Train one epoch after the other; yield each one's loss and accuracy."""
     images, labels = tf.constant(data.images), tf.constant(data.labels)
     count = len(data)
 
-    # Twin: the whole epoch is one graph: Python runs once, while it is traced.
-    # What is reported is computed at its end, for all batches at once.
+    # Twin: tf.function compiles the loop of an epoch into one graph. Python
+    # runs it only once, to record its operations.
     @tf.function
     def train_epoch(
         images: tf.Tensor, order: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        logits = layers.room_for_outputs(model)
+        logits = layers.logits_array(model)
         for start in tf.range(0, count, batch_size):
             batch = order[start : start + batch_size]
             x, y = tf.gather(images, batch), tf.gather(labels, batch)
-            outputs, _, _ = _step(model, optimizer, loss, x, y)
-            logits = logits.write(logits.size(), outputs[-1])
-        return _figures(loss, logits.concat(), tf.gather(labels, order))
+            batch_logits = train_step(model, optimizer, loss_fn, x, y)
+            logits = logits.write(logits.size(), batch_logits)
+        y = tf.gather(labels, order)
+        return loss_and_correct(loss_fn, logits.concat(), y)
 
     for epoch in epochs:
-        layers.seed(model, epoch.seed)
+        # Twin: dropout masks and order are drawn separately from the seed.
+        randomness.seed_dropout(model, epoch.seed)
         mean_loss, correct = train_epoch(
             images if epoch.images is None else tf.constant(epoch.images),
-            layers.shuffled(count, epoch.seed)
+            randomness.shuffled_order(count, epoch.seed)
             if epoch.order is None
             else tf.constant(epoch.order),
         )
         yield float(mean_loss), int(correct) / count
 
 
-def _figures(
-    loss: keras.losses.Loss, logits: tf.Tensor, labels: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The mean loss of all examples, and how many are classed rightly."""
-    right = tf.argmax(logits, axis=1) == labels
-    return loss(labels, logits), tf.math.count_nonzero(right)
-
-
-def _step(
+def train_step(
     model: keras.Model,
     optimizer: keras.optimizers.Optimizer,
-    loss: keras.losses.Loss,
-    images: tf.Tensor,
-    labels: tf.Tensor,
-) -> tuple[list[tf.Tensor], tf.Tensor, list[tf.Tensor]]:
-    """One step: every layer's output, the mean loss, and the gradients."""
-    outputs = [images]
-    # Twin: gradients come from a tape that watched the forward pass.
+    loss_fn: Loss,
+    x: tf.Tensor,
+    y: tf.Tensor,
+) -> tf.Tensor:
+    """Update the weights with one batch; return its logits."""
+    # Twin: a tape records the operations; it returns the gradients, which
+    # are passed to the optimiser together with the variables.
     with tf.GradientTape() as tape:
-        for layer in model.layers:
-            outputs.append(layer(outputs[-1], training=True))
-        batch_loss = loss(labels, outputs[-1])
-    parameters = model.trainable_variables
-    gradients = tape.gradient(batch_loss, parameters)
-    optimizer.apply(gradients, parameters)
-    return outputs[2:], batch_loss, gradients
+        logits = model(x, training=True)
+        loss = loss_fn(y, logits)
+    variables = model.trainable_variables
+    gradients = tape.gradient(loss, variables)
+    optimizer.apply_gradients(zip(gradients, variables))
+    return logits
+
+
+def loss_and_correct(
+    loss_fn: Loss, logits: tf.Tensor, y: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the mean loss and the number of correct predictions."""
+    is_correct = tf.argmax(logits, axis=1) == y
+    return loss_fn(y, logits), tf.math.count_nonzero(is_correct)
 
 
 def trace(
     model: keras.Model,
     optimizer: keras.optimizers.Optimizer,
-    loss: keras.losses.Loss,
+    loss_fn: Loss,
     batches: Iterable[Split],
 ) -> Iterator[Step]:
-    names = {id(v): name for name, v in _parameters(model).items()}
-    step = tf.function(_step)
+    """Train batch by batch; yield outputs, gradients and weights."""
+    names = {id(v): name for name, v in canonical_parameters(model).items()}
+    step = tracing.record_steps(train_step, model, optimizer, loss_fn)
     for batch in batches:
         x, y = tf.constant(batch.images), tf.constant(batch.labels)
-        outputs, _, gradients = step(model, optimizer, loss, x, y)
+        outputs, gradients = step(x, y)
         pairs = zip(model.trainable_variables, gradients)
         yield Step(
-            # Twin: channels are last already.
+            # Twin: these are in the canonical layout already.
             [output.numpy() for output in outputs],
             {names[id(v)]: gradient.numpy() for v, gradient in pairs},
             save(model),
@@ -243,57 +246,53 @@ def trace(
 
 
 # 5. Evaluate --------------------------------------------------------------
-
-
-def evaluate(
-    model: keras.Model, loss: keras.losses.Loss, data: Split
-) -> Evaluation:
-    starts = range(0, len(data), EVALUATION_BATCH)
-    batches = [data.images[s : s + EVALUATION_BATCH] for s in starts]
-    logits = tf.concat([_logits(model, tf.constant(x)) for x in batches], 0)
-    mean_loss, correct = _figures(loss, logits, tf.constant(data.labels))
+def evaluate(model: keras.Model, loss_fn: Loss, data: Split) -> Scores:
+    """Measure loss, accuracy and probabilities on a split."""
+    starts = range(0, len(data), EVALUATION_BATCH_SIZE)
+    batches = [data.images[s : s + EVALUATION_BATCH_SIZE] for s in starts]
+    logits = tf.concat([forward(model, tf.constant(x)) for x in batches], 0)
+    y = tf.constant(data.labels)
+    mean_loss, correct = loss_and_correct(loss_fn, logits, y)
     probabilities = tf.cast(tf.nn.softmax(logits), tf.float32).numpy()
-    accuracy = int(correct) / len(data)
-    return Evaluation(float(mean_loss), accuracy, probabilities)
+    return Scores(float(mean_loss), int(correct) / len(data), probabilities)
 
 
-# Twin: traced once per model; every later epoch's evaluation reuses the graph.
+# Twin: compiled once per model; `training=False` turns dropout off.
 @tf.function(reduce_retracing=True)
-def _logits(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
-    return model(images, training=False)
+def forward(model: keras.Model, x: tf.Tensor) -> tf.Tensor:
+    """Return the logits of a batch, computed as outside training."""
+    return model(x, training=False)
 
 
 # 6. Save, and serve -------------------------------------------------------
-
-
 def save(model: keras.Model) -> Weights:
-    parameters = _parameters(model)
-    # Twin: already in the canonical layout; numpy() is a copy.
+    """Copy the weights into the canonical layout."""
+    parameters = canonical_parameters(model)
+    # Twin: Keras' layout is the canonical one. `numpy` returns a copy.
     return {name: variable.numpy() for name, variable in parameters.items()}
 
 
 def save_optimizer(optimizer: keras.optimizers.Optimizer) -> Arrays:
-    # Twin: Keras' optimiser is a list of variables.
-    variables = enumerate(optimizer.variables)
-    return {str(i): np.array(variable.numpy()) for i, variable in variables}
+    """Copy what the optimiser remembers between steps."""
+    return optimizers.save_state(optimizer)
 
 
 def serve(model: keras.Model) -> Predictor:
-    # Twin: a concrete function of a fixed signature: Keras' own call costs
-    # six times as much for one picture, `predict` two hundred times.
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)
-        ]
-    )
-    def probabilities(images: tf.Tensor) -> tf.Tensor:
-        logits = model(images, training=False)
+    """Return a function from images to probabilities, ready for use."""
+    shape = model.input_shape[1:]
+
+    # Twin: compiled for any number of images. For one image, calling the
+    # model directly takes 6 times as long, `model.predict` 200 times.
+    @tf.function(input_signature=[tf.TensorSpec((None, *shape), tf.uint8)])
+    def probabilities(x: tf.Tensor) -> tf.Tensor:
+        logits = model(x, training=False)
         return tf.cast(tf.nn.softmax(logits), tf.float32)
 
-    concrete = probabilities.get_concrete_function()
+    compiled = probabilities.get_concrete_function()
 
     def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return concrete(tf.constant(images)).numpy()
+        return compiled(tf.constant(images)).numpy()
 
-    predict(np.zeros((1, *model.input_shape[1:]), np.uint8))
+    # The first call takes longer than later ones, so it happens here.
+    predict(np.zeros((1, *shape), np.uint8))
     return predict

@@ -1,45 +1,118 @@
-"""Layers that Keras has otherwise."""
+"""Keras layers that are adapted to the shared definitions.
+
+shared/network/layers.py defines what each layer computes. Its twin,
+services/pytorch/layers.py, has the same public names. A name that only one
+side needs is marked `# Only in ...` with the reason.
+
+Tensors have shape [N, H, W, C] or [N, units].
+"""
 
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from shared.network import layers as described
 from shared.network.layers import LEAKY_RELU_SLOPE, Activation
-
-
-def use(precision: str) -> None:
-    """Make layers and optimisers in this precision from here on."""
-    keras.config.set_floatx(precision)  # optimisers ask for this
-    keras.config.set_dtype_policy(precision)  # and layers for this
 
 
 def activation(
     name: Activation | None,
 ) -> Callable[[tf.Tensor], tf.Tensor] | str | None:
-    """Keras' own, but for a leaky ReLU."""
+    """Return Keras' own name for an activation, or a function."""
     return _leaky_relu if name == "leaky_relu" else name
 
 
 def _leaky_relu(x: tf.Tensor) -> tf.Tensor:
-    """Keras' slope is 0.2 by itself, and single precision in any case."""
+    """Keras' own uses a slope of 0.2 and rounds it to float32."""
     return tf.where(x > 0, x, LEAKY_RELU_SLOPE * x)
 
 
-def seed(model: keras.Model, value: int) -> None:
-    """Seed the masks of each dropout.
+class Rescaling(keras.layers.Rescaling):
+    """Multiply images by `scale`, in the model's precision.
 
-    `tf.random.set_seed` would not reach them, and makes TensorFlow forget
-    the graphs that it has made ready: 50 ms an epoch.
+    Keras rounds a Python float to float32; a NumPy double it leaves alone.
     """
-    for index, layer in enumerate(model.layers):
-        if isinstance(layer, keras.layers.Dropout) and layer.rate > 0:
-            # Each step counts the second number up: layers must not meet.
-            layer.seed_generator.state.assign([value, index << 24])
+
+    def __init__(self, scale: float) -> None:
+        super().__init__(np.float64(scale))
 
 
-def room_for_outputs(model: keras.Model) -> tf.TensorArray:
-    """To gather what the model gives, batch by batch, the last one smaller."""
+class BatchNorm(keras.layers.BatchNormalization):
+    """Batch normalisation whose moving average takes the unbiased variance.
+
+    Keras averages the biased variance of each batch. The paper (Ioffe and
+    Szegedy 2015, algorithm 2) and PyTorch average the unbiased variance.
+    TensorFlow's fused operation returns that one, and is faster than Keras'
+    layer. It exists in float32 only; in float64 the same is computed from
+    several operations.
+    """
+
+    def __init__(self, layer: described.BatchNorm) -> None:
+        super().__init__(momentum=layer.momentum, epsilon=layer.epsilon)
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Normalise inputs; in training, also update the moving averages."""
+        if not training:
+            return super().call(inputs, training=False)
+        normalize = _fused if inputs.dtype == tf.float32 else _composed
+        outputs, mean, variance = normalize(
+            inputs, self.gamma.value, self.beta.value, self.epsilon
+        )
+        for moving, batch in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance),
+        ):
+            new = batch * (1 - self.momentum)
+            moving.assign(moving * self.momentum + new)
+        return outputs
+
+
+# The normalised tensor, the batch's mean and its unbiased variance.
+_Normalized = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+
+
+def _fused(
+    x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float
+) -> _Normalized:
+    # The operation expects images: a vector becomes an image of one pixel.
+    images = x if len(x.shape) == 4 else x[:, tf.newaxis, tf.newaxis]
+    outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=images,
+        scale=gamma,
+        offset=beta,
+        mean=[],
+        variance=[],
+        epsilon=epsilon,
+    )
+    return tf.reshape(outputs, tf.shape(x)), mean, variance
+
+
+def _composed(
+    x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float
+) -> _Normalized:
+    mean, variance = tf.nn.moments(x, [*range(len(x.shape) - 1)])
+    outputs = tf.nn.batch_normalization(
+        x, mean, variance, beta, gamma, epsilon
+    )
+    n = tf.cast(tf.size(x) / tf.size(mean), x.dtype)
+    return outputs, mean, variance * n / tf.maximum(n - 1, 1)
+
+
+# Only in TensorFlow: a PyTorch model is converted after it was built.
+def use_precision(precision: str) -> None:
+    """Create layers, losses and optimisers in this dtype from now on."""
+    keras.config.set_floatx(precision)  # losses and optimisers
+    keras.config.set_dtype_policy(precision)  # layers
+
+
+# Only in TensorFlow: a PyTorch loop collects tensors in a Python list.
+def logits_array(model: keras.Model) -> tf.TensorArray:
+    """Return an empty array for the logits of each batch.
+
+    A graph cannot append to a Python list. The batches may differ in size.
+    """
     return tf.TensorArray(
         model.compute_dtype,
         size=0,
@@ -47,66 +120,3 @@ def room_for_outputs(model: keras.Model) -> tf.TensorArray:
         infer_shape=False,
         element_shape=model.output_shape,
     )
-
-
-def shuffled(count: int, value: int) -> tf.Tensor:
-    """An order of `count` examples, int64 [N], that TensorFlow draws."""
-    order = tf.range(count, dtype=tf.int64)
-    return tf.random.experimental.stateless_shuffle(order, [value, 0])
-
-
-class BatchNorm(keras.layers.BatchNormalization):
-    """Averages the unbiased variance, and is faster than Keras' own.
-
-    Keras averages the batch's biased variance; the paper's algorithm 2, and
-    PyTorch, the unbiased one. TensorFlow's fused operation returns just that;
-    it has no double precision, where the same is computed from its parts.
-    """
-
-    def __init__(self, momentum: float, epsilon: float) -> None:
-        super().__init__(momentum=momentum, epsilon=epsilon)
-
-    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        if not training:
-            return super().call(inputs, training=False)
-        fits = inputs.dtype == tf.float32
-        normal, mean, variance = (_fused if fits else _parts)(
-            inputs, self.gamma.value, self.beta.value, self.epsilon
-        )
-        new = 1 - self.momentum
-        for moving, batch in (
-            (self.moving_mean, mean),
-            (self.moving_variance, variance),
-        ):
-            moving.assign(moving * self.momentum + batch * new)
-        return normal
-
-
-Normalised = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
-
-
-def _fused(
-    x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float
-) -> Normalised:
-    """(normalised, mean, unbiased variance), by one operation."""
-    # It wants [N, H, W, C]: a vector is a picture of one pixel.
-    pictures = x if len(x.shape) == 4 else x[:, tf.newaxis, tf.newaxis]
-    normal, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-        x=pictures,
-        scale=gamma,
-        offset=beta,
-        mean=[],
-        variance=[],
-        epsilon=epsilon,
-    )
-    return tf.reshape(normal, tf.shape(x)), mean, variance
-
-
-def _parts(
-    x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float
-) -> Normalised:
-    """The same by several operations, in any precision."""
-    mean, variance = tf.nn.moments(x, [*range(len(x.shape) - 1)])
-    normal = tf.nn.batch_normalization(x, mean, variance, beta, gamma, epsilon)
-    n = tf.cast(tf.size(x) / tf.size(mean), x.dtype)
-    return normal, mean, variance * n / tf.maximum(n - 1, 1)

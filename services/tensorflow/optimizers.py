@@ -1,7 +1,10 @@
-"""Optimisers that Keras has otherwise.
+"""Keras optimisers that are adapted to the shared definitions.
 
-Keras casts a plain float by way of single precision: what it shall take in
-double is handed to it as NumPy's.
+shared/network/optimizers.py defines what each optimiser computes. Its twin,
+services/pytorch/optimizers.py, has the same public names.
+
+Keras rounds a Python float to float32. Numbers that have to stay doubles are
+therefore passed as np.float64.
 """
 
 import keras
@@ -9,30 +12,40 @@ import numpy as np
 import tensorflow as tf
 
 from shared.network import optimizers as described
+from shared.network.weights import Arrays
 
 
 class SGD(keras.optimizers.SGD):
-    """Keras' own, with its numbers in double precision."""
+    """Keras' SGD, with its numbers in double precision.
 
-    def __init__(self, sgd: described.Sgd) -> None:
+    Keras' weight decay is decoupled: each step first multiplies the weights
+    by 1 - learning_rate * weight_decay.
+    """
+
+    def __init__(
+        self, sgd: described.Sgd, variables: list[keras.Variable]
+    ) -> None:
         super().__init__(
             sgd.learning_rate,
             np.float64(sgd.momentum),
             sgd.nesterov,
             weight_decay=np.float64(sgd.weight_decay) or None,
         )
+        self.build(variables)
 
 
 class Adam(keras.optimizers.Adam):
-    """Adam as the paper's algorithm 1, and PyTorch, have it.
+    """Adam as in the paper's algorithm 1, with decoupled weight decay.
 
-    Keras adds epsilon before the bias of v is corrected ("epsilon hat" in the
-    paper's section 2): no constant makes the two the same. And it computes
-    the corrections in the weights' precision, where 1 - 0.999 has lost four
-    of seven digits: here they are doubles.
+    Keras adds epsilon before the bias of v is corrected ("epsilon hat" in
+    section 2 of Kingma and Ba 2015). No constant makes both equal. Keras also
+    computes the bias corrections in float32, where 1 - 0.999 keeps only three
+    of seven digits. Here they are doubles.
     """
 
-    def __init__(self, adam: described.Adam) -> None:
+    def __init__(
+        self, adam: described.Adam, variables: list[keras.Variable]
+    ) -> None:
         super().__init__(
             adam.learning_rate,
             adam.beta_1,
@@ -40,6 +53,7 @@ class Adam(keras.optimizers.Adam):
             adam.epsilon,
             weight_decay=np.float64(adam.weight_decay) or None,
         )
+        self.build(variables)
 
     def update_step(
         self,
@@ -47,6 +61,7 @@ class Adam(keras.optimizers.Adam):
         variable: keras.Variable,
         learning_rate: tf.Tensor,
     ) -> None:
+        """Update one variable. Keras calls this for each of them."""
         index = self._get_variable_index(variable)
         m, v = self._momentums[index], self._velocities[index]
         m.assign_add((gradient - m) * (1 - self.beta_1))
@@ -57,3 +72,23 @@ class Adam(keras.optimizers.Adam):
         root = tf.sqrt(v) * tf.cast(scale, variable.dtype)
         size = tf.cast(size, variable.dtype)
         variable.assign_sub(size * m / (root + self.epsilon))
+
+
+def save_state(optimizer: keras.optimizers.Optimizer) -> Arrays:
+    """Copy the optimiser's state into arrays.
+
+    Returns:
+        `<index of the variable>` -> array.
+    """
+    return {
+        str(index): np.array(variable.numpy())
+        for index, variable in enumerate(optimizer.variables)
+    }
+
+
+def restore_state(
+    optimizer: keras.optimizers.Optimizer, arrays: Arrays
+) -> None:
+    """Give a new optimiser the state that `save_state` returned."""
+    for index, array in arrays.items():
+        optimizer.variables[int(index)].assign(array)

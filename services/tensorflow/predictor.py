@@ -1,4 +1,4 @@
-"""TensorFlow's predictor: hands its backend to the server that all share."""
+"""Start TensorFlow's predictor: the shared HTTP server with this backend."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""TensorFlow's trainer: hands its backend to the consumer that all share."""
+"""Start TensorFlow's trainer: the shared job consumer with this backend."""
 
 import sys
 
@@ -7,6 +7,7 @@ from shared.training import trainer
 
 
 def load() -> tuple[Backend, Events]:
+    """Import TensorFlow; return the backend and its event writer."""
     from services.tensorflow import backend, events
 
     return backend, events.write

@@ -1,8 +1,8 @@
-"""The layers that a network is described with, and what each makes of a shape.
+"""Descriptions of the layers of a network, and the shapes they compute.
 
-Shapes are channels last and leave the batch out. Each layer exists in every
-backend and means the same there; where a framework's own piece means something
-else, it is adapted beside its backend. This module does no I/O.
+Each class describes one kind of layer: its fields, its output shape and the shapes of its weights. Every backend builds
+it with its framework's own layer, or with an adapted one where the framework computes something else. Shapes are
+channels last and without the batch dimension: [height, width, channels] or [units]. This module does no I/O.
 """
 
 from math import prod
@@ -18,7 +18,7 @@ Shape = tuple[int, ...]
 Activation = Literal["relu", "leaky_relu", "sigmoid", "tanh"]
 Dimension = Annotated[int, Field(strict=True, ge=1, le=4096)]
 _SIDE = {"type": "integer", "minimum": 1, "maximum": 4096}
-# One number stands for both sides.
+# (height, width). A single number in JSON stands for both.
 Pair = Annotated[
     tuple[Dimension, Dimension],
     BeforeValidator(lambda value: (value, value) if isinstance(value, int) else value),
@@ -26,26 +26,43 @@ Pair = Annotated[
 ]
 
 
-class Part(BaseModel):
+class Description(BaseModel):
+    """Base class of networks and layers: immutable, and unknown fields are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Layer(Part):
-    """By default a layer that keeps its input's shape and has nothing to learn."""
+class _Layer(Description):
+    """Base class of the layers. By default a layer keeps the shape of its input and has no weights."""
 
     def output_shape(self, shape: Shape) -> Shape:
+        """Return the shape of the layer's output.
+
+        Args:
+            shape: Shape of the input, without the batch.
+
+        Raises:
+            InvalidNetworkError: The layer cannot take an input of this shape. The message continues a sentence that
+                begins with the layer's name, such as "layers.0 (dense)".
+        """
         return shape
 
     def parameter_shapes(self, shape: Shape) -> dict[str, Shape]:
+        """Return the shapes of the layer's weights by name, such as {"kernel": (784, 10), "bias": (10,)}.
+
+        Args:
+            shape: Shape of the input, without the batch.
+        """
         return {}
 
 
 class Flatten(_Layer):
-    """[h, w, c] -> [h * w * c], in H, W, C order."""
+    """[h, w, c] -> [h * w * c], in the order height, width, channel."""
 
     kind: Literal["flatten"] = "flatten"
 
     def output_shape(self, shape: Shape) -> Shape:
+        """Return one dimension with all values."""
         return (prod(shape),)
 
 
@@ -57,28 +74,44 @@ class Dense(_Layer):
     activation: Activation | None = None
 
     def output_shape(self, shape: Shape) -> Shape:
+        """Return [units].
+
+        Raises:
+            InvalidNetworkError: The input has more than one dimension.
+        """
         if len(shape) != 1:
             raise InvalidNetworkError(f"takes one dimension [n], but gets {list(shape)}: put a flatten layer before it")
         return (self.units,)
 
     def parameter_shapes(self, shape: Shape) -> dict[str, Shape]:
+        """Return a kernel [n, units] and a bias [units]."""
         return {"kernel": (shape[0], self.units), "bias": (self.units,)}
 
 
 class _Windowed(_Layer):
-    """Slides a window over [h, w, c]; beyond the edge there is padding, or the window stays inside."""
+    """Base class of the layers that slide a window over [h, w, c].
+
+    With `valid` padding the window stays inside the image. With `same` padding the image is extended so that there is
+    one output for each stride: output side = ceil(input side / stride).
+    """
 
     padding: Literal["valid", "same"] = "valid"
 
     def window(self) -> tuple[Pair, Pair]:
-        """The window's size, and by how much it moves."""
+        """Return the size of the window and its strides, each as (height, width) in pixels."""
         raise NotImplementedError
 
-    def channels(self, before: int) -> int:
-        return before
+    def output_channels(self, input_channels: int) -> int:
+        """Return the number of output channels."""
+        return input_channels
 
     def output_shape(self, shape: Shape) -> Shape:
-        _check_picture(shape)
+        """Return [h', w', channels].
+
+        Raises:
+            InvalidNetworkError: The input is not an image, or the window is larger than the image.
+        """
+        _check_is_image(shape)
         size, strides = self.window()
         if self.padding == "same":
             sides = [-(-side // stride) for side, stride in zip(shape, strides, strict=False)]
@@ -86,10 +119,14 @@ class _Windowed(_Layer):
             sides = [(side - edge) // stride + 1 for side, edge, stride in zip(shape, size, strides, strict=False)]
         if min(sides) < 1:
             raise InvalidNetworkError(f"has a window of {list(size)}, which does not fit into its input {list(shape)}")
-        return (*sides, self.channels(shape[-1]))
+        return (*sides, self.output_channels(shape[-1]))
 
     def pads(self, shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
-        """What `same` adds: (top, bottom), (left, right); the odd one at bottom and right, as in TensorFlow."""
+        """Return the padding as ((top, bottom), (left, right)) in pixels.
+
+        As in TensorFlow, an odd number of rows or columns puts the additional one at the bottom or at the right
+        (https://www.tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2).
+        """
         if self.padding == "valid":
             return (0, 0), (0, 0)
         height, width = (
@@ -102,7 +139,10 @@ class _Windowed(_Layer):
 
 
 class Conv2D(_Windowed):
-    """[h, w, c] -> [h', w', filters]: activation(window * kernel + bias), not flipped; padded with zeros."""
+    """[h, w, c] -> [h', w', filters]: activation(sum of window * kernel, plus bias).
+
+    The kernel is not flipped (cross-correlation). Padding is zeros.
+    """
 
     kind: Literal["conv2d"] = "conv2d"
     filters: Dimension
@@ -111,12 +151,15 @@ class Conv2D(_Windowed):
     activation: Activation | None = None
 
     def window(self) -> tuple[Pair, Pair]:
+        """Return the kernel's size and the strides."""
         return self.kernel_size, self.strides
 
-    def channels(self, before: int) -> int:
+    def output_channels(self, input_channels: int) -> int:
+        """Return the number of filters."""
         return self.filters
 
     def parameter_shapes(self, shape: Shape) -> dict[str, Shape]:
+        """Return a kernel [kernel height, kernel width, c, filters] and a bias [filters]."""
         return {"kernel": (*self.kernel_size, shape[-1], self.filters), "bias": (self.filters,)}
 
 
@@ -125,39 +168,45 @@ class _Pool(_Windowed):
     strides: Annotated[Pair | None, Field(description="by default the pool's size")] = None
 
     def window(self) -> tuple[Pair, Pair]:
+        """Return the pool's size and the strides."""
         return self.pool_size, self.strides or self.pool_size
 
 
 class MaxPool2D(_Pool):
-    """[h, w, c] -> [h', w', c]: the largest value in each window; padding is never the largest."""
+    """[h, w, c] -> [h', w', c]: the largest value in each window. Padding never is the largest."""
 
     kind: Literal["max_pool2d"] = "max_pool2d"
 
 
 class AveragePool2D(_Pool):
-    """[h, w, c] -> [h', w', c]: the mean of each window; padding does not count."""
+    """[h, w, c] -> [h', w', c]: the mean of each window. Padding is not counted."""
 
     kind: Literal["average_pool2d"] = "average_pool2d"
 
 
 class GlobalAveragePool2D(_Layer):
-    """[h, w, c] -> [c]: the mean over the picture."""
+    """[h, w, c] -> [c]: the mean of each channel."""
 
     kind: Literal["global_average_pool2d"] = "global_average_pool2d"
 
     def output_shape(self, shape: Shape) -> Shape:
-        _check_picture(shape)
+        """Return [c].
+
+        Raises:
+            InvalidNetworkError: The input is not an image.
+        """
+        _check_is_image(shape)
         return shape[-1:]
 
 
 class BatchNorm(_Layer):
-    """Each channel to mean 0 and variance 1 over the batch, times gamma, plus beta.
+    """Normalise each channel to mean 0 and variance 1, then multiply by gamma and add beta.
 
-    y = gamma * (x - mean) / sqrt(variance + epsilon) + beta (Ioffe and Szegedy
-    2015, algorithms 1 and 2). Outside training, mean and variance are moving
-    averages: `moving = momentum * moving + (1 - momentum) * batch`, where the
-    batch's variance is the unbiased one, n / (n - 1) times that of the batch;
-    of a single value it is 0.
+    y = gamma * (x - mean) / sqrt(variance + epsilon) + beta (Ioffe and Szegedy 2015, algorithms 1 and 2).
+
+    In training, mean and variance are those of the batch. Otherwise they are moving averages, which training updates:
+    moving = momentum * moving + (1 - momentum) * batch. The moving average takes the unbiased variance of the batch,
+    n / (n - 1) times the biased one. For a single value (n = 1) that variance is 0.
     """
 
     kind: Literal["batch_norm"] = "batch_norm"
@@ -165,21 +214,26 @@ class BatchNorm(_Layer):
     epsilon: Annotated[float, Field(strict=True, ge=1e-6, le=1)] = 1e-3
 
     def parameter_shapes(self, shape: Shape) -> dict[str, Shape]:
+        """Return four vectors with one number for each channel."""
         return dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance"), shape[-1:])
 
 
 class Dropout(_Layer):
-    """In training, each value is 0 with probability `rate`, else divided by 1 - rate."""
+    """In training, set each value to 0 with probability `rate`, and divide the others by 1 - rate.
+
+    Outside training the values stay as they are. Source: Srivastava et al. 2014.
+    """
 
     kind: Literal["dropout"] = "dropout"
     rate: Annotated[float, Field(strict=True, ge=0, lt=1)]
 
 
-_Any = Flatten | Dense | Conv2D | MaxPool2D | AveragePool2D | GlobalAveragePool2D | BatchNorm | Dropout
-Layer = Annotated[_Any, Field(discriminator="kind")]
-KINDS = tuple(layer.model_fields["kind"].default for layer in get_args(_Any))
+_AnyLayer = Flatten | Dense | Conv2D | MaxPool2D | AveragePool2D | GlobalAveragePool2D | BatchNorm | Dropout
+# One of the layers; the field `kind` tells which.
+Layer = Annotated[_AnyLayer, Field(discriminator="kind")]
+LAYER_KINDS = tuple(layer.model_fields["kind"].default for layer in get_args(_AnyLayer))
 
 
-def _check_picture(shape: Shape) -> None:
+def _check_is_image(shape: Shape) -> None:
     if len(shape) != 3:
-        raise InvalidNetworkError(f"takes [height, width, channels], but gets {list(shape)}")
+        raise InvalidNetworkError(f"takes an image [height, width, channels], but gets {list(shape)}")

@@ -1,10 +1,8 @@
-"""How weights move: framework-neutral descriptions of optimisers.
+"""Framework-neutral descriptions of optimisers, with the formulas that every backend computes.
 
-g is the gradient of the batch's mean loss, w a parameter, lr the learning
-rate; each step begins with w = w - lr * weight_decay * w, for every parameter
-(decoupled decay: Loshchilov and Hutter 2019), and moves every parameter alike.
-Where a framework's own piece does otherwise, it is adapted in the backend's
-`optimizers.py`.
+Notation: w is an array of weights, g the gradient of the batch's mean loss, lr the learning rate. With weight decay,
+each step begins with w = w - lr * weight_decay * w (decoupled weight decay, Loshchilov and Hutter 2019). All weights
+are treated alike, biases included. Where a framework computes something else, the backend's `optimizers.py` adapts it.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -14,14 +12,18 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 from shared.errors import InvalidRequestError
 
 LearningRate = Annotated[float, Field(strict=True, gt=0, le=100, allow_inf_nan=False)]
+# A momentum, a beta or a weight decay.
 Decay = Annotated[float, Field(strict=True, ge=0, lt=1)]
 
 
 class Sgd(BaseModel):
-    """Stochastic gradient descent; with momentum, v = momentum * v + g.
+    """Stochastic gradient descent, with momentum if `momentum` is above 0.
 
-    Then w = w - lr * v, or with `nesterov` w = w - lr * (g + momentum * v)
-    (Sutskever et al. 2013, as both frameworks write it).
+    v = momentum * v + g, with v = 0 at the start. Then w = w - lr * v, or with `nesterov`
+    w = w - lr * (g + momentum * v). Source: Sutskever et al. 2013, in the form that both frameworks use.
+
+    Raises:
+        InvalidRequestError: `nesterov` is set, but `momentum` is 0.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,17 +35,17 @@ class Sgd(BaseModel):
     weight_decay: Decay = 0.0
 
     @model_validator(mode="after")
-    def _has_momentum(self) -> Self:
+    def _check_momentum(self) -> Self:
         if self.nesterov and not self.momentum:
             raise InvalidRequestError("nesterov needs a momentum above 0")
         return self
 
 
 class Adam(BaseModel):
-    """Adam (Kingma and Ba 2015, algorithm 1): epsilon is added after the bias is corrected.
+    """Adam, as in algorithm 1 of Kingma and Ba 2015: epsilon is added after the bias correction.
 
-    At step t, m = beta_1 * m + (1 - beta_1) * g and v = beta_2 * v + (1 - beta_2) * g^2, then
-    w = w - lr * m / (1 - beta_1^t) / (sqrt(v / (1 - beta_2^t)) + epsilon).
+    At step t = 1, 2, ...: m = beta_1 * m + (1 - beta_1) * g and v = beta_2 * v + (1 - beta_2) * g^2, both 0 at the
+    start. Then w = w - lr * m / (1 - beta_1^t) / (sqrt(v / (1 - beta_2^t)) + epsilon).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,5 +62,6 @@ def _name(value: Any) -> str:
     return str(value.get("name", "sgd") if isinstance(value, dict) else getattr(value, "name", "sgd"))
 
 
-# Told apart by hand, so that a description without a name is one of `sgd`.
+# One of the optimisers. A callable chooses it, because pydantic's own discriminator would demand a name, and a
+# description without a name is one of `sgd`.
 Optimizer = Annotated[Annotated[Sgd, Tag("sgd")] | Annotated[Adam, Tag("adam")], Discriminator(_name)]

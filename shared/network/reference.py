@@ -1,7 +1,7 @@
-"""The forward pass of every layer in NumPy and float64: the third opinion of a parity certificate.
+"""The forward pass of every layer in NumPy and float64.
 
-It exists to be read and checked by hand, not to be fast, and shares no code
-with a backend. It must never import a framework.
+A parity certificate compares each backend with this independent implementation. It is written to be read and checked
+by hand, not to be fast. It shares no code with a backend and must never import a framework.
 """
 
 from typing import assert_never
@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 
 
 def activate(z: Array, activation: Activation | None) -> Array:
+    """Apply an activation to each value of z; None returns z."""
     match activation:
         case None:
             return z
@@ -27,50 +28,72 @@ def activate(z: Array, activation: Activation | None) -> Array:
         case "leaky_relu":
             return np.where(z > 0, z, LEAKY_RELU_SLOPE * z)
         case "sigmoid":
-            return np.exp(-np.logaddexp(0, -z))  # 1 / (1 + e^-z), where e^-z would overflow too
+            # Equal to 1 / (1 + e^-z), but e^-z would overflow for large negative z.
+            return np.exp(-np.logaddexp(0, -z))
         case "tanh":
             return np.tanh(z)
     assert_never(activation)
 
 
-def windows(layer: Conv2D | MaxPool2D | AveragePool2D, x: Array, beyond: float) -> Array:
-    """What a layer's window sees: [N, h, w, c] -> [N, h', w', c, kh, kw], with `beyond` where there is padding."""
+def extract_windows(layer: Conv2D | MaxPool2D | AveragePool2D, x: Array, padding_value: float) -> Array:
+    """Return the values in each window of a layer.
+
+    Args:
+        layer: The layer that slides the window.
+        x: Input [N, h, w, c].
+        padding_value: The value of the padded pixels.
+
+    Returns:
+        A view [N, h', w', c, window height, window width].
+    """
     size, (down, right) = layer.window()
-    padded = np.pad(x, ((0, 0), *layer.pads(x.shape[1:]), (0, 0)), constant_values=beyond)
+    padded = np.pad(x, ((0, 0), *layer.pads(x.shape[1:]), (0, 0)), constant_values=padding_value)
     return sliding_window_view(padded, size, (1, 2))[:, ::down, ::right]
 
 
 def forward(network: Network, weights: Arrays, images: NDArray[np.uint8], training: bool = True) -> list[Array]:
-    """Pixels uint8 [N, H, W, C] -> the scaled input, then every layer's output; the last is logits [N, classes].
+    """Compute every layer's output.
 
     Args:
-        training: whether batch norm takes the batch's own mean and variance.
+        network: The description of the layers.
+        weights: Canonical weights in any precision; they are converted to float64.
+        images: uint8 [N, H, W, C].
+        training: Whether batch norm uses the mean and variance of the batch, or else its moving averages. Dropout
+            changes nothing in either case, because its masks differ between frameworks.
 
-    Dropout lets everything pass: its masks are no two frameworks' the same.
+    Returns:
+        The scaled input, followed by each layer's output. The last one is the logits [N, classes].
     """
     outputs: list[Array] = [images / 255]
     for index, layer in enumerate(network.layers):
-        here = f"layers.{index}."
-        own = {name.removeprefix(here): a.astype(np.float64) for name, a in weights.items() if name.startswith(here)}
-        outputs.append(output(layer, own, outputs[-1], training))
+        prefix = f"layers.{index}."
+        own = {key.removeprefix(prefix): a.astype(np.float64) for key, a in weights.items() if key.startswith(prefix)}
+        outputs.append(forward_layer(layer, own, outputs[-1], training))
     return outputs
 
 
-def output(layer: Layer, weights: dict[str, Array], x: Array, training: bool) -> Array:
-    """What one layer makes of [N, ...]."""
+def forward_layer(layer: Layer, weights: dict[str, Array], x: Array, training: bool) -> Array:
+    """Compute the output of one layer.
+
+    Args:
+        layer: The description of the layer.
+        weights: The layer's own weights in float64, such as {"kernel": ..., "bias": ...}.
+        x: Input [N, ...].
+        training: Whether batch norm uses the mean and variance of the batch.
+    """
     match layer:
         case layers.Flatten():
             return x.reshape(len(x), -1)
         case layers.Dense():
             return activate(x @ weights["kernel"] + weights["bias"], layer.activation)
         case layers.Conv2D():
-            seen = windows(layer, x, beyond=0)
-            z = np.einsum("nhwcij,ijcf->nhwf", seen, weights["kernel"], optimize=True) + weights["bias"]
+            values = extract_windows(layer, x, padding_value=0)
+            z = np.einsum("nhwcij,ijcf->nhwf", values, weights["kernel"], optimize=True) + weights["bias"]
             return activate(z, layer.activation)
         case layers.MaxPool2D():
-            return windows(layer, x, beyond=-np.inf).max((-2, -1))
+            return extract_windows(layer, x, padding_value=-np.inf).max((-2, -1))
         case layers.AveragePool2D():
-            return np.nanmean(windows(layer, x, beyond=np.nan), (-2, -1))
+            return np.nanmean(extract_windows(layer, x, padding_value=np.nan), (-2, -1))
         case layers.GlobalAveragePool2D():
             return x.mean((1, 2))
         case layers.BatchNorm():

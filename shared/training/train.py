@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.backend import Evaluation
+from shared.backend import Scores
 from shared.data import datasets
 from shared.data.batches import stream
 from shared.data.datasets import Dataset, Split
@@ -107,7 +107,7 @@ def _resume(context: JobContext, run: Run) -> _Start | None:
     return _Start(_part(arrays, WEIGHTS), _part(arrays, OPTIMIZER), history)
 
 
-def _train_epochs(context: JobContext, run: Run, job: TrainingJob, training: _Training) -> Evaluation:
+def _train_epochs(context: JobContext, run: Run, job: TrainingJob, training: _Training) -> Scores:
     """Train the remaining epochs. After each one: evaluate, report, and write a checkpoint.
 
     Returns the evaluation of the final weights on the test split.
@@ -138,7 +138,7 @@ def _train_epochs(context: JobContext, run: Run, job: TrainingJob, training: _Tr
     return scores or backend.evaluate(training.model, training.loss, training.test)
 
 
-def _describe_epoch(number: int, loss: float, accuracy: float, scores: Evaluation, seconds: float) -> Epoch:
+def _describe_epoch(number: int, loss: float, accuracy: float, scores: Scores, seconds: float) -> Epoch:
     """Return the figures of a finished epoch.
 
     Raises:
@@ -187,7 +187,7 @@ def _publish(context: JobContext, run: Run, job: TrainingJob, training: _Trainin
     return context.publish(run, job, description, weights)
 
 
-def _compare(context: JobContext, run: Run, job: TrainingJob, labels: NDArray[np.int64], scores: Evaluation) -> None:
+def _compare(context: JobContext, run: Run, job: TrainingJob, labels: NDArray[np.int64], scores: Scores) -> None:
     """Compare with the models of the backends that have finished already, on the test split."""
 
     def weights(backend: str) -> Weights | None:

@@ -1,4 +1,4 @@
-"""Reading: each framework in its own idiom, and all of them the same bytes."""
+"""Every backend reads the same bytes from a dataset, whichever functions its framework offers."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from shared.settings import Settings
 
 @pytest.fixture(scope="module", params=datasets.DATASETS)
 def found(request, settings):
-    """A dataset that lies in the cache."""
+    """A dataset that is in the cache."""
     described = datasets.find(request.param, settings)
     try:
         datasets.ensure_cached(described, settings)
@@ -34,14 +34,14 @@ def assert_reads_what_numpy_reads(backend, settings, found, split):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_a_split_is_what_numpy_reads(backend, settings, found, split):
+def test_a_split_equals_what_numpy_reads(backend, settings, found, split):
     assert_reads_what_numpy_reads(backend, settings, found, split)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
-def test_files_of_the_published_form_are_read_whatever_they_show(backend, tmp_path, name, split):
-    """The published data may not be here; files laid out as they are, of random bytes, always can be."""
+def test_files_in_the_format_of_mnist_are_read_with_random_contents(backend, tmp_path, name, split):
+    """The published data may be missing on this machine, so this test writes files in the same format."""
     settings = Settings.from_env({"TANDEM_STATE_DIR": str(tmp_path)})
     found = datasets.find(name, settings)
     generator = np.random.default_rng(0)
@@ -57,7 +57,7 @@ def test_files_of_the_published_form_are_read_whatever_they_show(backend, tmp_pa
     assert_reads_what_numpy_reads(backend, settings, found, split)
 
 
-def test_ones_own_pictures_are_read_as_numpy_reads_them(backend, tmp_path):
+def test_a_folder_of_images_is_read_as_numpy_reads_it(backend, tmp_path):
     from PIL import Image
 
     generator = np.random.default_rng(0)
@@ -72,7 +72,7 @@ def test_ones_own_pictures_are_read_as_numpy_reads_them(backend, tmp_path):
         assert_reads_what_numpy_reads(backend, settings, found, split)
 
 
-def test_reading_leaves_the_cache_as_it_was_for_it_may_be_read_only(backend, settings, found):
+def test_reading_does_not_write_to_the_cache_because_it_may_be_read_only(backend, settings, found):
     def listing():
         return {path: path.stat().st_mtime_ns for path in settings.cache_dir.rglob("*")}
 

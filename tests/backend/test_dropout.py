@@ -1,4 +1,4 @@
-"""Dropout drops in training and nowhere else, and the epoch's seed decides what."""
+"""Dropout acts in training only, and the epoch's seed decides its masks."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from shared.network.description import Network
 from shared.network.layers import Dense, Dropout, Flatten
 from shared.network.optimizers import Sgd
 from tests.backend import reference
-from tests.backend.drawn import random_split, random_weights
+from tests.backend.random_examples import random_split, random_weights
 
 NETWORK = Network(
     input_shape=(4, 3, 1),
@@ -17,7 +17,7 @@ NETWORK = Network(
         *(Dense(units=40, activation="tanh"), Dropout(rate=0.5), Dense(units=3)),
     ),
 )
-WITHOUT = Network(
+RATE_0 = Network(
     input_shape=(4, 3, 1),
     layers=[Dropout(rate=0) if isinstance(layer, Dropout) else layer for layer in NETWORK.layers],
 )
@@ -25,8 +25,8 @@ DATA = random_split(NETWORK, 20, seed=2)
 ORDER = np.arange(20)
 
 
-def end(backend, network, *seeds):
-    """The weights after an epoch of each seed."""
+def weights_after(backend, network, *seeds):
+    """Return the bytes of the weights after one epoch for each seed."""
     model = backend.define_network(network, random_weights(network, seed=1))
     optimizer = backend.define_optimizer(Sgd(learning_rate=0.1), model)
     epochs = [EpochBatches(ORDER, seed=seed) for seed in seeds]
@@ -34,13 +34,16 @@ def end(backend, network, *seeds):
     return b"".join(array.tobytes() for array in backend.save(model).values())
 
 
-def test_the_epochs_seed_decides_what_is_dropped(backend):
-    assert end(backend, NETWORK, 3) == end(backend, NETWORK, 3)
-    assert len({end(backend, NETWORK, seed) for seed in (3, 4, 2**31 + 5)} | {end(backend, WITHOUT, 3)}) == 4
+def test_the_seed_of_an_epoch_decides_the_masks(backend):
+    assert weights_after(backend, NETWORK, 3) == weights_after(backend, NETWORK, 3)
+    assert (
+        len({weights_after(backend, NETWORK, seed) for seed in (3, 4, 2**31 + 5)} | {weights_after(backend, RATE_0, 3)})
+        == 4
+    )
 
 
-def test_a_later_epoch_drops_what_it_drops_as_the_first(backend):
-    # A step too small to move a weight: then an epoch's loss depends on what it drops alone.
+def test_an_epoch_has_the_same_masks_whether_it_is_the_first_or_a_later_one(backend):
+    # The learning rate is too small to change a weight, so the loss of an epoch depends on its masks only.
     model = backend.define_network(NETWORK, random_weights(NETWORK, seed=1))
     optimizer = backend.define_optimizer(Sgd(learning_rate=1e-30), model)
     epochs = [EpochBatches(ORDER, seed=seed) for seed in (5, 6, 5)]
@@ -48,7 +51,7 @@ def test_a_later_epoch_drops_what_it_drops_as_the_first(backend):
     assert losses[0] == losses[2] != losses[1]
 
 
-def test_each_value_is_nothing_or_divided_by_what_is_kept_and_no_two_layers_or_steps_drop_the_same(backend):
+def test_a_value_is_0_or_divided_by_1_minus_rate_and_no_two_layers_or_steps_share_a_mask(backend):
     model, loss = backend.define_network(NETWORK, random_weights(NETWORK, seed=1), "float64"), backend.define_loss()
     optimizer = backend.define_optimizer(Sgd(learning_rate=1e-30), model)
     list(backend.train(model, optimizer, loss, DATA, 20, [EpochBatches(ORDER, seed=3)]))
@@ -56,14 +59,14 @@ def test_each_value_is_nothing_or_divided_by_what_is_kept_and_no_two_layers_or_s
     for step in backend.trace(model, optimizer, loss, [random_split(NETWORK, 50, seed=2)] * 8):
         for index in (2, 4):
             kept = step.outputs[index] != 0
-            # 2,000 coins: their share of heads has a deviation of 0.011, of which this is nine.
+            # The share of 2,000 values has a standard deviation of 0.011. The limits are nine of them away.
             assert 0.4 < kept.mean() < 0.6
             np.testing.assert_allclose(step.outputs[index][kept], 2 * step.outputs[index - 1][kept], rtol=1e-12)
             masks.append(kept)
     assert len({mask.tobytes() for mask in masks}) == len(masks)
 
 
-def test_gradients_go_only_where_values_went(backend):
+def test_gradients_are_0_where_values_were_dropped(backend):
     weights = random_weights(NETWORK, seed=1)
     model = backend.define_network(NETWORK, weights, "float64")
     optimizer = backend.define_optimizer(Sgd(learning_rate=0.1), model)
@@ -71,29 +74,29 @@ def test_gradients_go_only_where_values_went(backend):
     [step] = backend.trace(model, optimizer, backend.define_loss(), [batch])
     outputs = [batch.images / 255, *step.outputs]
     masks = {f"layers.{index}": 2.0 * (outputs[index + 1] != 0) for index in (2, 4)}
-    expected = reference.gradients(NETWORK, reference.double(weights), outputs, batch.labels, masks)
+    expected = reference.gradients(NETWORK, reference.to_float64(weights), outputs, batch.labels, masks)
     for name, slope in expected.items():
         np.testing.assert_allclose(step.gradients[name], slope, rtol=0, atol=1e-12, err_msg=name)
 
 
-@pytest.mark.parametrize("network", [NETWORK, WITHOUT], ids=["half", "nothing"])
-def test_nothing_is_dropped_where_a_model_is_evaluated_or_served_also_between_epochs(backend, network):
+@pytest.mark.parametrize("network", [NETWORK, RATE_0], ids=["rate 0.5", "rate 0"])
+def test_evaluating_and_serving_drop_nothing_even_between_epochs(backend, network):
     model, loss = backend.define_network(network, random_weights(network, seed=1)), backend.define_loss()
     optimizer = backend.define_optimizer(Sgd(learning_rate=0.1), model)
     for _ in backend.train(model, optimizer, loss, DATA, 8, [EpochBatches(ORDER, seed=3), EpochBatches(ORDER, seed=4)]):
-        _, accuracy, expected = reference.evaluate(network, reference.double(backend.save(model)), DATA)
+        _, accuracy, expected = reference.evaluate(network, reference.to_float64(backend.save(model)), DATA)
         result = backend.evaluate(model, loss, DATA)
         assert result.accuracy == accuracy
-        # Some roundings of float32, see test_forward.py.
+        # A few rounding errors of float32, see test_forward.py.
         for found in (result.probabilities, backend.serve(model)(DATA.images)):
             np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
 
 
-def test_at_a_rate_of_nothing_training_is_that_of_the_reference(backend):
-    weights = random_weights(WITHOUT, seed=1)
-    model = backend.define_network(WITHOUT, weights)
+def test_training_with_rate_0_agrees_with_the_reference(backend):
+    weights = random_weights(RATE_0, seed=1)
+    model = backend.define_network(RATE_0, weights)
     optimizer = backend.define_optimizer(Sgd(learning_rate=0.1), model)
     list(backend.train(model, optimizer, backend.define_loss(), DATA, 8, [EpochBatches(ORDER, seed=3)]))
-    expected, *_ = reference.epoch(WITHOUT, reference.double(weights), DATA, ORDER, 8, Sgd(learning_rate=0.1), {})
+    expected, *_ = reference.epoch(RATE_0, reference.to_float64(weights), DATA, ORDER, 8, Sgd(learning_rate=0.1), {})
     for name, array in backend.save(model).items():
         np.testing.assert_allclose(array, expected[name], rtol=0, atol=2e-6, err_msg=name)

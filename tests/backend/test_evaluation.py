@@ -1,4 +1,4 @@
-"""Evaluating: a mean over the examples, however they are cut, and nothing moves."""
+"""An evaluation returns means over the examples, whatever the batches are, and does not change the model."""
 
 import numpy as np
 import pytest
@@ -9,16 +9,16 @@ from shared.network.description import PRESETS, Network
 from shared.network.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten
 from shared.network.optimizers import Sgd
 from tests.backend import reference
-from tests.backend.drawn import random_split, random_weights
+from tests.backend.random_examples import random_split, random_weights
 
-COUNT = 2345  # more than two batches of a thousand, and a smaller one
-# Rounding of one example's loss, see test_forward.py; a mean over many errs less.
+COUNT = 2345  # two batches of 1,000 and a smaller one
+# Rounding of one example's loss, see test_forward.py. The error of a mean is smaller.
 TOLERANCE = 2e-6
 
 NETWORK = PRESETS["article"].network((6, 5, 3), 10)
 
 
-# What does otherwise in training than outside it.
+# A network whose layers compute something else in training than in an evaluation.
 NORMED = Network(
     input_shape=(6, 5, 3),
     layers=(
@@ -35,15 +35,15 @@ def weights():
 
 @pytest.fixture(scope="module")
 def data(weights):
-    """The first 2,000 are classed rightly and the last 345 as wrongly as can be."""
+    """The model predicts the first 2,000 labels correctly; the last 345 have the label with the smallest logit."""
     images = random_split(NETWORK, COUNT, seed=2).images
     logits = reference.forward(NETWORK, weights, images)[-1]
     return Split(images, np.where(np.arange(COUNT) < 2000, logits.argmax(axis=1), logits.argmin(axis=1)))
 
 
-def test_loss_and_accuracy_are_means_over_the_examples_not_over_the_batches(backend, weights, data):
+def test_loss_and_accuracy_are_means_over_the_examples_and_not_over_the_batches(backend, weights, data):
     result = backend.evaluate(backend.define_network(NETWORK, weights), backend.define_loss(), data)
-    loss, _, probabilities = reference.evaluate(NETWORK, reference.double(weights), data)
+    loss, _, probabilities = reference.evaluate(NETWORK, reference.to_float64(weights), data)
     assert result.loss == pytest.approx(loss, rel=TOLERANCE)
     assert result.accuracy == 2000 / 2345
     assert result.probabilities.shape == (COUNT, 10)
@@ -58,7 +58,7 @@ def test_any_number_of_examples_can_be_evaluated(backend, weights, data, count):
     assert result.probabilities.shape == (count, 10)
 
 
-def test_weights_images_and_labels_stay_as_they_were(backend, weights, data):
+def test_weights_images_and_labels_are_not_changed(backend, weights, data):
     model = backend.define_network(NETWORK, weights)
     images, labels = data.images.copy(), data.labels.copy()
     backend.evaluate(model, backend.define_loss(), data)
@@ -67,24 +67,24 @@ def test_weights_images_and_labels_stay_as_they_were(backend, weights, data):
     assert (data.labels == labels).all()
 
 
-def test_a_second_time_gives_the_same(backend, weights, data):
+def test_a_second_evaluation_gives_the_same_result(backend, weights, data):
     model, loss = backend.define_network(NETWORK, weights), backend.define_loss()
     one, two = (backend.evaluate(model, loss, data) for _ in range(2))
     assert (one.loss, one.accuracy) == (two.loss, two.accuracy)
     assert (one.probabilities == two.probabilities).all()
 
 
-def test_models_side_by_side_keep_to_their_own_weights(backend, data):
+def test_two_models_use_their_own_weights(backend, data):
     both = [random_weights(NETWORK, seed) for seed in (1, 2)]
     models = [backend.define_network(NETWORK, weights) for weights in both]
     for _ in range(2):
         for model, weights in zip(models, both, strict=True):
-            _, _, expected = reference.evaluate(NETWORK, reference.double(weights), data)
+            _, _, expected = reference.evaluate(NETWORK, reference.to_float64(weights), data)
             found = backend.evaluate(model, backend.define_loss(), data).probabilities
             np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
 
 
-def test_read_only_arrays_are_taken_without_a_warning(backend, weights, data):
+def test_read_only_arrays_are_accepted_without_a_warning(backend, weights, data):
     frozen = Split(
         np.frombuffer(data.images.tobytes(), np.uint8).reshape(data.images.shape),
         np.frombuffer(data.labels.tobytes(), np.int64),
@@ -93,19 +93,19 @@ def test_read_only_arrays_are_taken_without_a_warning(backend, weights, data):
     assert result.accuracy == 2000 / 2345
 
 
-def test_batch_norm_takes_its_moving_statistics_whatever_else_is_in_the_batch(backend):
+def test_batch_norm_uses_its_moving_averages_whatever_else_is_in_the_batch(backend):
     weights, some = random_weights(NORMED, seed=3), random_split(NORMED, 50, seed=3)
     model, loss = backend.define_network(NORMED, weights), backend.define_loss()
-    expected = reference.evaluate(NORMED, reference.double(weights), some)[2]
+    expected = reference.evaluate(NORMED, reference.to_float64(weights), some)[2]
     for count in (1, 2, 50):
         found = backend.evaluate(model, loss, Split(some.images[:count], some.labels[:count])).probabilities
         np.testing.assert_allclose(found, expected[:count], rtol=0, atol=TOLERANCE)
-    # Of the reference in training, with the batch's own statistics, nothing like it comes out.
-    logits = reference.forward(NORMED, reference.double(weights), some.images, training=True)[-1]
+    # With the mean and variance of the batch instead, the result would be clearly different.
+    logits = reference.forward(NORMED, reference.to_float64(weights), some.images, training=True)[-1]
     assert np.abs(np.exp(reference.log_softmax(logits)) - expected).max() > 0.1
 
 
-def test_after_training_it_takes_those_that_training_has_moved(backend):
+def test_batch_norm_uses_the_moving_averages_that_training_updated(backend):
     some = random_split(NORMED, 50, seed=3)
     model, loss = backend.define_network(NORMED, random_weights(NORMED, seed=3)), backend.define_loss()
     optimizer = backend.define_optimizer(Sgd(learning_rate=0.1), model)
@@ -115,7 +115,7 @@ def test_after_training_it_takes_those_that_training_has_moved(backend):
     ):
         after = backend.save(model)
         assert all((before[name] != after[name]).all() for name in before if ".moving_" in name)
-        expected = reference.evaluate(NORMED, reference.double(after), some)[2]
+        expected = reference.evaluate(NORMED, reference.to_float64(after), some)[2]
         np.testing.assert_allclose(backend.evaluate(model, loss, some).probabilities, expected, rtol=0, atol=TOLERANCE)
         assert all((array == after[name]).all() for name, array in backend.save(model).items())
         before = after

@@ -1,4 +1,4 @@
-"""End to end: the mlp learns the embedded digits, and step for step as the reference does."""
+"""End to end: the mlp learns the embedded digits, and its weights agree with the reference."""
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ from shared.network.weights import initial_weights
 from tests.backend import reference
 
 EPOCHS, BATCH_SIZE, OPTIMIZER = 20, 32, Sgd(learning_rate=0.3)
-# 900 steps of float32, each adding its rounding of 6e-8. A ReLU that stands within it of its kink may go either way,
-# which moves its unit's weights by some 1e-5; a mistake moves weights by 1e-3 and more, see test_training.py.
+# 900 steps of float32, and each adds a rounding error of 6e-8. A ReLU whose input is 0 within rounding may be on or
+# off, which changes its unit's weights by about 1e-5. A mistake changes weights by at least 1e-3, see test_training.py.
 TOLERANCE = 1e-4
 
 NETWORK = PRESETS["mlp"].network((8, 8, 1), 10)
@@ -30,17 +30,17 @@ def train(backend, settings, weights, shuffle):
 
 @pytest.fixture(scope="module")
 def paired(backend, settings):
-    """Trained from the shared weights, in the shared orders."""
+    """The model trained from the shared initial weights in the shared order."""
     return train(backend, settings, initial_weights(NETWORK, seed=0), shuffle=True)
 
 
 @pytest.fixture(scope="module")
 def native(backend, settings):
-    """Started and shuffled as the framework does by itself."""
+    """The model trained from the framework's own initial weights in its own order."""
     return train(backend, settings, None, shuffle=False)
 
 
-# 0.97 is usual; a start that was left to the framework differs with every run, and is given more room.
+# 0.97 is usual. The framework's own initial weights vary, so the limit is lower for them.
 @pytest.mark.parametrize(("pairing", "least"), [("paired", 0.95), ("native", 0.9)])
 def test_the_mlp_learns_the_digits(backend, settings, request, pairing, least):
     model, history = request.getfixturevalue(pairing)
@@ -50,10 +50,10 @@ def test_the_mlp_learns_the_digits(backend, settings, request, pairing, least):
     assert result.accuracy >= least
 
 
-def test_twenty_epochs_end_where_the_reference_ends(backend, paired):
+def test_the_weights_after_twenty_epochs_agree_with_the_reference(backend, paired):
     model, history = paired
     data = datasets.read_neutral(DIGITS, "train")
-    parameters, state, expected = reference.double(initial_weights(NETWORK, seed=0)), {}, []
+    parameters, state, expected = reference.to_float64(initial_weights(NETWORK, seed=0)), {}, []
     for epoch in range(1, EPOCHS + 1):
         order = batches.order(0, epoch, len(data))
         parameters, state, *seen = reference.epoch(NETWORK, parameters, data, order, BATCH_SIZE, OPTIMIZER, state)

@@ -1,4 +1,4 @@
-"""A training that was interrupted goes on as if nothing had happened: weights and the optimiser's state suffice."""
+"""A training can be resumed from its weights and the optimiser's state, with the same result bit for bit."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from shared.data.batches import stream
 from shared.network.description import Network
 from shared.network.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten
 from shared.network.optimizers import Adam, Sgd
-from tests.backend.drawn import random_split, random_weights
+from tests.backend.random_examples import random_split, random_weights
 
 NETWORK = Network(
     input_shape=(5, 4, 3),
@@ -31,7 +31,7 @@ def epochs(first, last):
 
 
 def train(backend, optimizer, weights, state, first, last, precision="float32"):
-    """Returns: the weights, the optimiser's state, and the history."""
+    """Train and return the weights, the optimiser's state and the history."""
     model = backend.define_network(NETWORK, weights, precision)
     ours = backend.define_optimizer(optimizer, model, state)
     history = list(backend.train(model, ours, backend.define_loss(), DATA, 8, epochs(first, last)))
@@ -47,7 +47,7 @@ def assert_same(found, expected):
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_going_on_from_what_was_saved_equals_going_through_bit_for_bit(backend, name, precision):
+def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(backend, name, precision):
     optimizer, weights = OPTIMIZERS[name], random_weights(NETWORK, seed=1)
     through, through_state, history = train(backend, optimizer, weights, None, 1, 4, precision)
     half, state, before = train(backend, optimizer, weights, None, 1, 2, precision)
@@ -58,7 +58,7 @@ def test_going_on_from_what_was_saved_equals_going_through_bit_for_bit(backend, 
 
 
 @pytest.mark.parametrize("name", ["momentum", "nesterov", "adam"])
-def test_without_the_state_it_would_end_elsewhere(backend, name):
+def test_without_the_state_the_result_would_be_different(backend, name):
     optimizer, weights = OPTIMIZERS[name], random_weights(NETWORK, seed=1)
     half, state, _ = train(backend, optimizer, weights, None, 1, 2)
     with_it, without = (train(backend, optimizer, half, each, 3, 4)[0] for each in (state, None))
@@ -66,14 +66,14 @@ def test_without_the_state_it_would_end_elsewhere(backend, name):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_state_is_plain_arrays_that_a_file_can_hold(backend, name, tmp_path):
+def test_a_state_can_be_written_to_a_file_without_pickle(backend, name, tmp_path):
     _, state, _ = train(backend, OPTIMIZERS[name], random_weights(NETWORK, seed=1), None, 1, 1)
     np.savez(tmp_path / "state.npz", allow_pickle=False, **state)
     with np.load(tmp_path / "state.npz", allow_pickle=False) as loaded:
         assert_same(dict(loaded), state)
 
 
-def test_a_state_is_a_copy_that_later_training_does_not_touch(backend):
+def test_a_saved_state_is_a_copy_that_later_training_does_not_change(backend):
     model = backend.define_network(NETWORK, random_weights(NETWORK, seed=1))
     optimizer, loss = backend.define_optimizer(OPTIMIZERS["adam"], model), backend.define_loss()
     list(backend.train(model, optimizer, loss, DATA, 8, epochs(1, 1)))
@@ -83,7 +83,7 @@ def test_a_state_is_a_copy_that_later_training_does_not_touch(backend):
     assert_same(state, kept)
 
 
-def test_a_state_that_was_given_is_copied_and_stays_as_it_was(backend):
+def test_a_given_state_is_copied_and_not_changed(backend):
     half, state, _ = train(backend, OPTIMIZERS["adam"], random_weights(NETWORK, seed=1), None, 1, 2)
     kept = {name: array.copy() for name, array in state.items()}
     train(backend, OPTIMIZERS["adam"], half, state, 3, 3)

@@ -1,4 +1,4 @@
-"""Step by step in double precision: every layer's output, every gradient and every weight, as in the reference."""
+"""Every layer's output, gradient and weight agrees with the reference, step by step in float64."""
 
 from itertools import pairwise
 
@@ -12,15 +12,15 @@ from shared.network.description import PRESETS, Network
 from shared.network.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D
 from shared.network.optimizers import Adam, Sgd
 from tests.backend import reference
-from tests.backend.drawn import OPTIONS, examples, few, options, random_split, random_weights
-from tests.backend.measure import distance, distances
+from tests.backend.distance import distance, distances
+from tests.backend.random_examples import OPTIONS, examples, few, options, random_split, random_weights
 
-# A double has 16 digits. A sum over some hundred numbers costs two of them, and batch norm of values that hardly
-# differ two or three more; each step adds its own rounding to what the steps before have left. Of a thousand
-# networks the worst differed by 1e-11 after one step and by 6e-11 after five.
+# A double has 16 digits. A sum of some hundred numbers loses two of them, and batch norm of almost equal values loses
+# two or three more. Each step adds rounding errors to those of the steps before. Of a thousand networks, the worst
+# differed by 1e-11 after one step and by 6e-11 after five.
 ONE_STEP, STEPS = 1e-10, 1e-9
 
-# Every batch trains, and the last of them is smaller, as at an epoch's end.
+# The last batch is smaller, as at the end of an epoch.
 BATCHES = (6, 6, 6, 6, 4)
 
 VECTORS = Network(
@@ -46,7 +46,7 @@ def trace(backend, network, optimizer, batches, weights):
 
 
 def trace_reference(network, optimizer, batches, weights):
-    parameters, state, seen = reference.double(weights), {}, []
+    parameters, state, seen = reference.to_float64(weights), {}, []
     for batch in batches:
         step, state = reference.step(network, parameters, batch, optimizer, state)
         parameters = step.weights
@@ -84,7 +84,7 @@ def test_any_network_with_any_optimizer_agrees_with_the_reference(backend):
 @pytest.mark.parametrize("optimizer", [Sgd(learning_rate=0.05, momentum=0.9), Adam()], ids=lambda each: each.name)
 def test_a_preset_agrees_with_the_reference(backend, preset, optimizer):
     network = PRESETS[preset].network((13, 12, 3), 5)
-    # Masks are no two frameworks' the same: without them the rest can be compared.
+    # Dropout's masks differ between frameworks. With rate 0, the rest of the network can be compared.
     layers = [Dropout(rate=0) if isinstance(layer, Dropout) else layer for layer in network.layers]
     network = Network(input_shape=network.input_shape, layers=layers)
     assert_agrees(backend, network, optimizer, batches_of(network, 1), random_weights(network, 2))
@@ -92,20 +92,20 @@ def test_a_preset_agrees_with_the_reference(backend, preset, optimizer):
 
 @pytest.mark.parametrize("network", [VECTORS, PICTURES], ids=["vectors", "pictures"])
 def test_batch_norm_trains_on_a_batch_of_one(backend, network):
-    # Of a vector alone nothing is left but beta, and its variance counts as 0.
+    # Normalising a single vector leaves only beta, and its unbiased variance is defined as 0.
     batches = batches_of(network, 3, sizes=(1, 1, 4, 1))
     assert_agrees(backend, network, Sgd(learning_rate=0.1), batches, random_weights(network, 3))
 
 
 @pytest.mark.parametrize("network", [VECTORS, PICTURES], ids=["vectors", "pictures"])
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_moving_statistics_follow_the_batches_with_the_unbiased_variance(backend, network, precision):
+def test_moving_averages_take_the_unbiased_variance_of_each_batch(backend, network, precision):
     index = next(index for index, layer in enumerate(network.layers) if layer.kind == "batch_norm")
     weights = random_weights(network, 4)
     model = backend.define_network(network, weights, precision)
     optimizer = backend.define_optimizer(Sgd(learning_rate=0.1), model)
     steps = list(backend.trace(model, optimizer, backend.define_loss(), batches_of(network, 4)))
-    mean, variance = (reference.double(weights)[f"layers.{index}.moving_{what}"] for what in ("mean", "variance"))
+    mean, variance = (reference.to_float64(weights)[f"layers.{index}.moving_{what}"] for what in ("mean", "variance"))
     for step in steps:
         x = step.outputs[index - 1].astype(np.float64).reshape(-1, len(mean))
         mean, variance = 0.8 * mean + 0.2 * x.mean(0), 0.8 * variance + 0.2 * x.var(0, ddof=1)
@@ -130,7 +130,7 @@ def test_a_step_shows_all_of_it_in_the_models_precision_and_the_canonical_layout
     assert {(type(array), array.dtype.name) for array in arrays} == {(np.ndarray, precision)}
 
 
-def test_what_a_step_showed_is_a_copy_that_the_next_does_not_touch(backend):
+def test_a_traced_step_is_a_copy_that_the_next_step_does_not_change(backend):
     batches, weights = batches_of(PICTURES, 6), random_weights(PICTURES, 6)
     model = backend.define_network(PICTURES, weights, "float64")
     steps = backend.trace(model, backend.define_optimizer(Sgd(), model), backend.define_loss(), batches)
@@ -145,7 +145,7 @@ def test_what_a_step_showed_is_a_copy_that_the_next_does_not_touch(backend):
 
 
 @pytest.mark.parametrize("optimizer", [Sgd(momentum=0.9, nesterov=True), Adam(weight_decay=0.1)], ids=lambda o: o.name)
-def test_training_takes_the_very_steps_that_a_trace_shows(backend, optimizer):
+def test_training_takes_the_same_steps_as_a_trace(backend, optimizer):
     data, weights = random_split(PICTURES, 22, 7), random_weights(PICTURES, 7)
     order = np.random.default_rng(7).permutation(22)
     batches = [Split(data.images[chosen], data.labels[chosen]) for chosen in np.split(order, [8, 16])]
@@ -153,12 +153,12 @@ def test_training_takes_the_very_steps_that_a_trace_shows(backend, optimizer):
     model = backend.define_network(PICTURES, weights, "float64")
     ours = backend.define_optimizer(optimizer, model)
     list(backend.train(model, ours, backend.define_loss(), data, 8, [EpochBatches(order)]))
-    # A graph of the whole epoch may be put together otherwise: some roundings of a double.
+    # A graph of the whole epoch may be optimised differently: a few rounding errors of a double.
     assert distance(backend.save(model), last.weights) <= 1e-12
 
 
-def test_the_tolerance_is_far_below_what_a_mistake_would_cost():
-    """The reference against itself, with what frameworks do otherwise."""
+def test_the_tolerance_is_far_below_the_effect_of_a_mistake():
+    """Compare the reference with variants of it that compute what a framework does by default."""
     weights, batches = random_weights(PICTURES, 8), batches_of(PICTURES, 8)
     sgd = Sgd(learning_rate=0.03, momentum=0.9, weight_decay=0.1)
     adam = Adam(learning_rate=0.003, epsilon=1e-3, weight_decay=0.1)

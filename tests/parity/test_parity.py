@@ -1,8 +1,7 @@
-"""The backends beside each other: any network, trained by any optimiser, gives the same numbers in all of them.
+"""All backends compute the same numbers for random networks and optimisers.
 
-Each framework works in its own process and environment; what is compared are
-the numbers that `trace` shows, in double precision. TANDEM_TEST_EXAMPLES says
-how many networks are drawn, 25 by default, always the same ones.
+Each framework runs in its own process and environment. The test compares what `trace` returns, in float64.
+TANDEM_TEST_EXAMPLES is the number of random networks, by default 25. They are the same in every run.
 """
 
 import os
@@ -19,14 +18,14 @@ from shared.network.description import Network
 from shared.network.layers import Dense, Flatten
 from shared.network.optimizers import Sgd
 from shared.settings import Settings
-from tests.backend.drawn import OPTIONS, Example, examples, few, options, random_split, random_weights
-from tests.backend.measure import distance, distances
+from tests.backend.distance import distance, distances
+from tests.backend.random_examples import OPTIONS, Example, examples, few, options, random_split, random_weights
 from tests.parity.worker import Worker
 
 EXAMPLES = int(os.environ.get("TANDEM_TEST_EXAMPLES") or 25)
 STEPS = 20
-# A double has 16 digits, of which sums, and batch norm of values that hardly differ, cost up to five. Twenty steps
-# hand on what they have rounded off, and each adds its own: two digits more.
+# A double has 16 digits. Sums, and batch norm of almost equal values, lose up to five of them. Rounding errors grow
+# over twenty steps, which loses two more.
 ONE_STEP, ALL_STEPS = 1e-10, 1e-8
 
 pytestmark = pytest.mark.slow
@@ -37,7 +36,7 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Work
     backends = Settings.from_env().backends
     for backend in backends:
         if not Path(".venv", backend, "bin/python").is_file():
-            pytest.skip(f"the environment of {backend} is missing: `make setup` makes it")
+            pytest.skip(f"the environment of {backend} is missing: run `make setup`")
     log = tmp_path_factory.mktemp("log")
     workers = {backend: Worker(backend, log / backend) for backend in backends}
     yield workers
@@ -52,7 +51,7 @@ def test_the_backends_agree_on_any_network_and_any_optimizer(
     networks = set()
     worst = {"logits": 0.0, "gradients": 0.0, "weights": 0.0, "against NumPy": 0.0}
 
-    def hold(what: str, found: float, limit: float) -> None:
+    def check(what: str, found: float, limit: float) -> None:
         worst[what] = max(worst[what], found)
         assert found <= limit, what
 
@@ -69,12 +68,12 @@ def test_the_backends_agree_on_any_network_and_any_optimizer(
             worker.ask(network, optimizer, weights, batches)
         found = {backend: worker.answer() for backend, worker in workers.items()}
         for one, other in combinations(found.values(), 2):
-            hold("logits", distances(one[0].outputs[-1:], other[0].outputs[-1:]), ONE_STEP)
-            hold("gradients", distance(one[0].gradients, other[0].gradients), ONE_STEP)
-            hold("weights", distance(one[-1].weights, other[-1].weights), ALL_STEPS)
+            check("logits", distances(one[0].outputs[-1:], other[0].outputs[-1:]), ONE_STEP)
+            check("gradients", distance(one[0].gradients, other[0].gradients), ONE_STEP)
+            check("weights", distance(one[-1].weights, other[-1].weights), ALL_STEPS)
         _, *expected = reference.forward(network, weights, batches[0].images)
         for steps in found.values():
-            hold("against NumPy", distances(steps[0].outputs, expected), ONE_STEP)
+            check("against NumPy", distances(steps[0].outputs, expected), ONE_STEP)
 
     try:
         agree()
@@ -86,12 +85,12 @@ def test_the_backends_agree_on_any_network_and_any_optimizer(
     assert seen == OPTIONS
 
 
-def test_a_worker_that_dies_says_why(workers: dict[str, Worker], tmp_path: Path) -> None:
+def test_the_error_of_a_worker_that_died_contains_its_output(workers: dict[str, Worker], tmp_path: Path) -> None:
     backend = list(workers)[-1]
     network = Network(input_shape=(2, 2, 1), layers=(Flatten(), Dense(units=2)))
     worker = Worker(backend, tmp_path / "log")
     try:
-        # There are no weights: the backend stops at the first that is missing.
+        # Without weights, the backend fails with a KeyError for the first one.
         worker.ask(network, Sgd(), {}, [random_split(network, 4, 0)])
         with pytest.raises(RuntimeError, match=rf"(?s){backend} ended with 1:.*KeyError"):
             worker.answer()

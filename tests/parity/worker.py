@@ -1,10 +1,10 @@
-"""One framework in a process of its own: takes networks, answers with what training them step by step computed.
+"""Run one framework in a process of its own, which trains networks step by step and returns what was computed.
 
     .venv/<backend>/bin/python -m tests.parity.worker <backend>
 
-Frameworks never share a process. Questions come on standard input and answers
-go to standard output, each an `.npz` behind its length. This end imports a
-framework, the other end, `Worker`, does not.
+Frameworks never share a process. Requests arrive on standard input and responses go to standard output. Each is an
+`.npz` file with its length in front. Only the child process imports a framework; the class `Worker`, which the tests
+use, does not.
 """
 
 import importlib
@@ -30,6 +30,7 @@ LENGTH = struct.Struct("<Q")
 
 
 def send(stream: IO[bytes], arrays: Arrays) -> None:
+    """Write arrays to a stream."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     stream.write(LENGTH.pack(buffer.tell()) + buffer.getvalue())
@@ -37,7 +38,7 @@ def send(stream: IO[bytes], arrays: Arrays) -> None:
 
 
 def receive(stream: IO[bytes]) -> Arrays | None:
-    """None when the other end has ended."""
+    """Read arrays from a stream; return None at its end."""
     head = stream.read(LENGTH.size)
     if len(head) < LENGTH.size:
         return None
@@ -47,7 +48,7 @@ def receive(stream: IO[bytes]) -> Arrays | None:
 
 
 class Worker:
-    """The other end: a backend, asked from the tests' own environment."""
+    """A backend in a child process, for tests that run in another environment."""
 
     def __init__(self, backend: str, log: Path) -> None:
         self.backend, self._log = backend, log
@@ -61,7 +62,7 @@ class Worker:
             )
 
     def ask(self, network: Network, optimizer: Optimizer, weights: Weights, batches: list[Split]) -> None:
-        """Ask without waiting, so that all workers compute at once."""
+        """Send a request without waiting, so that all workers compute at the same time."""
         question = {"network": network.model_dump_json(), "optimizer": optimizer.model_dump_json()}
         arrays = {name: np.array(text) for name, text in question.items()}
         for index, batch in enumerate(batches):
@@ -72,13 +73,18 @@ class Worker:
             raise self._died() from None
 
     def answer(self) -> list[Step]:
-        """A step for each batch."""
+        """Wait for the response: one step for each batch.
+
+        Raises:
+            RuntimeError: The process died. The message contains its output.
+        """
         arrays = receive(self._process.stdout)
         if arrays is None:
             raise self._died()
         return list(_steps(arrays))
 
     def stop(self) -> None:
+        """End the process."""
         self._process.stdin.close()
         self._process.stdout.close()
         try:
@@ -120,7 +126,8 @@ def _answer(backend: Backend, question: Arrays) -> Arrays:
 
 
 def main(name: str) -> int:
-    # What a framework prints must not come between the answers.
+    """Answer requests until standard input ends."""
+    # Whatever a framework prints goes to standard error, so that it does not mix with the responses.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     backend: Backend = importlib.import_module(f"services.{name}.backend")

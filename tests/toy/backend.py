@@ -1,8 +1,7 @@
-"""A third backend, in NumPy alone: what it takes to add a framework, and nothing else.
+"""A third backend, in NumPy only: an example of what a new framework has to provide.
 
-Copied to `services/toy` it trains, evaluates and serves beside the others.
-Its mathematics is the tests' reference: it computes in double precision and
-keeps its weights in the model's.
+The tests copy this folder to `services/toy`, where it trains, evaluates and serves next to the other backends. It
+computes in float64 with the tests' reference implementation and stores its weights in the model's precision.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.backend import Evaluation, Precision, Predictor, Step
+from shared.backend import Precision, Predictor, Scores, Step
 from shared.data import datasets
 from shared.data.batches import EpochBatches
 from shared.data.datasets import Dataset, Split, SplitName
@@ -20,40 +19,44 @@ from shared.errors import UnavailableError
 from shared.network.description import Network
 from shared.network.layers import Dropout
 from shared.network.optimizers import Optimizer
-from shared.network.reference import output as output_of  # a layer at a time, for dropout to come in between
+from shared.network.reference import forward_layer
 from shared.network.weights import Arrays, Weights, initial_weights
 from tests.backend import reference
 
 NAME = "toy"
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH_SIZE = 1000
 
-Loss = Callable[[NDArray[np.float64], NDArray[np.int64]], tuple[float, float]]
-_chance = [np.random.default_rng()]
+LossFunction = Callable[[NDArray[np.float64], NDArray[np.int64]], tuple[float, float]]
+_generators = {"training": np.random.default_rng()}
 
 
 @dataclass
 class Model:
+    """A network and its weights."""
+
     network: Network
     weights: Arrays
     precision: Precision
 
 
 @dataclass
-class Rule:
-    """An optimiser and what it remembers."""
+class StatefulOptimizer:
+    """An optimiser and what it remembers between steps."""
 
-    optimizer: Optimizer
+    description: Optimizer
     state: Arrays
 
 
 def versions() -> dict[str, str]:
+    """Return NumPy's version."""
     return {"numpy": np.__version__}
 
 
 def configure(threads: int, device: str, seed: int) -> str:
+    """Set the random seed. NumPy has no setting for threads, and no GPU."""
     if device == "cuda":
-        raise UnavailableError("TANDEM_DEVICE=cuda, but NumPy knows no GPU")
-    _chance[0] = np.random.default_rng(seed)
+        raise UnavailableError("TANDEM_DEVICE=cuda, but NumPy cannot use a GPU")
+    _generators["training"] = np.random.default_rng(seed)
     return "cpu"
 
 
@@ -61,11 +64,12 @@ def configure(threads: int, device: str, seed: int) -> str:
 
 
 def load_data(found: Dataset, cache: Path, split: SplitName) -> Split:
+    """Read one split of a dataset, MNIST files with `np.fromfile`."""
     if found.folder is None:
         return datasets.read_neutral(found, split)
-    kind = cache / found.folder / ("train" if split == "train" else "t10k")
-    images = np.fromfile(f"{kind}-images-idx3-ubyte", np.uint8, offset=16)
-    labels = np.fromfile(f"{kind}-labels-idx1-ubyte", np.uint8, offset=8)
+    prefix = cache / found.folder / ("train" if split == "train" else "t10k")
+    images = np.fromfile(f"{prefix}-images-idx3-ubyte", np.uint8, offset=16)
+    labels = np.fromfile(f"{prefix}-labels-idx1-ubyte", np.uint8, offset=8)
     return Split(images.reshape(-1, *found.shape), labels.astype(np.int64))
 
 
@@ -73,75 +77,91 @@ def load_data(found: Dataset, cache: Path, split: SplitName) -> Split:
 
 
 def define_network(network: Network, weights: Weights | None, precision: Precision = "float32") -> Model:
+    """Build a model, without weights from a random seed."""
     if weights is None:
-        weights = initial_weights(network, int(_chance[0].integers(2**32)))
+        weights = initial_weights(network, int(_generators["training"].integers(2**32)))
     return Model(network, {name: array.astype(precision) for name, array in weights.items()}, precision)
 
 
 # 3. Define the optimiser and the loss -------------------------------------
 
 
-def define_optimizer(optimizer: Optimizer, model: Model, state: Arrays | None = None) -> Rule:
-    return Rule(optimizer, dict(state or {}))
+def define_optimizer(optimizer: Optimizer, model: Model, state: Arrays | None = None) -> StatefulOptimizer:
+    """Build an optimiser; `state` is what `save_optimizer` returned."""
+    return StatefulOptimizer(optimizer, dict(state or {}))
 
 
-def define_loss() -> Loss:
-    return reference.judge
+def define_loss() -> LossFunction:
+    """Return a function from (logits, labels) to the mean cross-entropy and the accuracy."""
+    return reference.loss_and_accuracy
 
 
 # 4. Train -----------------------------------------------------------------
 
 
 def train(
-    model: Model, optimizer: Rule, loss: Loss, data: Split, batch_size: int, epochs: Iterable[EpochBatches]
+    model: Model,
+    optimizer: StatefulOptimizer,
+    loss_fn: LossFunction,
+    data: Split,
+    batch_size: int,
+    epochs: Iterable[EpochBatches],
 ) -> Iterator[tuple[float, float]]:
+    """Train one epoch after the other; yield each one's loss and accuracy."""
     for epoch in epochs:
-        _chance[0] = np.random.default_rng(epoch.seed)
+        _generators["training"] = np.random.default_rng(epoch.seed)
         images = data.images if epoch.images is None else epoch.images
-        order = _chance[0].permutation(len(data)) if epoch.order is None else epoch.order
+        order = _generators["training"].permutation(len(data)) if epoch.order is None else epoch.order
         logits = []
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
-            outputs, _ = _step(model, optimizer, Split(images[batch], data.labels[batch]))
+            outputs, _ = train_step(model, optimizer, Split(images[batch], data.labels[batch]))
             logits.append(outputs[-1])
-        yield loss(np.concatenate(logits), data.labels[order])
+        yield loss_fn(np.concatenate(logits), data.labels[order])
 
 
-def _step(model: Model, rule: Rule, batch: Split) -> tuple[list[NDArray[np.float64]], Arrays]:
-    """One step: every layer's output, and the gradients."""
-    weights = reference.double(model.weights)
-    outputs, masks = _forward(model.network, weights, batch.images, training=True)
-    slopes = reference.gradients(model.network, weights, outputs, batch.labels, masks)
-    weights, rule.state = reference.update(rule.optimizer, weights, slopes, rule.state)
-    weights = reference.statistics(model.network, weights, outputs)
+def train_step(model: Model, optimizer: StatefulOptimizer, batch: Split) -> tuple[list[NDArray[np.float64]], Arrays]:
+    """Update the weights with one batch; return each layer's output and the gradients."""
+    weights = reference.to_float64(model.weights)
+    outputs, masks = forward_with_masks(model.network, weights, batch.images, training=True)
+    gradients = reference.gradients(model.network, weights, outputs, batch.labels, masks)
+    weights, optimizer.state = reference.update(optimizer.description, weights, gradients, optimizer.state)
+    weights = reference.update_statistics(model.network, weights, outputs)
     model.weights = {name: array.astype(model.precision) for name, array in weights.items()}
-    return outputs[1:], slopes
+    return outputs[1:], gradients
 
 
-def _forward(
+def forward_with_masks(
     network: Network, weights: Arrays, images: NDArray[np.uint8], training: bool
 ) -> tuple[list[NDArray[np.float64]], Arrays]:
-    """The scaled pictures and every layer's output; and by what dropout multiplied."""
+    """Compute the outputs as `shared.network.reference.forward` does, but with dropout in training.
+
+    Returns:
+        The scaled images followed by each layer's output, and the factors of each dropout layer by `layers.<index>`.
+    """
     outputs, masks = [images / 255], {}
     for index, layer in enumerate(network.layers):
         name = f"layers.{index}"
         own = {key.split(".")[2]: array for key, array in weights.items() if key.startswith(f"{name}.")}
-        # The sigmoid of a large number is 1 / (1 + infinity), which is as it should be.
+        # An exponential may overflow to infinity in a sigmoid; 1 / (1 + infinity) is 0, which is right.
         with np.errstate(over="ignore"):
-            outputs.append(output_of(layer, own, outputs[-1], training))
+            outputs.append(forward_layer(layer, own, outputs[-1], training))
         if training and isinstance(layer, Dropout):
-            kept = _chance[0].random(outputs[-1].shape) >= layer.rate
-            masks[name] = kept / (1 - layer.rate)
+            is_kept = _generators["training"].random(outputs[-1].shape) >= layer.rate
+            masks[name] = is_kept / (1 - layer.rate)
             outputs[-1] = outputs[-1] * masks[name]
     return outputs, masks
 
 
-def trace(model: Model, optimizer: Rule, loss: Loss, batches: Iterable[Split]) -> Iterator[Step]:
+def trace(
+    model: Model, optimizer: StatefulOptimizer, loss_fn: LossFunction, batches: Iterable[Split]
+) -> Iterator[Step]:
+    """Train batch by batch; yield outputs, gradients and weights."""
     for batch in batches:
-        outputs, slopes = _step(model, optimizer, batch)
+        outputs, gradients = train_step(model, optimizer, batch)
         yield Step(
             [output.astype(model.precision) for output in outputs],
-            {name: slope.astype(model.precision) for name, slope in slopes.items()},
+            {name: gradient.astype(model.precision) for name, gradient in gradients.items()},
             save(model),
         )
 
@@ -149,21 +169,21 @@ def trace(model: Model, optimizer: Rule, loss: Loss, batches: Iterable[Split]) -
 # 5. Evaluate --------------------------------------------------------------
 
 
-def evaluate(model: Model, loss: Loss, data: Split) -> Evaluation:
-    logits = np.concatenate(
-        [
-            _logits(model, data.images[start : start + EVALUATION_BATCH])
-            for start in range(0, len(data), EVALUATION_BATCH)
-        ]
-    )
-    return Evaluation(*loss(logits, data.labels), _probabilities(logits))
+def evaluate(model: Model, loss_fn: LossFunction, data: Split) -> Scores:
+    """Measure loss, accuracy and probabilities on a split."""
+    starts = range(0, len(data), EVALUATION_BATCH_SIZE)
+    logits = np.concatenate([forward(model, data.images[start : start + EVALUATION_BATCH_SIZE]) for start in starts])
+    return Scores(*loss_fn(logits, data.labels), softmax(logits))
 
 
-def _logits(model: Model, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    return _forward(model.network, reference.double(model.weights), images, training=False)[0][-1]
+def forward(model: Model, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the logits of a batch, computed as outside training."""
+    weights = reference.to_float64(model.weights)
+    return forward_with_masks(model.network, weights, images, training=False)[0][-1]
 
 
-def _probabilities(logits: NDArray[np.float64]) -> NDArray[np.float32]:
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the probabilities of logits [N, classes]."""
     return np.exp(reference.log_softmax(logits)).astype(np.float32)
 
 
@@ -171,12 +191,15 @@ def _probabilities(logits: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def save(model: Model) -> Weights:
+    """Copy the weights; the canonical layout is this backend's own."""
     return {name: array.copy() for name, array in model.weights.items()}
 
 
-def save_optimizer(optimizer: Rule) -> Arrays:
+def save_optimizer(optimizer: StatefulOptimizer) -> Arrays:
+    """Copy what the optimiser remembers between steps."""
     return {name: np.array(array) for name, array in optimizer.state.items()}
 
 
 def serve(model: Model) -> Predictor:
-    return lambda images: _probabilities(_logits(model, images))
+    """Return a function from images to probabilities. NumPy needs no warm-up."""
+    return lambda images: softmax(forward(model, images))

@@ -1,4 +1,4 @@
-"""NumPy's predictor: hands its backend to the server that all share."""
+"""Start NumPy's predictor: the shared HTTP server with this backend."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""NumPy's trainer: hands its backend to the consumer that all share."""
+"""Start NumPy's trainer: the shared job consumer with this backend."""
 
 import sys
 
@@ -7,9 +7,10 @@ from shared.training import trainer
 
 
 def load() -> tuple[Backend, Events]:
+    """Import the backend; return it and an event writer that does nothing."""
     from services.toy import backend
 
-    return backend, lambda *_: None  # NumPy has no writer
+    return backend, lambda *_: None
 
 
 if __name__ == "__main__":

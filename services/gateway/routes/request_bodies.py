@@ -11,11 +11,11 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from shared.errors import InvalidRequestError
-from shared.network.layers import KINDS
+from shared.network.layers import LAYER_KINDS
 
 MAX_JSON_BYTES = 2**20
 # Names of alternatives that pydantic lists among a field's parents. They say nothing to a client.
-UNION_TAGS = ("preset", "described", "number", "alias", *KINDS, "sgd", "adam")
+UNION_TAGS = ("preset", "described", "number", "alias", *LAYER_KINDS, "sgd", "adam")
 
 Body = TypeVar("Body", bound=BaseModel)
 

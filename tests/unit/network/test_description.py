@@ -1,4 +1,4 @@
-"""A network is checked when it is described, and an error names the layer."""
+"""A network is validated when it is described, and the error names the layer."""
 
 import re
 from itertools import pairwise
@@ -25,16 +25,16 @@ def network(*layers: dict, shape: tuple[int, int, int] = (28, 28, 1)) -> Network
     [
         ("article", 784 * 10 + 10 + 10 * 10 + 10),
         ("mlp", 784 * 128 + 128 + 1290),
-        ("lenet5", 61_706),  # as it is usually given, with all maps of the second convolution connected
-        # Three convolutions, batch norm's four numbers for each of their maps, and the logits.
+        ("lenet5", 61_706),  # the usual number, with all channels of the second convolution connected
+        # Three convolutions, four numbers of batch norm for each of their channels, and the logits.
         ("cnn", 160 + 4_640 + 9_248 + 4 * (16 + 32 + 32) + 7 * 7 * 32 * 10 + 10),
     ],
 )
-def test_a_preset_on_mnist_has_the_parameters_of_its_description(preset: str, count: int) -> None:
+def test_a_preset_has_the_expected_number_of_parameters_on_mnist(preset: str, count: int) -> None:
     assert PRESETS[preset].network((28, 28, 1), 10).parameter_count == count
 
 
-def test_shapes_are_followed_from_picture_to_logits() -> None:
+def test_shapes_are_computed_from_the_image_to_the_logits() -> None:
     described = network(FLAT, {"kind": "dense", "units": 7}, {"kind": "dense", "units": 3}, shape=(4, 5, 3))
     assert described.shapes == [(4, 5, 3), (60,), (7,), (3,)]
     assert described.parameter_shapes == {
@@ -45,7 +45,7 @@ def test_shapes_are_followed_from_picture_to_logits() -> None:
     }
 
 
-def test_a_layer_that_does_not_fit_is_named_with_both_shapes() -> None:
+def test_the_error_for_a_layer_that_does_not_fit_names_the_layer_and_both_shapes() -> None:
     with pytest.raises(
         InvalidNetworkError, match=r"layers\.0 \(dense\) takes one dimension \[n\], but gets \[28, 28, 1\]"
     ):
@@ -69,12 +69,12 @@ def test_a_layer_that_does_not_fit_is_named_with_both_shapes() -> None:
         ({"kind": "dropout", "rate": 0.5}, (6, 7, 3)),
     ],
 )
-def test_a_layer_makes_its_shape_of_a_picture(layer: dict, shape: tuple[int, ...]) -> None:
+def test_each_layer_computes_its_output_shape(layer: dict, shape: tuple[int, ...]) -> None:
     end = [LOGITS] if len(shape) == 1 else [FLAT, LOGITS]
     assert network(layer, *end, shape=(6, 7, 3)).shapes[1] == shape
 
 
-def test_only_what_a_layer_learns_or_remembers_is_a_parameter() -> None:
+def test_parameters_are_trained_weights_and_moving_averages_only() -> None:
     described = network(
         {"kind": "conv2d", "filters": 5, "kernel_size": [3, 2]},
         *({"kind": "batch_norm"}, {"kind": "dropout", "rate": 0.5}, {"kind": "global_average_pool2d"}),
@@ -103,7 +103,7 @@ def test_only_what_a_layer_learns_or_remembers_is_a_parameter() -> None:
             "layers.1 (average_pool2d) has a window of [2, 3], which does not fit into its input [2, 2, 1]",
         ),
         *(
-            ([FLAT, layer], f"layers.1 ({layer['kind']}) takes [height, width, channels], but gets [64]")
+            ([FLAT, layer], f"layers.1 ({layer['kind']}) takes an image [height, width, channels], but gets [64]")
             for layer in (
                 {"kind": "conv2d", "filters": 4, "kernel_size": 3},
                 *({"kind": "max_pool2d"}, {"kind": "average_pool2d"}, {"kind": "global_average_pool2d"}),
@@ -116,14 +116,14 @@ def test_only_what_a_layer_learns_or_remembers_is_a_parameter() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_window_that_does_not_fit_and_a_picture_that_is_none_are_named_with_both_shapes(
+def test_errors_for_windows_and_for_inputs_that_are_no_images_name_the_layer_and_the_shapes(
     layers: list[dict], words: str
 ) -> None:
     with pytest.raises(InvalidNetworkError, match=re.escape(words)):
         network(*layers, FLAT, LOGITS, shape=(8, 8, 1))
 
 
-def test_a_layer_that_gives_more_values_than_the_limit_is_refused_with_both_shapes() -> None:
+def test_a_layer_with_too_many_output_values_is_refused_and_the_error_names_both_shapes() -> None:
     wide = {"kind": "conv2d", "filters": 4096, "kernel_size": 1}
     with pytest.raises(
         InvalidNetworkError, match=rf"layers\.0 \(conv2d\) gives \[33, 32, 4096\] from \[33, 32, 1\].*{MAX_VALUES:,}"
@@ -137,7 +137,7 @@ def test_a_layer_that_gives_more_values_than_the_limit_is_refused_with_both_shap
     st.sampled_from([Conv2D, MaxPool2D, AveragePool2D]),
     *[st.tuples(st.integers(1, high), st.integers(1, high)) for high in (12, 6, 5)],
 )
-def test_same_is_the_least_padding_with_which_a_window_starts_at_every_stride(
+def test_same_is_the_smallest_padding_with_one_window_for_each_stride(
     kind: type, sides: tuple[int, int], size: tuple[int, int], strides: tuple[int, int]
 ) -> None:
     if kind is Conv2D:
@@ -148,19 +148,19 @@ def test_same_is_the_least_padding_with_which_a_window_starts_at_every_stride(
     for side, edge, stride, (before, after), found in zip(
         sides, size, strides, layer.pads((*sides, 1)), shape, strict=False
     ):
-        starts = len(range(0, side, stride))  # one window for each stride that begins inside
+        starts = len(range(0, side, stride))  # one window for each stride that begins inside the image
         assert found == starts
-        # Brute force: with one pixel more at a time, until that many windows fit.
+        # Brute force: add one pixel after the other until that many windows fit.
         least = next(added for added in range(100) if len(range(0, side + added - edge + 1, stride)) >= starts)
         assert before + after == least
         assert 0 <= after - before <= 1
 
 
-def test_valid_pads_nothing() -> None:
+def test_valid_adds_no_padding() -> None:
     assert Conv2D(filters=1, kernel_size=3).pads((5, 5, 1)) == ((0, 0), (0, 0))
 
 
-def test_one_number_stands_for_both_sides_and_a_pool_moves_by_its_size() -> None:
+def test_one_number_stands_for_both_sides_and_a_pools_strides_default_to_its_size() -> None:
     short = {"kind": "conv2d", "filters": 2, "kernel_size": 3, "strides": 2}
     long = {**short, "kernel_size": [3, 3], "strides": [2, 2]}
     pools = [{"kind": "max_pool2d", "pool_size": 2}, {"kind": "max_pool2d", "pool_size": [2, 2], "strides": [2, 2]}]
@@ -171,7 +171,7 @@ def test_one_number_stands_for_both_sides_and_a_pool_moves_by_its_size() -> None
 
 
 @pytest.mark.parametrize(("layers", "random"), [(["dropout"], True), ([], False)])
-def test_a_network_is_random_where_something_is_dropped(layers: list[str], random: bool) -> None:
+def test_a_network_with_dropout_is_random(layers: list[str], random: bool) -> None:
     assert network(*({"kind": kind, "rate": 0.5} for kind in layers), FLAT, LOGITS).is_random is random
     assert not network({"kind": "dropout", "rate": 0}, FLAT, LOGITS).is_random
 
@@ -185,7 +185,7 @@ def test_a_network_is_random_where_something_is_dropped(layers: list[str], rando
         ([FLAT, {"kind": "dense", "units": 65_536}], "limit of 20,000,000"),
     ],
 )
-def test_what_gives_no_logits_or_too_many_parameters_is_refused(layers: list[dict], words: str) -> None:
+def test_a_network_without_logits_or_with_too_many_parameters_is_refused(layers: list[dict], words: str) -> None:
     with pytest.raises(InvalidNetworkError, match=words):
         network(*layers)
 
@@ -202,8 +202,8 @@ def test_what_gives_no_logits_or_too_many_parameters_is_refused(layers: list[dic
         {"kind": "conv2d", "filters": 2, "kernel_size": 3, "strides": 0},
     ],
 )
-def test_unknown_kinds_and_fields_are_refused(layer: dict) -> None:
-    # Before the flatten layer, so that nothing else is wrong with it.
+def test_unknown_kinds_unknown_fields_and_invalid_values_are_refused(layer: dict) -> None:
+    # The layer is before the flatten layer, where any kind of layer is allowed.
     with pytest.raises(ValidationError):
         network(layer, FLAT, LOGITS)
 
@@ -214,7 +214,9 @@ def test_more_layers_than_the_limit_are_refused() -> None:
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=5), st.tuples(*[st.integers(1, 9)] * 3))
-def test_a_network_survives_json_and_counts_what_it_lists(units: list[int], shape: tuple[int, int, int]) -> None:
+def test_a_network_can_be_read_back_from_json_and_counts_its_parameters(
+    units: list[int], shape: tuple[int, int, int]
+) -> None:
     described = network(FLAT, *({"kind": "dense", "units": n} for n in units), shape=shape)
     assert Network.model_validate_json(described.model_dump_json()) == described
     wide = [shape[0] * shape[1] * shape[2], *units]

@@ -1,4 +1,4 @@
-"""Descriptions of optimisers: what is left out, what is refused, and how each is told from the other."""
+"""Descriptions of optimisers: defaults, refused values, and the choice between the two kinds."""
 
 from typing import Any
 
@@ -12,24 +12,24 @@ ADAPTER: TypeAdapter[Any] = TypeAdapter(Optimizer)
 
 
 @pytest.mark.parametrize("description", [{}, {"name": "sgd"}, {"learning_rate": 0.01}])
-def test_without_a_name_it_is_plain_sgd(description: dict) -> None:
+def test_a_description_without_a_name_is_sgd(description: dict) -> None:
     found = ADAPTER.validate_python(description)
     assert found == Sgd()
     assert (found.learning_rate, found.momentum, found.nesterov, found.weight_decay) == (0.01, 0, False, 0)
 
 
-def test_without_a_name_sgds_own_fields_are_known() -> None:
+def test_a_description_without_a_name_may_have_the_fields_of_sgd() -> None:
     found = ADAPTER.validate_python({"momentum": 0.9, "nesterov": True})
     assert found == Sgd(momentum=0.9, nesterov=True)
 
 
-def test_adams_numbers_are_the_papers() -> None:
+def test_the_defaults_of_adam_are_those_of_the_paper() -> None:
     found = ADAPTER.validate_python({"name": "adam"})
     assert found == Adam(learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0)
 
 
 @pytest.mark.parametrize("optimizer", [Sgd(momentum=0.5, nesterov=True), Adam(beta_1=0.0, weight_decay=0.01)])
-def test_a_description_survives_json(optimizer: Sgd | Adam) -> None:
+def test_a_description_can_be_read_back_from_json(optimizer: Sgd | Adam) -> None:
     assert ADAPTER.validate_json(ADAPTER.dump_json(optimizer)) == optimizer
     assert ADAPTER.validate_python(optimizer) == optimizer
 
@@ -52,11 +52,11 @@ def test_unknown_names_and_fields_and_numbers_out_of_range_are_refused(descripti
 
 
 @pytest.mark.parametrize("description", [{"nesterov": True}, {"nesterov": True, "momentum": 0}])
-def test_nesterov_without_a_momentum_is_refused_with_what_to_change(description: dict) -> None:
+def test_nesterov_without_momentum_is_refused_and_the_error_says_what_to_change(description: dict) -> None:
     with pytest.raises(InvalidRequestError, match="nesterov needs a momentum above 0"):
         ADAPTER.validate_python(description)
 
 
-def test_a_description_does_not_change() -> None:
+def test_a_description_is_immutable() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Sgd().momentum = 0.9  # type: ignore[misc]

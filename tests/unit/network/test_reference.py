@@ -1,4 +1,4 @@
-"""The NumPy forward pass against plain loops over single numbers, and against SciPy's correlation."""
+"""The NumPy forward pass agrees with plain loops over single numbers and with SciPy's correlation."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -24,7 +24,7 @@ from shared.network.layers import (
 )
 from shared.network.reference import forward
 
-# Sums of some hundred doubles in another order.
+# Sums of a few hundred doubles, added in another order, differ by less than this.
 TOLERANCE = 1e-12
 
 LOGITS = Dense(units=2)
@@ -39,7 +39,7 @@ pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))
 
 
 def arrays(network: Network, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Weights without a zero in them, and three pictures."""
+    """Return weights that are not 0, and three random images."""
     generator = np.random.default_rng(seed)
     weights = {name: generator.uniform(0.1, 1, shape) for name, shape in network.parameter_shapes.items()}
     weights = {name: array * generator.choice([-1, 1], array.shape) for name, array in weights.items()}
@@ -52,10 +52,12 @@ def network_of(layer: Layer, shape: tuple[int, int, int]) -> Network:
     return Network(input_shape=shape, layers=(layer, *flat, LOGITS))
 
 
-def seen(layer: Conv2D | MaxPool2D | AveragePool2D, x: np.ndarray, row: int, column: int) -> Iterator[tuple[int, ...]]:
-    """(i, j, row, column) of each place of a window that lies in the picture x [h, w, c]."""
+def window_pixels(
+    layer: Conv2D | MaxPool2D | AveragePool2D, x: np.ndarray, row: int, column: int
+) -> Iterator[tuple[int, ...]]:
+    """Yield (i, j, row, column) for each pixel of a window that is inside the image x [h, w, c]."""
     (height, width), (down, right) = layer.window()
-    # TensorFlow's rule, written out: as much padding as the last window needs, the odd one at the end.
+    # TensorFlow's rule: as much padding as the last window needs, with an odd pixel at the end.
     starts = [0, 0]
     if layer.padding == "same":
         for axis, (side, edge, stride) in enumerate(zip(x.shape, (height, width), (down, right), strict=False)):
@@ -76,7 +78,7 @@ def seen(layer: Conv2D | MaxPool2D | AveragePool2D, x: np.ndarray, row: int, col
     channels=st.integers(1, 3),
     activation=st.sampled_from(list(ACTIVATE)),
 )
-def test_what_slides_a_window_is_a_loop_over_its_places(kind, sides, size, strides, padding, channels, activation):
+def test_a_layer_with_a_window_equals_a_loop_over_its_pixels(kind, sides, size, strides, padding, channels, activation):
     if padding == "valid":
         size = tuple(min(edge, side) for edge, side in zip(size, sides, strict=True))
     window = {"strides": strides, "padding": padding}
@@ -93,18 +95,18 @@ def test_what_slides_a_window_is_a_loop_over_its_places(kind, sides, size, strid
         if kind == "conv2d":
             kernel = weights["layers.0.kernel"]
             z = weights["layers.0.bias"][channel]
-            for i, j, above, beside in seen(layer, x, row, column):
+            for i, j, above, beside in window_pixels(layer, x, row, column):
                 z += sum(x[above, beside, c] * kernel[i, j, c, channel] for c in range(channels))
             expected = ACTIVATE[activation](z)
         else:
-            values = [x[above, beside, channel] for _, _, above, beside in seen(layer, x, row, column)]
+            values = [x[above, beside, channel] for _, _, above, beside in window_pixels(layer, x, row, column)]
             expected = max(values, default=-inf) if kind == "max_pool2d" else sum(values) / len(values)
         assert found[n, row, column, channel] == pytest.approx(expected, abs=TOLERANCE)
 
 
 @pytest.mark.parametrize(("padding", "mode"), [("valid", "valid"), ("same", "same")])
-def test_a_convolution_is_scipys_correlation(padding: str, mode: str) -> None:
-    # An odd window, where SciPy's "same" and TensorFlow's are one.
+def test_a_convolution_equals_scipys_correlation(padding: str, mode: str) -> None:
+    # For a window with odd sides, "same" means the same in SciPy and in TensorFlow.
     network = network_of(Conv2D(filters=4, kernel_size=(3, 5), padding=padding), (9, 8, 3))
     weights, images = arrays(network, seed=0)
     found = forward(network, weights, images)[1]
@@ -116,14 +118,14 @@ def test_a_convolution_is_scipys_correlation(padding: str, mode: str) -> None:
 
 
 @pytest.mark.parametrize("activation", ACTIVATE)
-def test_a_dense_layer_is_a_loop_over_its_inputs(activation: str | None) -> None:
+def test_a_dense_layer_equals_a_loop_over_its_inputs(activation: str | None) -> None:
     layers = (Flatten(), Dense(units=5, activation=activation), LOGITS)
     network = Network(input_shape=(2, 3, 2), layers=layers)
     weights, images = arrays(network, seed=1)
     scaled, flat, found, _ = forward(network, weights, images)
     assert scaled.tolist() == (images / 255).tolist()
     for n, unit in np.ndindex(found.shape):
-        # Height, width, channel: the last runs fastest.
+        # In the order height, width, channel; the channel changes fastest.
         inputs = [images[n, i, j, c] / 255 for i in range(2) for j in range(3) for c in range(2)]
         assert flat[n].tolist() == inputs
         z = weights["layers.1.bias"][unit]
@@ -133,7 +135,7 @@ def test_a_dense_layer_is_a_loop_over_its_inputs(activation: str | None) -> None
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("flat", [True, False], ids=["vectors", "pictures"])
-def test_batch_norm_is_a_loop_over_channels(flat: bool, training: bool) -> None:
+def test_batch_norm_equals_a_loop_over_channels(flat: bool, training: bool) -> None:
     norm = BatchNorm(epsilon=0.01)
     layers = (Flatten(), norm, LOGITS) if flat else (norm, Flatten(), LOGITS)
     network = Network(input_shape=(2, 3, 2), layers=layers)
@@ -152,7 +154,7 @@ def test_batch_norm_is_a_loop_over_channels(flat: bool, training: bool) -> None:
         assert found[..., channel].ravel() == pytest.approx(expected, abs=TOLERANCE)
 
 
-def test_a_global_average_is_the_mean_of_each_channel_and_dropout_lets_everything_pass() -> None:
+def test_a_global_average_is_the_mean_of_each_channel_and_dropout_changes_nothing() -> None:
     layers = (Dropout(rate=0.9), GlobalAveragePool2D(), Dropout(rate=0.5), LOGITS)
     network = Network(input_shape=(4, 5, 3), layers=layers)
     weights, images = arrays(network, seed=3)
@@ -166,7 +168,7 @@ def test_a_global_average_is_the_mean_of_each_channel_and_dropout_lets_everythin
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_preset_goes_through_in_double_precision_with_the_shapes_of_its_description(preset: str) -> None:
+def test_the_outputs_of_a_preset_are_float64_and_have_the_shapes_of_its_description(preset: str) -> None:
     network = PRESETS[preset].network((28, 28, 1), 10)
     weights, images = arrays(network, seed=4)
     for training in (True, False):
@@ -176,7 +178,7 @@ def test_a_preset_goes_through_in_double_precision_with_the_shapes_of_its_descri
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_single_precision_weights_are_computed_with_in_double(training: bool) -> None:
+def test_float32_weights_are_converted_to_float64(training: bool) -> None:
     network = PRESETS["cnn"].network((8, 8, 1), 10)
     weights, images = arrays(network, seed=5)
     single = {name: array.astype(np.float32) for name, array in weights.items()}
@@ -185,7 +187,7 @@ def test_single_precision_weights_are_computed_with_in_double(training: bool) ->
     assert found == pytest.approx(expected, rel=TOLERANCE)
 
 
-def test_a_large_input_of_a_sigmoid_is_1_or_0_without_a_warning() -> None:
+def test_the_sigmoid_of_a_very_large_input_is_1_or_0_without_a_warning() -> None:
     network = Network(input_shape=(1, 1, 1), layers=(Flatten(), Dense(units=2, activation="sigmoid"), LOGITS))
     weights = {name: np.zeros(shape) for name, shape in network.parameter_shapes.items()}
     weights["layers.1.kernel"] = np.array([[1000.0, -1000.0]])

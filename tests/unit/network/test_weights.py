@@ -1,4 +1,4 @@
-"""Seeded weights in the canonical layout, and safetensors in and out."""
+"""Initial weights from a seed, and conversion to and from safetensors."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ ARTICLE = PRESETS["article"].network((28, 28, 1), 10)
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_kernels_stay_within_glorots_limit_and_biases_are_zero(seed: int) -> None:
+def test_kernels_are_within_glorots_limit_and_biases_are_0(seed: int) -> None:
     weights = initial_weights(ARTICLE, seed)
     for name, (fan_in, fan_out) in {"layers.1": (784, 10), "layers.2": (10, 10)}.items():
         limit = np.float32(np.sqrt(6 / (fan_in + fan_out)))
@@ -22,18 +22,18 @@ def test_kernels_stay_within_glorots_limit_and_biases_are_zero(seed: int) -> Non
         assert not weights[f"{name}.bias"].any()
 
 
-def test_a_large_kernel_is_spread_as_a_uniform_distribution() -> None:
+def test_a_large_kernel_has_the_deviation_of_a_uniform_distribution() -> None:
     kernel = initial_weights(PRESETS["mlp"].network((28, 28, 1), 10), 0)["layers.1.kernel"]
     limit = np.sqrt(6 / (784 + 128))
     assert abs(kernel.mean()) < limit / 100
     assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.01)
 
 
-def test_a_convolutions_fans_are_its_receptive_field_times_its_channels() -> None:
+def test_the_fans_of_a_convolution_are_its_receptive_field_times_its_channels() -> None:
     kernel = initial_weights(PRESETS["lenet5"].network((28, 28, 1), 10), 0)["layers.2.kernel"]
     limit = np.sqrt(6 / (5 * 5 * (6 + 16)))
     assert kernel.shape == (5, 5, 6, 16)
-    # 2,400 numbers come as near to the limit as a thousandth or so, and never beyond it.
+    # The largest of 2,400 numbers is close to the limit and never beyond it.
     assert 0.99 * limit < np.abs(kernel).max() <= np.float32(limit)
     assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.05)
 
@@ -49,7 +49,7 @@ def test_batch_norm_starts_as_the_identity() -> None:
         assert what == "kernel" or (array == starts[what]).all(), name
 
 
-def test_only_kernels_are_drawn_so_that_what_has_none_changes_no_other() -> None:
+def test_only_kernels_are_drawn_so_that_layers_without_kernels_do_not_change_the_others() -> None:
     with_norms = PRESETS["cnn"].network((28, 28, 1), 10)
     kinds = ("conv2d", "flatten", "dense", "max_pool2d")
     layers = [layer for layer in with_norms.layers if layer.kind in kinds]
@@ -61,18 +61,18 @@ def test_only_kernels_are_drawn_so_that_what_has_none_changes_no_other() -> None
     assert all((one == other).all() for one, other in zip(*both, strict=True))
 
 
-def test_a_seed_decides_every_number() -> None:
+def test_the_seed_decides_every_number() -> None:
     assert to_bytes(initial_weights(ARTICLE, 7)) == to_bytes(initial_weights(ARTICLE, 7))
     assert to_bytes(initial_weights(ARTICLE, 7)) != to_bytes(initial_weights(ARTICLE, 8))
 
 
-def test_the_first_numbers_of_seed_0_are_those_of_pcg64() -> None:
+def test_the_first_numbers_of_seed_0_come_from_pcg64() -> None:
     oracle = np.random.default_rng(0).uniform(-1, 1, 3) * np.sqrt(6 / 794)  # default_rng is PCG64
     assert initial_weights(ARTICLE, 0)["layers.1.kernel"].ravel()[:3] == pytest.approx(oracle, rel=1e-6)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_weights_survive_the_file_bit_for_bit(preset: str) -> None:
+def test_weights_are_read_back_bit_for_bit(preset: str) -> None:
     network = PRESETS[preset].network((28, 28, 1), 10)
     weights = initial_weights(network, 3)
     again = from_bytes(to_bytes(weights), network)
@@ -80,7 +80,7 @@ def test_weights_survive_the_file_bit_for_bit(preset: str) -> None:
     assert all(np.array_equal(weights[name], again[name]) for name in weights)
 
 
-def broken() -> dict[str, bytes]:
+def broken_files() -> dict[str, bytes]:
     weights = initial_weights(ARTICLE, 0)
     fewer = {name: array for name, array in weights.items() if name != "layers.2.bias"}
     return {
@@ -93,7 +93,7 @@ def broken() -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("what", broken())
-def test_a_file_that_is_not_the_networks_is_refused(what: str) -> None:
+@pytest.mark.parametrize("what", broken_files())
+def test_a_file_that_does_not_fit_the_network_is_refused(what: str) -> None:
     with pytest.raises(CorruptModelError):
-        from_bytes(broken()[what], ARTICLE)
+        from_bytes(broken_files()[what], ARTICLE)

@@ -1,4 +1,4 @@
-"""How far two results are apart, as a fraction of their size."""
+"""The largest difference between two results, relative to their size."""
 
 from collections.abc import Iterable
 
@@ -6,14 +6,14 @@ import numpy as np
 
 from shared.network.weights import Arrays
 
-# The smallest size that a tensor is given, as a fraction of the largest of its group. A bias right before
-# batch norm has no effect: its gradient is zero on paper, and in a computer nothing but rounding, of which
-# no two programs have the same. Its own size says nothing, that of its neighbours does.
+# The smallest size by which a tensor's difference is divided, as a fraction of the largest tensor of its group. The
+# gradient of a bias directly before batch norm should be 0, but is rounding noise, which differs between programs. Its
+# difference is therefore compared with the size of the other tensors.
 LEAST = 1e-3
 
 
 def distance(found: Arrays, expected: Arrays) -> float:
-    """max|found - expected| / max|expected|: the largest of a group of tensors, such as all gradients of a step."""
+    """Return the largest max|found - expected| / max|expected| of a group, such as all gradients of a step."""
     assert list(found) == list(expected)
     sizes = {name: np.abs(array).max() for name, array in expected.items()}
     least = LEAST * max(sizes.values(), default=0)
@@ -23,10 +23,10 @@ def distance(found: Arrays, expected: Arrays) -> float:
 def _fraction(found: np.ndarray, expected: np.ndarray, size: float) -> float:
     assert found.shape == expected.shape
     difference = float(np.abs(found - expected).max())
-    # Also what is not a number, or was divided by nothing, is far apart.
+    # A difference that is not finite, or a difference from zero, counts as infinite.
     return difference / size if size > 0 and np.isfinite(difference) else (np.inf if difference else 0.0)
 
 
 def distances(found: Iterable[np.ndarray], expected: Iterable[np.ndarray]) -> float:
-    """The same for a group without names, such as the outputs of the layers."""
+    """Return the same for a group without names, such as the outputs of the layers."""
     return distance(*({str(index): array for index, array in enumerate(group)} for group in (found, expected)))

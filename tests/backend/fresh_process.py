@@ -1,9 +1,8 @@
-"""Import a backend once, and configure it in forked processes where nothing has run: what came of each.
+"""Configure a backend in new processes in which nothing has run yet, and print what each one computed.
 
-    python -m tests.backend.fresh <backend> <device>:<seed> ...
+    python -m tests.backend.fresh_process <backend> <device>:<seed> ...
 
-A trainer works like this too: the framework is imported by the parent, and
-configured by the fork that uses it.
+The parent process imports the framework, and each forked child configures it. A trainer does the same.
 """
 
 import hashlib
@@ -18,7 +17,7 @@ from shared.errors import UnavailableError
 from shared.network.description import PRESETS
 from shared.network.optimizers import Sgd
 from shared.network.weights import Weights, to_bytes
-from tests.backend.drawn import random_split
+from tests.backend.random_examples import random_split
 
 
 def digest(weights: Weights) -> str:
@@ -26,7 +25,7 @@ def digest(weights: Weights) -> str:
 
 
 def start(name: str, device: str, seed: str) -> dict[str, str]:
-    """Start, shuffle and train as the framework does by itself."""
+    """Train for one epoch with the framework's own initial weights and order."""
     backend: Backend = importlib.import_module(f"services.{name}.backend")
     try:
         used = backend.configure(1, device, int(seed))

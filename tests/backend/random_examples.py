@@ -1,4 +1,4 @@
-"""What the tests draw: small networks of every kind, optimisers, weights without a zero in them, random pictures."""
+"""Random examples for the tests: small networks with every kind of layer, optimisers, weights and images."""
 
 from collections.abc import Iterator
 from random import Random
@@ -25,8 +25,8 @@ from shared.network.layers import (
 from shared.network.optimizers import Adam, Optimizer, Sgd
 from shared.network.weights import Weights
 
-# Few examples and no deadline, because a framework may need a second to build a graph;
-# always the same ones, so that a failure is there again when one looks for it.
+# Few examples and no deadline, because a framework may need a second to build a graph. The examples are the same in
+# every run, so that a failure can be reproduced.
 few = settings(
     max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -35,13 +35,13 @@ ACTIVATIONS = (None, "relu", "leaky_relu", "sigmoid", "tanh")
 
 
 def _layer(shape: Shape, chance: Random) -> Layer:
-    """One that its input's shape allows; more often one that has weights."""
-    pictures = [_convolution, _convolution, _max_pool, _average_pool, _norm, _idle]
-    return chance.choice(pictures if len(shape) == 3 else [_dense, _dense, _norm, _idle])(shape, chance)
+    """Choose a layer that fits the shape of its input. Layers with weights are chosen more often."""
+    pictures = [_convolution, _convolution, _max_pool, _average_pool, _norm, _without_effect]
+    return chance.choice(pictures if len(shape) == 3 else [_dense, _dense, _norm, _without_effect])(shape, chance)
 
 
 def _window(shape: Shape, chance: Random) -> dict[str, Any]:
-    """One that fits; with `same` it may reach beyond the picture on all sides."""
+    """Choose a window that fits. With `same` padding it may be larger than the image."""
     padding = chance.choice(["valid", "same"])
     size = [chance.randint(1, 4 if padding == "same" else min(side, 4)) for side in shape[:2]]
     return {"padding": padding, "size": tuple(size), "strides": tuple(chance.choices([1, 1, 2, 3], k=2))}
@@ -64,12 +64,12 @@ def _average_pool(shape: Shape, chance: Random) -> Layer:
 
 
 def _norm(shape: Shape, chance: Random) -> Layer:
-    # A channel of a small batch may hardly differ: the smaller epsilon, the more it magnifies their rounding.
+    # The values of a channel may be almost equal in a small batch. A small epsilon would then magnify their rounding.
     return BatchNorm(momentum=chance.choice([0.9, 0.5, 0.0]), epsilon=chance.choice([1e-3, 1e-2]))
 
 
-def _idle(shape: Shape, chance: Random) -> Layer:
-    # Masks are no two frameworks' the same.
+def _without_effect(shape: Shape, chance: Random) -> Layer:
+    # Dropout's masks differ between frameworks, so only a rate of 0 can be compared.
     return chance.choice([Dropout(rate=0), Flatten()]) if len(shape) == 1 else Dropout(rate=0)
 
 
@@ -82,7 +82,7 @@ def _dense(shape: Shape, chance: Random) -> Layer:
 
 
 def random_network(chance: Random) -> Network:
-    """Up to four layers that take pictures, a way to a vector, up to three that take vectors, logits."""
+    """Return a network of up to four layers for images, one that makes vectors, up to three for vectors, and logits."""
     shape: Shape = (chance.randint(1, 9), chance.randint(1, 9), chance.choice([1, 3]))
     network: dict[str, Any] = {"input_shape": shape, "layers": []}
     for draws in ([_layer] * chance.randint(1, 4), [_vector], [_layer] * chance.randint(0, 3)):
@@ -95,10 +95,10 @@ def random_network(chance: Random) -> Network:
 
 
 def random_optimizer(chance: Random, network: Network) -> Optimizer:
-    """Rates small enough that no training runs away: one that does is chaos, and magnifies any rounding.
+    """Return an optimiser with a small learning rate: a training that diverges would magnify any rounding.
 
-    Adam divides a gradient by its own size. That of a bias before batch norm is zero on paper and rounding in a
-    computer: divided by rounding it moves the bias anywhere, unless epsilon is far larger.
+    Adam divides a gradient by its own size. The gradient of a bias before batch norm should be 0, but it is rounding
+    noise in practice. Adam would turn this noise into steps of any direction, unless epsilon is far larger.
     """
     normed = any(isinstance(layer, BatchNorm) for layer in network.layers)
     decay = chance.choice([0.0, 0.1])
@@ -116,7 +116,7 @@ def random_optimizer(chance: Random, network: Network) -> Optimizer:
 
 
 class Example(NamedTuple):
-    """A network, how to train it, and a seed for its weights and its data."""
+    """A network, an optimiser, and a seed for its weights and its data."""
 
     network: Network
     optimizer: Optimizer
@@ -124,7 +124,11 @@ class Example(NamedTuple):
 
 
 def examples() -> st.SearchStrategy[Example]:
-    """Each from one number: of several draws Hypothesis copies one to another, and half the networks come twice."""
+    """Return a strategy of random examples.
+
+    Each example is derived from a single random number. Hypothesis likes to repeat parts of earlier draws, and with
+    several draws per example half of the networks would be duplicates.
+    """
 
     def example(seed: int) -> Example:
         chance = Random(seed)
@@ -135,7 +139,7 @@ def examples() -> st.SearchStrategy[Example]:
 
 
 def options(network: Network, optimizer: Optimizer) -> Iterator[str]:
-    """What there is to be tested in an example, in words."""
+    """Yield what an example tests, such as "conv2d with strides"."""
     for layer, before in zip(network.layers, network.shapes, strict=False):
         yield layer.kind
         match layer:
@@ -174,9 +178,10 @@ OPTIONS = {
 
 
 def random_weights(network: Network, seed: int) -> Weights:
-    """Normal kernels of variance 1 / inputs and normal biases, so that no bias goes unnoticed for being zero.
+    """Return kernels of variance 1 / inputs, and normally distributed biases.
 
-    Batch norm's scales are about 1, and its variances positive.
+    No weight is 0, so that a test notices a weight that is not used. Batch norm's gammas are about 1, and its variances
+    are positive.
     """
     generator = np.random.default_rng(seed)
     weights = {}
@@ -194,7 +199,7 @@ def random_weights(network: Network, seed: int) -> Weights:
 
 
 def random_split(network: Network, count: int, seed: int) -> Split:
-    """Pictures of every grey level and labels that know nothing of them."""
+    """Return random images uint8 and random labels."""
     generator = np.random.default_rng(seed)
     return Split(
         generator.integers(0, 256, (count, *network.input_shape), np.uint8),
