@@ -61,7 +61,7 @@ Port = Annotated[int, Field(ge=1, le=65_535), Accepts("a port number from 1 to 6
 Seconds = Annotated[float, Field(ge=0.001), Accepts("a number of seconds, at least 0.001")]
 WholeSeconds = Annotated[int, Field(ge=1), Accepts("a whole number of seconds, at least 1")]
 AutomaticCount = Annotated[int, Field(ge=0), Accepts("a whole number, at least 0")]
-Count = Annotated[int, Field(ge=1), Accepts("a whole number, at least 1")]
+WholeNumber = Annotated[int, Field(ge=1), Accepts("a whole number, at least 1")]
 PredictorUrl = Annotated[
     str,
     _allow_placeholders("backend", "port"),
@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     prediction_timeout_s: Seconds = Field(10, description="time limit of a prediction, in seconds")
     job_timeout_s: WholeSeconds = Field(3600, description="time limit of a training or an evaluation, in seconds")
     threads: AutomaticCount = Field(0, description="threads per trainer; 0 means max(1, cores // backends)")
-    prediction_threads: Count = Field(1, description="threads per predictor")
+    prediction_threads: WholeNumber = Field(1, description="threads per predictor")
     device: Device = Field("cpu", description="cpu, cuda, or auto: a GPU if there is one")
     logs: LogFormat = Field("auto", description="log format: json, text, or auto: text in a terminal")
     commit: str = Field("unknown", description="the version of the source code, shown in reports")

@@ -22,6 +22,7 @@ TAG = Tag(name="load tests", description="Which backend holds up better")
 
 
 def routes(context: Context) -> APIBlueprint:
+    """Return the routes of this resource."""
     api = APIBlueprint("loadtests", __name__, abp_tags=[TAG])
     jobs = context.jobs
 

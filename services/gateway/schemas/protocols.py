@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, RootModel
 from shared.jobs.payloads import RequestBody, ResponseBody
 
 Flag = Annotated[bool, Field(strict=True)]
-Size = Annotated[int, Field(strict=True)]
+StrictInt = Annotated[int, Field(strict=True)]
 Datatype = Literal["UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64"]
 
 
@@ -24,7 +24,7 @@ Datatype = Literal["UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT3
 class TensorParameters(BaseModel):
     """Parameters of an input or output. Those that Tandem does not support are listed, so that it can refuse them."""
 
-    binary_data_size: Annotated[Size, Field(ge=0)] | None = None
+    binary_data_size: Annotated[StrictInt, Field(ge=0)] | None = None
     binary_data: Flag | None = None
     classification: Any = None
     shared_memory_region: Any = None
@@ -40,7 +40,7 @@ class InferInput(RequestBody):
     """An input tensor: pictures as numbers in JSON, or as bytes after the JSON."""
 
     name: str
-    shape: Annotated[list[Size], Field(description="[pictures, height, width, channels]")]
+    shape: Annotated[list[StrictInt], Field(description="[pictures, height, width, channels]")]
     datatype: Datatype
     parameters: TensorParameters | None = None
     data: Annotated[list[Any] | None, Field(description="whole numbers from 0 to 255, flat or nested")] = None
