@@ -89,10 +89,10 @@ class Backend(Protocol):
     def load_data(self, found: Dataset, cache: Path, split: SplitName) -> Split:
         """Read one split of a dataset, with the framework's own functions where it has any.
 
-        Datasets that no framework can read are read by `shared.data.datasets.read_neutral`.
+        Datasets that no framework can read are read by `shared.data.datasets.read_uncached`.
 
         Args:
-            found: A dataset that `shared.data.datasets.prepare` has put on this machine.
+            found: A dataset whose files `shared.data.datasets.ensure_cached` has put into the cache.
             cache: The folder with the prepared files. It may be read-only.
             split: "train" or "test".
 

@@ -57,7 +57,7 @@ class InvalidImageError(InvalidRequestError):
 
 
 class NotFoundError(TandemError):
-    """There is no such training, model, version or dataset."""
+    """There is no such training, model or version."""
 
     status = 404
     title = "Not found"
@@ -77,7 +77,7 @@ class AlreadyPublishedError(ConflictError):
 
 
 class SupersededError(ConflictError):
-    """Another execution of the same job took over the run, so this execution must stop writing to it."""
+    """Another execution took the run over, or the run was cancelled. This execution must stop writing to it."""
 
     title = "Superseded"
 

@@ -42,7 +42,7 @@ def floor(network: str, clock: Clock) -> None:
 
     for epoch in range(1, WITHOUT_END):
         clock.begin()
-        order = batches.order(SEED, epoch, len(data))
+        order = batches.draw_order(SEED, epoch, len(data))
         every = []
         for start in range(0, len(data), BATCH):
             batch = order[start : start + BATCH]

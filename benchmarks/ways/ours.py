@@ -3,7 +3,7 @@
 from benchmarks.ways.given import BATCH, LEARNING_RATE, MOMENTUM, SEED, WITHOUT_END, Clock, settings
 from shared.backend import Backend
 from shared.data import datasets
-from shared.data.batches import stream
+from shared.data.batches import generate_epochs
 from shared.network.description import PRESETS
 from shared.network.optimizers import Sgd
 from shared.network.weights import initial_weights
@@ -17,7 +17,9 @@ def train(backend: Backend, network: str, clock: Clock) -> None:
     model = backend.define_network(described, initial_weights(described, SEED))
     optimizer = backend.define_optimizer(Sgd(learning_rate=LEARNING_RATE, momentum=MOMENTUM[network]), model)
     loss = backend.define_loss()
-    epochs = backend.train(model, optimizer, loss, data, BATCH, stream(data, SEED, 1, WITHOUT_END, shuffle=True))
+    epochs = backend.train(
+        model, optimizer, loss, data, BATCH, generate_epochs(data, SEED, 1, WITHOUT_END, is_order_shared=True)
+    )
     while True:
         clock.begin()
         epoch_loss, accuracy = next(epochs)

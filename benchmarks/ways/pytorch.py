@@ -39,7 +39,7 @@ def article(network: str, clock: Clock) -> None:
     to_tensor, folder = torchvision.transforms.ToTensor(), given.settings.cache_dir
     train_set = torchvision.datasets.MNIST(folder, train=True, transform=to_tensor)
     test_set = torchvision.datasets.MNIST(folder, train=False, transform=to_tensor)
-    train_loader = DataLoader(train_set, batch_size=BATCH, shuffle=True)
+    train_loader = DataLoader(train_set, batch_size=BATCH, is_order_shared=True)
     test_loader = DataLoader(test_set, batch_size=1)
     model = network_of(network)
     criterion = nn.CrossEntropyLoss()
@@ -71,7 +71,7 @@ def article(network: str, clock: Clock) -> None:
 def usual(network: str, clock: Clock) -> None:
     """The usual program: the data is in tensors, but the loader still takes examples one by one."""
     data, test = (TensorDataset(_scaled(split), torch.from_numpy(split.labels)) for split in given.mnist())
-    train_loader = DataLoader(data, batch_size=BATCH, shuffle=True)
+    train_loader = DataLoader(data, batch_size=BATCH, is_order_shared=True)
     test_loader = DataLoader(test, batch_size=EVALUATION_BATCH)
     model = network_of(network)
     criterion = nn.CrossEntropyLoss()
@@ -145,7 +145,7 @@ def tight(network: str, clock: Clock) -> None:
 
     for epoch in range(1, WITHOUT_END):
         clock.begin()
-        order = torch.from_numpy(batches.order(SEED, epoch, len(labels)))
+        order = torch.from_numpy(batches.draw_order(SEED, epoch, len(labels)))
         loss, accuracy = figures(train(order), labels[order])
         test_loss, test_accuracy = figures(evaluate(), test_labels)
         print(f"loss {loss:.4f}, accuracy {accuracy:.4f}, test {test_loss:.4f}, {test_accuracy:.4f}")

@@ -137,7 +137,7 @@ def tight(network: str, clock: Clock) -> None:
 
     for epoch in range(1, WITHOUT_END):
         clock.begin()
-        loss, accuracy = train(tf.constant(batches.order(SEED, epoch, len(data))))
+        loss, accuracy = train(tf.constant(batches.draw_order(SEED, epoch, len(data))))
         test_loss, test_accuracy = evaluate()
         print(f"loss {loss:.4f}, accuracy {accuracy:.4f}, test {test_loss:.4f}, {test_accuracy:.4f}")
         clock.end(float(test_accuracy))

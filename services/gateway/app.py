@@ -67,7 +67,7 @@ def create_server(context: Context) -> HttpServer:
 
 
 def create_app(context: Context) -> OpenAPI:
-    """Return the Flask application; its extension EVENT_LOOP_ROUTES holds the routes that are not Flask's."""
+    """Return the Flask application. Its extension EVENT_LOOP_ROUTES lists the routes that the server answers itself."""
     app = OpenAPI(
         "gateway",
         info=Info(title="Tandem", version=VERSION, description="One network, TensorFlow and PyTorch, side by side."),
@@ -89,7 +89,7 @@ def create_app(context: Context) -> OpenAPI:
 
     @app.before_request
     def limit_json() -> Response | None:
-        """Refuse a large JSON body before it is parsed."""
+        """Refuse a JSON body of more than MAX_JSON_BYTES before it is parsed."""
         if request.is_json and (request.content_length or 0) > MAX_JSON_BYTES:
             detail = f"JSON may have at most {MAX_JSON_BYTES:,} bytes"
             return problem_response(ProblemDocument.of(413, "Request Entity Too Large", detail))
@@ -99,7 +99,7 @@ def create_app(context: Context) -> OpenAPI:
 
 
 def _refuse(error: ValidationError) -> Response:
-    """Return a problem document that names each field that pydantic refused."""
+    """Name each invalid field. flask-openapi3 calls this if the path, query or body of a Flask route is invalid."""
     if request.is_json and request.get_json(silent=True) is None:
         return problem_response(ProblemDocument.of(400, "Bad request", "the body is not JSON"))
     return problem_response(ProblemDocument.of(422, "Invalid request", why(error)))

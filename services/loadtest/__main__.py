@@ -17,7 +17,7 @@ from shared.jobs.job_queue import LOADTEST, connect
 from shared.jobs.kinds import LOAD_TEST
 from shared.jobs.loadtests import LoadConditions, LoadTestJob
 from shared.jobs.run_state import SUCCEEDED, Run
-from shared.jobs.worker import Work, consume
+from shared.jobs.worker import JobHandler, consume
 from shared.logs import configure_logs
 from shared.process import usage
 from shared.serving.health import ProcessUse
@@ -30,8 +30,8 @@ def main() -> int:
     configure_logs(settings.logs)
     structlog.get_logger().info("load tester ready", gateway=settings.url_of_gateway)
     redis = connect(settings.redis_url, patient=True)
-    works = {LOADTEST: Work(LOAD_TEST.job, partial(carry_out, settings), LOAD_TEST.run)}
-    return consume(LOADTEST, settings, redis, works)
+    handlers = {LOADTEST: JobHandler(LOAD_TEST.job, partial(carry_out, settings), LOAD_TEST.run)}
+    return consume(LOADTEST, settings, redis, handlers)
 
 
 def carry_out(settings: Settings, run: Run, job: LoadTestJob) -> None:

@@ -136,7 +136,7 @@ def encode_test_images(dataset_name: str, settings: Settings, seed: int) -> list
     dataset = datasets.find(dataset_name, settings)
     datasets.ensure_cached(dataset, settings)
     images = datasets.read(dataset, "test", settings).images
-    chosen = batches.order(seed, 0, len(images))[:MAX_TEST_IMAGES]
+    chosen = batches.draw_order(seed, 0, len(images))[:MAX_TEST_IMAGES]
     return [_encode_png(image) for image in images[chosen]]
 
 

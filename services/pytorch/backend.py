@@ -55,7 +55,7 @@ def configure(threads: int, device: str, seed: int) -> str:
 def load_data(found: Dataset, cache: Path, split: SplitName) -> Split:
     """Read one split of a dataset, MNIST files with torchvision."""
     if found.folder is None:
-        return datasets.read_neutral(found, split)
+        return datasets.read_uncached(found, split)
     # Twin: torchvision reads the MNIST files itself. Its images have no
     # channel dimension, so one is added: [N, H, W] becomes [N, H, W, 1].
     reader = getattr(torchvision.datasets, found.folder.split("/")[0])

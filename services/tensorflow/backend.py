@@ -55,7 +55,7 @@ def configure(threads: int, device: str, seed: int) -> str:
 def load_data(found: Dataset, cache: Path, split: SplitName) -> Split:
     """Read one split of a dataset, MNIST files with tf.io."""
     if found.folder is None:
-        return datasets.read_neutral(found, split)
+        return datasets.read_uncached(found, split)
     # Twin: TensorFlow has no reader for the format of MNIST (IDX). The
     # header, 16 bytes for images and 8 for labels, is cut off here.
     kind = "train" if split == "train" else "t10k"

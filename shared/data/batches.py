@@ -1,4 +1,4 @@
-"""The pictures that each epoch trains on, and their order: the same for every backend.
+"""The pictures that each epoch trains on, and their order. With shared pairing, every backend gets the same order.
 
 An epoch depends only on the training's seed and on the epoch's number. So every backend sees the same data, and a run
 that resumes from a checkpoint sees what an uninterrupted run sees.
@@ -29,8 +29,8 @@ class EpochBatches:
     seed: int = 0
 
 
-def stream(
-    data: Split, seed: int, first: int, last: int, shuffle: bool, augmentation: Augmentation | None = None
+def generate_epochs(
+    data: Split, seed: int, first: int, last: int, is_order_shared: bool, augmentation: Augmentation | None = None
 ) -> Iterator[EpochBatches]:
     """Generate the epochs from `first` to `last`, which are counted from 1. Each is drawn when it is requested.
 
@@ -39,7 +39,8 @@ def stream(
         seed: the training's seed.
         first: number of the first epoch.
         last: number of the last epoch.
-        shuffle: whether to give the order of each epoch; if not, the framework shuffles.
+        is_order_shared: whether to draw the order of each epoch here, for all backends; if not, each framework
+            shuffles by itself.
         augmentation: how pictures are changed at random; None to leave them as they are.
 
     Yields:
@@ -47,13 +48,13 @@ def stream(
     """
     for number in range(first, last + 1):
         yield EpochBatches(
-            order(seed, number, len(data)) if shuffle else None,
+            draw_order(seed, number, len(data)) if is_order_shared else None,
             augment(data.images, augmentation, seed, number) if augmentation else None,
             int(np.random.SeedSequence([seed, number]).generate_state(1)[0]),
         )
 
 
-def order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+def draw_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     """Return the order of the training examples in an epoch: a permutation of `count` examples, int64 [count].
 
     It comes from NumPy's PCG64, seeded with the training's seed and the epoch's number. So it does not depend on the

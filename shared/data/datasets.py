@@ -15,7 +15,7 @@ from shared.data import image_folder
 from shared.data.cache import ensure_cached, is_ready
 from shared.data.catalog import DATASETS, DIGITS, FASHION_MNIST, MNIST, Dataset, IdxFile, SplitName
 from shared.data.image_folder import PictureFiles
-from shared.data.splits import Split, fingerprint, read, read_neutral
+from shared.data.splits import Split, fingerprint, read, read_uncached
 from shared.errors import InvalidRequestError, MissingDatasetError
 from shared.names import is_name
 from shared.settings import Settings
@@ -35,7 +35,7 @@ __all__ = [
     "is_ready",
     "names",
     "read",
-    "read_neutral",
+    "read_uncached",
     "verify",
 ]
 

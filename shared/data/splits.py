@@ -36,7 +36,7 @@ class Split:
         return len(self.labels)
 
 
-def read_neutral(dataset: Dataset, split: SplitName, count: int | None = None) -> Split:
+def read_uncached(dataset: Dataset, split: SplitName, count: int | None = None) -> Split:
     """Read a split of a dataset that no framework has a reader for: the embedded one, or a user's own pictures.
 
     Args:
@@ -66,7 +66,7 @@ def read(dataset: Dataset, split: SplitName, settings: Settings, count: int | No
         InvalidDatasetError: a user's picture cannot be read.
     """
     if dataset.folder is None:
-        return read_neutral(dataset, split, count)
+        return read_uncached(dataset, split, count)
     count = dataset.sizes[split] if count is None else min(count, dataset.sizes[split])
     images, labels = dataset.files[0:2] if split == "train" else dataset.files[2:4]
     folder = settings.cache_dir / dataset.folder

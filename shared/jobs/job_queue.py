@@ -1,6 +1,7 @@
 """Submit long work, read its state, and cancel it.
 
-Long work (a training, an evaluation, a certificate, ...) consists of a record and one run per backend (`run_state.py`).
+Work (a training, an evaluation, a certificate, ...) consists of a record and one run per backend (`run_state.py`). Each
+run has one job in a queue. An execution is one attempt of a worker to perform the job.
 Submitting writes the record, gives out a model's version and enqueues one job per run, all in one Redis transaction.
 The state of a run is kept in our own keys, which do not expire. RQ's job only tells a trainer to begin.
 
@@ -89,18 +90,18 @@ def overall_status(statuses: Iterable[Status]) -> Status:
 
 
 @dataclass(frozen=True)
-class Once:
+class IdempotencyKey:
     """A client's Idempotency-Key, and a digest of the request that it came with."""
 
     key: str
     digest: str
 
-    def place(self, kind: str) -> str:
+    def redis_key(self, kind: str) -> str:
         """Return the Redis key for the Idempotency-Key. It holds a hash, because clients choose the text."""
         return f"tandem:once:{kind}:{hashlib.sha256(self.key.encode()).hexdigest()}"
 
     @classmethod
-    def of(cls, key: str, request: object) -> "Once":
+    def of(cls, key: str, request: object) -> "IdempotencyKey":
         """Return the key with the digest of a JSON-able request."""
         return cls(key, hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest())
 
@@ -126,8 +127,8 @@ class JobQueue:
         job: JobT,
         runs: Mapping[str, RunState],
         *,
-        published: int | None = None,
-        once: Once | None = None,
+        newest_published: int | None = None,
+        idempotency_key: IdempotencyKey | None = None,
     ) -> str:
         """Record work and enqueue one signed job per backend, all or nothing.
 
@@ -135,9 +136,10 @@ class JobQueue:
             kind: the kind of work.
             job: what was asked for. The fields that all jobs share are filled in here.
             runs: for each backend, the state that its run begins with.
-            published: for a job that publishes a model, the newest published version of it. The job then gets the
-                next version that was not given out before.
-            once: the client's Idempotency-Key. Work that was submitted with this key before is not submitted again.
+            newest_published: if the job needs a new version of a model, the newest published one; 0 if there is none.
+                The job's version is one more than the larger of it and of the last version given out. All runs of the
+                job share it. A failed job leaves a gap.
+            idempotency_key: the client's. Work that was submitted with this key before is not submitted again.
 
         Returns:
             The id of the new work, or of the work that the key submitted first.
@@ -148,8 +150,10 @@ class JobQueue:
         """
         identity = uuid.uuid4().hex
         record_key = f"tandem:{kind.name}:{identity}"
-        once_key = once and once.place(kind.name)
-        version_key = f"tandem:version:{job.name}" if isinstance(job, PublishingJob) and published is not None else None
+        once_key = idempotency_key and idempotency_key.redis_key(kind.name)
+        version_key = (
+            f"tandem:version:{job.name}" if isinstance(job, PublishingJob) and newest_published is not None else None
+        )
         for _ in range(MAX_RACES):
             with self.redis.pipeline() as transaction:
                 try:
@@ -157,17 +161,17 @@ class JobQueue:
                     transaction.watch(*filter(None, watched))  # type: ignore[no-untyped-call]
                     if transaction.exists(record_key):
                         return identity  # the transaction was executed before, and only Redis's answer was lost
-                    if once and (first := self.first(kind, once)):
+                    if idempotency_key and (first := self.find_submitted(kind, idempotency_key)):
                         return first
                     version = None
                     if version_key:
                         given = int(cast(bytes | None, transaction.get(version_key)) or 0)
-                        version = max(given, published or 0) + 1
+                        version = max(given, newest_published or 0) + 1
                     transaction.multi()
                     if version_key and version:
                         transaction.set(version_key, version)
-                    if once and once_key:
-                        began = json.dumps({"id": identity, "digest": once.digest})
+                    if idempotency_key and once_key:
+                        began = json.dumps({"id": identity, "digest": idempotency_key.digest})
                         transaction.set(once_key, began, ex=ONCE_S)
                     self._write(transaction, _complete(job, kind.name, identity, version), runs)
                     transaction.execute()
@@ -201,17 +205,17 @@ class JobQueue:
             )
             queue_of(backend, self.redis).enqueue_many([rq_job], pipeline=transaction)
 
-    def first(self, kind: Kind[JobT, RunT, PairT], once: Once) -> str | None:
+    def find_submitted(self, kind: Kind[JobT, RunT, PairT], idempotency_key: IdempotencyKey) -> str | None:
         """Return the id of the work that was submitted with an Idempotency-Key, or None.
 
         Raises:
             InvalidRequestError: the key came with another request.
         """
-        began = self.redis.get(once.place(kind.name))
+        began = self.redis.get(idempotency_key.redis_key(kind.name))
         if began is None:
             return None
         found = json.loads(cast(bytes, began))
-        if found["digest"] != once.digest:
+        if found["digest"] != idempotency_key.digest:
             raise InvalidRequestError("this Idempotency-Key came with another request before: take a new key")
         return cast(str, found["id"])
 

@@ -154,7 +154,7 @@ class Run:
             self.finish(FAILED, error=error)
 
     def settle(self, status: Status, error: str | None) -> bool:
-        """Set the status on behalf of a worker process that died. Return False if the run had already ended."""
+        """Set `queued` or `failed` for a worker process that died. Return False if the run had already ended."""
         return self._write_open({"status": OPEN}, {"status": status, "error": error})
 
     def cancel(self) -> bool:

@@ -1,4 +1,6 @@
-"""An RQ worker that loses no run: the parent process of every trainer and of the load tester.
+"""An RQ worker that sets the status of every run, also when its process dies. Trainers and the load tester use it.
+
+A run whose process died is queued again, at most `RETRIES` times, and then fails.
 
 `consume` runs in the parent process. The parent has imported its framework before it forks, so that a job starts in
 milliseconds. It executes nothing of the framework itself, because a framework that has executed must not be forked.
@@ -44,7 +46,7 @@ PayloadT = TypeVar("PayloadT", bound=JobPayload)
 
 
 @dataclass(frozen=True)
-class Work:
+class JobHandler:
     """How one kind of job is performed.
 
     Attributes:
@@ -60,19 +62,19 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Consumer:
+class WorkerContext:
     """What a work horse inherits from its parent."""
 
     queue: str
     settings: Settings
     redis: Redis
-    works: Mapping[str, Work]
+    handlers: Mapping[str, JobHandler]
 
 
-_consumer: Consumer | None = None
+_worker_context: WorkerContext | None = None
 
 
-def consume(queue: str, settings: Settings, redis: Redis, works: Mapping[str, Work]) -> int:
+def consume(queue: str, settings: Settings, redis: Redis, handlers: Mapping[str, JobHandler]) -> int:
     """Do the jobs of a queue until a signal stops the process.
 
     Args:
@@ -84,8 +86,8 @@ def consume(queue: str, settings: Settings, redis: Redis, works: Mapping[str, Wo
     Returns:
         The exit status of the process.
     """
-    global _consumer  # noqa: PLW0603 - a fork inherits it; RQ finds `perform` by its name and passes nothing else
-    _consumer = Consumer(queue, settings, redis, works)
+    global _worker_context  # noqa: PLW0603 - a fork inherits it; RQ finds `perform` by its name and passes nothing else
+    _worker_context = WorkerContext(queue, settings, redis, handlers)
     TandemWorker(queue, redis, show_alive(queue, settings)).work(logging_level="WARNING")
     return 0
 
@@ -108,13 +110,13 @@ def perform(payload: str, signature: str) -> None:
     Raises:
         UntrustedJobError: the payload was not signed with our key, or was signed for another queue.
     """
-    assert _consumer is not None, "perform runs in a work horse of consume"
-    queue, settings, redis = _consumer.queue, _consumer.settings, _consumer.redis
+    assert _worker_context is not None, "perform runs in a work horse of consume"
+    queue, settings, redis = _worker_context.queue, _worker_context.settings, _worker_context.redis
     verify_signature(payload, signature, signing_key(settings.key_file))
     job = parse_payload(JobPayload, payload)
     if job.backend != queue:
         raise UntrustedJobError(f"the job was signed for the queue {job.backend!r}, not for {queue!r}")
-    work = _consumer.works.get(job.kind)
+    work = _worker_context.handlers.get(job.kind)
     run = Run(redis, job.kind, job.id, queue, work.run if work else None)
     bind_contextvars(kind=job.kind, id=job.id, backend=queue, request_id=job.request_id)
     try:
@@ -233,7 +235,10 @@ class TandemWorker(Worker):
         super().handle_job_failure(job, queue, *args, **kwargs)
 
     def _abandoned(self, job: Job, error_type: type[BaseException], *_: Any) -> bool:
-        """Set the status of a run whose whole worker died. RQ calls this in the worker that found the job."""
+        """Set the status of a run whose whole worker died. RQ calls this in the worker that found the job.
+
+        Returns True, so that RQ goes on with its own handling.
+        """
         if error_type is AbandonedJobError:
             _settle(job, QUEUED if job.retries_left else FAILED, self.connection)
         return True

@@ -163,6 +163,7 @@ class ModelRegistry:
         )
 
     def _is_intact(self, name: str, backends: tuple[str, ...], version: int) -> bool:
+        """Return whether the weights of all backends match their checksums. A file is read again only if it changed."""
         try:
             for backend in backends:
                 found = checksum_file(_path_of(self.root, name, backend, version, WEIGHTS))

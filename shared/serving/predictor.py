@@ -67,7 +67,7 @@ class LoadedModels:
 
         Raises:
             NotFoundError: there is no such model.
-            CorruptModelError: a file of the model is not as it was published.
+            CorruptModelError: a file is not as it was published, or the model's golden prediction differs.
         """
         key = self._registry.identity(name, self._backend.NAME, version)
         with self._lock:
@@ -98,6 +98,7 @@ class LoadedModels:
         return loaded.result()
 
     def _load(self, name: str, version: VersionOrDraft) -> LoadedModel:
+        """Verify the model's files, build the model, and compare its golden prediction."""
         started = time.perf_counter()
         model = self._registry.verify(name, self._backend.NAME, version)
         network = model.manifest.network
@@ -146,6 +147,7 @@ def prediction_route(models: LoadedModels) -> Route:
 
 
 def _compute(model: LoadedModel, body: bytes) -> web.Response:
+    """Return the probabilities of the images in a body; the time to compute them is in the header Server-Timing."""
     predict, shape = model
     if not body or len(body) % prod(shape):
         raise InvalidRequestError(f"the body has {len(body)} bytes: send one or more images of shape {list(shape)}")

@@ -113,7 +113,7 @@ def _batches(data: Split, request: CertificateRequest) -> Iterator[Split]:
     wanted, epoch = request.steps, 0
     while wanted:
         epoch += 1
-        order = batches.order(request.seed, epoch, len(data))
+        order = batches.draw_order(request.seed, epoch, len(data))
         for start in range(0, len(data), request.batch_size)[:wanted]:
             chosen = order[start : start + request.batch_size]
             yield Split(data.images[chosen], data.labels[chosen])

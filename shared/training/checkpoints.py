@@ -2,7 +2,7 @@
 
 `.scratch/<kind>-<id>-<backend>.safetensors` on the model volume belongs to one run. Later executions of the run read
 it, and so do the other backends' runs of the same work. A file is replaced atomically. A file that cannot be read is
-treated as absent.
+treated as absent. Before each job, a trainer removes the files of work that has ended.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from shared.process import write_atomically
 
 
 class Checkpoints:
-    """The files of runs that have not ended, in the folder `.scratch` of the model volume."""
+    """The files of work that has not ended, in the folder `.scratch` of the model volume."""
 
     def __init__(self, root: Path) -> None:
         """Use the model volume at `root`."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shared.backend import Scores
 from shared.data import datasets
-from shared.data.batches import stream
+from shared.data.batches import generate_epochs
 from shared.data.datasets import Dataset, Split
 from shared.errors import InvalidRequestError
 from shared.jobs.payloads import TrainingJob
@@ -112,14 +112,14 @@ def _train_epochs(context: JobContext, run: Run, job: TrainingJob, training: _Tr
 
     Returns the evaluation of the final weights on the test split.
 
-    An epoch's `seconds` are measured from the end of the previous epoch's measurement. They include the evaluation, and
-    the progress report and checkpoint of the previous epoch. They do not include the framework's TensorBoard writer.
+    An epoch's `seconds` cover the epoch, its evaluation, and the previous epoch's progress report and checkpoint. They
+    do not cover the framework's TensorBoard writer.
     """
     backend, request, history = context.backend, job.request, training.history
     count = len(training.train)
     events = str(context.registry.events_folder(job.name, backend.NAME, job.version))
     first = len(history) + 1
-    epochs = stream(training.train, request.seed, first, request.epochs, _is_shared(job), request.augmentation)
+    epochs = generate_epochs(training.train, request.seed, first, request.epochs, _is_shared(job), request.augmentation)
     scores, begun = None, time.perf_counter()
     for loss, accuracy in backend.train(
         training.model, training.optimizer, training.loss, training.train, request.batch_size, epochs
@@ -162,7 +162,7 @@ def _final_metrics(epoch: Epoch) -> FinalMetrics:
 
 
 def _write_checkpoint(context: JobContext, run: Run, training: _Training) -> None:
-    """Store everything that a later execution needs to resume after the last finished epoch."""
+    """Store the weights, the optimiser's state and the history of the finished epochs, to resume from."""
     backend = context.backend
     parts = {WEIGHTS: backend.save(training.model), OPTIMIZER: backend.save_optimizer(training.optimizer)}
     arrays = {prefix + name: array for prefix, part in parts.items() for name, array in part.items()}

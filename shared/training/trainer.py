@@ -15,7 +15,7 @@ from shared.backend import Backend, Events
 from shared.jobs.job_queue import connect
 from shared.jobs.kinds import CERTIFICATE, DELETION, EVALUATION, TRAINING, TRANSPLANT
 from shared.jobs.run_state import Run, is_open
-from shared.jobs.worker import Work, consume, show_alive
+from shared.jobs.worker import JobHandler, consume, show_alive
 from shared.logs import configure_logs
 from shared.models.registry import ModelRegistry
 from shared.models.starter import publish_starter
@@ -28,7 +28,7 @@ from shared.training.evaluate import evaluate
 from shared.training.train import train
 from shared.training.transplant import transplant
 
-WORKS = (
+HANDLERS = (
     (TRAINING, train),
     (EVALUATION, evaluate),
     (CERTIFICATE, certify),
@@ -60,8 +60,10 @@ def main(name: str, load: Callable[[], tuple[Backend, Events]]) -> int:
     backend, events = load()
     log.info("trainer ready", backend=name, threads=settings.threads_per_backend, **backend.versions())
     context = JobContext(backend, settings, redis, registry, Checkpoints(settings.model_dir), events)
-    works = {kind.name: Work(kind.job, partial(_perform, context, function), kind.run) for kind, function in WORKS}
-    return consume(name, settings, redis, works)
+    handlers = {
+        kind.name: JobHandler(kind.job, partial(_perform, context, function), kind.run) for kind, function in HANDLERS
+    }
+    return consume(name, settings, redis, handlers)
 
 
 def _perform(context: JobContext, function: Callable[[JobContext, Run, Any], None], run: Run, job: Any) -> None:

@@ -3,6 +3,9 @@
 The prediction routes run on the event loop, because waking a thread costs more than a small prediction (ADR 10). A
 handler must not block the loop for more than a few milliseconds: `run_in_thread` takes longer work. Request ids,
 metrics, logs and problem documents are made here, once for both kinds of route. This module knows no route.
+
+Limits: of bodies here, of JSON in the gateway's `routes/request_bodies.py`, of forms in its `routes/uploads.py`, and of
+pictures in `shared/data/images.py`.
 """
 
 import asyncio
@@ -25,8 +28,8 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from shared.logs import REQUEST_ID, begin_request, configure_logs, request_id
 from shared.settings import Settings
+from shared.web.body_reader import BodyReader
 from shared.web.problems import PROBLEM_TYPE, ProblemDocument, problem_of
-from shared.web.request_bodies import BodyReader
 from shared.web.request_metrics import record_request
 from shared.web.wsgi_bridge import UNKNOWN_ROUTE, call_flask, environ_of, install_route_names
 
@@ -92,7 +95,7 @@ class HttpServer:
         app: answers every path that no route matches.
         threads: how many requests Flask works on at once.
         on_start: called with the event loop once it runs.
-        bodies: reads request bodies within limits.
+        bodies: reads request bodies; by default within the limits of this module.
     """
 
     def __init__(
@@ -129,7 +132,7 @@ class HttpServer:
         await runner.cleanup()
 
     async def _respond(self, request: web.BaseRequest) -> web.Response:
-        """Answer a request: the one place where ids, errors and metrics are handled."""
+        """Answer a request: set its id, record its metrics, and turn errors into problem documents."""
         started = perf_counter()
         begin_request(request.headers.get(REQUEST_ID, ""))
         rule = UNKNOWN_ROUTE

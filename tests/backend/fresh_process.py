@@ -12,7 +12,7 @@ import multiprocessing
 import sys
 
 from shared.backend import Backend
-from shared.data.batches import stream
+from shared.data.batches import generate_epochs
 from shared.errors import UnavailableError
 from shared.network.description import PRESETS
 from shared.network.optimizers import Sgd
@@ -36,7 +36,16 @@ def start(name: str, device: str, seed: str) -> dict[str, str]:
     begun = digest(backend.save(model))
     optimizer = backend.define_optimizer(Sgd(learning_rate=0.1), model)
     data = random_split(network, 20, seed=0)
-    list(backend.train(model, optimizer, backend.define_loss(), data, 8, stream(data, int(seed), 1, 2, shuffle=False)))
+    list(
+        backend.train(
+            model,
+            optimizer,
+            backend.define_loss(),
+            data,
+            8,
+            generate_epochs(data, int(seed), 1, 2, is_order_shared=False),
+        )
+    )
     return {"device": used, "begun": begun, "trained": digest(backend.save(model))}
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shared.data import batches, datasets
-from shared.data.batches import stream
+from shared.data.batches import generate_epochs
 from shared.network.description import PRESETS
 from shared.network.optimizers import Sgd
 from shared.network.weights import initial_weights
@@ -24,20 +24,20 @@ def train(backend, settings, weights, shuffle):
     data = backend.load_data(DIGITS, settings.cache_dir, "train")
     model = backend.define_network(NETWORK, weights)
     optimizer = backend.define_optimizer(OPTIMIZER, model)
-    epochs = stream(data, 0, 1, EPOCHS, shuffle)
+    epochs = generate_epochs(data, 0, 1, EPOCHS, shuffle)
     return model, list(backend.train(model, optimizer, backend.define_loss(), data, BATCH_SIZE, epochs))
 
 
 @pytest.fixture(scope="module")
 def paired(backend, settings):
     """The model trained from the shared initial weights in the shared order."""
-    return train(backend, settings, initial_weights(NETWORK, seed=0), shuffle=True)
+    return train(backend, settings, initial_weights(NETWORK, seed=0), is_order_shared=True)
 
 
 @pytest.fixture(scope="module")
 def native(backend, settings):
     """The model trained from the framework's own initial weights in its own order."""
-    return train(backend, settings, None, shuffle=False)
+    return train(backend, settings, None, is_order_shared=False)
 
 
 # 0.97 is usual. The framework's own initial weights vary, so the limit is lower for them.
@@ -52,10 +52,10 @@ def test_the_mlp_learns_the_digits(backend, settings, request, pairing, least):
 
 def test_the_weights_after_twenty_epochs_agree_with_the_reference(backend, paired):
     model, history = paired
-    data = datasets.read_neutral(DIGITS, "train")
+    data = datasets.read_uncached(DIGITS, "train")
     parameters, state, expected = reference.to_float64(initial_weights(NETWORK, seed=0)), {}, []
     for epoch in range(1, EPOCHS + 1):
-        order = batches.order(0, epoch, len(data))
+        order = batches.draw_order(0, epoch, len(data))
         parameters, state, *seen = reference.epoch(NETWORK, parameters, data, order, BATCH_SIZE, OPTIMIZER, state)
         expected.append(seen)
     assert [loss for loss, _ in history] == pytest.approx([loss for loss, _ in expected], rel=TOLERANCE)

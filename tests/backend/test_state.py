@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shared.data.augmentation import Augmentation
-from shared.data.batches import stream
+from shared.data.batches import generate_epochs
 from shared.network.description import Network
 from shared.network.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten
 from shared.network.optimizers import Adam, Sgd
@@ -27,7 +27,7 @@ OPTIMIZERS = {
 
 
 def epochs(first, last):
-    return stream(DATA, 7, first, last, shuffle=True, augmentation=Augmentation(shift=0.1))
+    return generate_epochs(DATA, 7, first, last, is_order_shared=True, augmentation=Augmentation(shift=0.1))
 
 
 def train(backend, optimizer, weights, state, first, last, precision="float32"):

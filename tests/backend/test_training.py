@@ -43,7 +43,7 @@ SGD = Sgd(learning_rate=0.1)
 
 
 def orders_of(count, epochs):
-    return [EpochBatches(batches.order(7, epoch, count)) for epoch in range(epochs)]
+    return [EpochBatches(batches.draw_order(7, epoch, count)) for epoch in range(epochs)]
 
 
 def train(backend, network, weights, data, batch_size, epochs, sgd=SGD, precision="float32"):

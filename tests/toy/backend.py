@@ -66,7 +66,7 @@ def configure(threads: int, device: str, seed: int) -> str:
 def load_data(found: Dataset, cache: Path, split: SplitName) -> Split:
     """Read one split of a dataset, MNIST files with `np.fromfile`."""
     if found.folder is None:
-        return datasets.read_neutral(found, split)
+        return datasets.read_uncached(found, split)
     prefix = cache / found.folder / ("train" if split == "train" else "t10k")
     images = np.fromfile(f"{prefix}-images-idx3-ubyte", np.uint8, offset=16)
     labels = np.fromfile(f"{prefix}-labels-idx1-ubyte", np.uint8, offset=8)

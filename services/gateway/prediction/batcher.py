@@ -1,8 +1,9 @@
-"""Requests for one model that wait at the same time share one call to its predictor.
+"""Requests for the same version of one backend's model share a call to its predictor if they wait at the same time.
 
 A request that arrives while no call is in flight is sent at once. Requests that arrive during a call wait for its
-end; then all that wait, first come first served, are sent as one tensor. No request waits for a timer. Everything
-runs on one event loop, so nothing is locked.
+end. Then those that wait are sent together as one tensor, first come first served, at most MAX_CALL_IMAGES images per
+call; a single request may have more. No request waits for a timer. Everything runs on one event loop, so nothing is
+locked.
 """
 
 import asyncio
@@ -35,13 +36,13 @@ class Answer:
 
     Attributes:
         probabilities: float32 [N, classes].
-        hop_ms: of the call to the predictor, from the request to the reply.
+        call_ms: of the call to the predictor, from the request to the reply.
         compute_ms: of computing, within the call.
         queue_ms: of waiting before the call.
     """
 
     probabilities: NDArray[np.float32]
-    hop_ms: float
+    call_ms: float
     compute_ms: float
     queue_ms: float = 0.0
 
@@ -87,7 +88,10 @@ class Batcher:
         return not self._in_flight
 
     async def predict(self, images: NDArray[np.uint8]) -> Outcome:
-        """Predict images, uint8 [N, H, W, C], at once or with the other requests that wait."""
+        """Predict images, uint8 [N, H, W, C], at once or with the other requests that wait.
+
+        If more than MAX_WAITING_IMAGES images would wait, the outcome is a Failure at once.
+        """
         if not self._in_flight:
             self._in_flight = True
             try:

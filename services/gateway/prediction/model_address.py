@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.gateway.prediction.batcher import Answer, Failure, Outcome
-from services.gateway.prediction.triton_statistics import Timed
+from services.gateway.prediction.triton_statistics import RequestTimer
 from shared.errors import NotFoundError, UnavailableError
 from shared.models.aliases import Aliases
 from shared.models.cached_reads import NotCachedError, cached_only
@@ -70,7 +70,7 @@ class ModelAddresses:
     backends: tuple[str, ...]
 
     def resolve_version(self, name: str, backends: tuple[str, ...], version: int | Alias | None) -> int:
-        """Return a version number: `version` itself, the one its alias points to, or the newest of all backends.
+        """Return the version, the one that its alias points to, or by default the newest that all these backends have.
 
         Raises:
             NotFoundError: there is no such version, or the alias was never set.
@@ -123,18 +123,19 @@ class ModelAddresses:
 
 
 async def _without_blocking(version: int | Alias | None, find: Callable[[], T]) -> T:
-    """Look a model up in memory, or in a thread: an alias, which Redis keeps, and files that were not read yet."""
+    """Look a model up on the event loop if its files are cached; use a thread for aliases and for other files."""
     if not isinstance(version, str):
         with suppress(NotCachedError), cached_only():
             return find()
     return await asyncio.to_thread(find)
 
 
-def require_all(outcomes: dict[str, Outcome], images: int, timed: Timed) -> dict[str, NDArray[np.float32]]:
+def require_all(outcomes: dict[str, Outcome], images: int, timed: RequestTimer) -> dict[str, NDArray[np.float32]]:
     """Return each backend's probabilities, float32 [N, classes].
 
     Args:
-        images: how many images were predicted; counted in `timed`.
+        images: how many images were predicted.
+        timed: records this number and the compute time.
 
     Raises:
         UnavailableError: a backend gave no answer. These protocols have no partial answers.

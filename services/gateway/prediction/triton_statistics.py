@@ -15,8 +15,8 @@ PARTS = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_
 MAX_COUNTED_MODELS = 1024  # versions of models; those that were not requested for the longest time are dropped first
 
 
-class Timed:
-    """The durations of one request, in nanoseconds.
+class RequestTimer:
+    """Measures the parts of one request, in nanoseconds.
 
     Args:
         started_ns: when the request began (`time.perf_counter_ns`); by default now.
@@ -77,9 +77,9 @@ class TritonStatistics:
         self._counters: OrderedDict[tuple[str, int], Counters] = OrderedDict()
 
     @contextmanager
-    def measure(self, title: str, version: int, started_ns: int | None = None) -> Iterator[Timed]:
+    def measure(self, title: str, version: int, started_ns: int | None = None) -> Iterator[RequestTimer]:
         """Count the work within the context as one request. It is a failure if it raises."""
-        timed, outcome = Timed(started_ns), "fail"
+        timed, outcome = RequestTimer(started_ns), "fail"
         try:
             yield timed
             timed.mark("compute_output")
@@ -93,7 +93,7 @@ class TritonStatistics:
         with self._lock:
             return copy.deepcopy(self._counters.get((title, version), Counters()))
 
-    def _add(self, title: str, version: int, timed: Timed, outcome: str) -> None:
+    def _add(self, title: str, version: int, timed: RequestTimer, outcome: str) -> None:
         parts = timed.parts if outcome == "success" else {outcome: timed.parts[outcome]}
         with self._lock:
             counters = self._counters.setdefault((title, version), Counters())

@@ -9,7 +9,7 @@ from services.gateway.context import Context
 from services.gateway.reports.plots import certificate_png
 from services.gateway.routes.networks import fit_network
 from services.gateway.routes.responses import json_response
-from services.gateway.routes.submissions import OnceHeader, Submission, WorkPath, accepted, file_of, submit_once
+from services.gateway.routes.submissions import IdempotencyHeader, Submission, WorkPath, accepted, file_of, submit_once
 from services.gateway.schemas.certificates import Certificate
 from shared.data import datasets
 from shared.errors import ConflictError, InvalidRequestError
@@ -32,7 +32,7 @@ def routes(context: Context) -> APIBlueprint:
         return accepted(f"/v1/certificates/{identity}", Certificate.of(jobs.read(CERTIFICATE, identity)))
 
     @api.post("/v1/certificates", responses={202: Certificate})
-    def submit(header: OnceHeader, body: CertificateRequest) -> Response:
+    def submit(header: IdempotencyHeader, body: CertificateRequest) -> Response:
         """Take the same training steps in every backend, and compare outputs, gradients and weights."""
         return answer(submit_once(jobs, CERTIFICATE, header, (body,), lambda: _new_certificate(context, body)))
 

@@ -5,7 +5,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
 from services.gateway.routes.responses import json_response
-from services.gateway.routes.submissions import OnceHeader, Submission, WorkPath, accepted, submit_once
+from services.gateway.routes.submissions import IdempotencyHeader, Submission, WorkPath, accepted, submit_once
 from services.gateway.schemas.evaluations import Evaluation
 from shared.data import datasets
 from shared.data.datasets import Dataset
@@ -28,7 +28,7 @@ def routes(context: Context) -> APIBlueprint:
         return accepted(f"/v1/evaluations/{identity}", Evaluation.of(jobs.read(EVALUATION, identity)))
 
     @api.post("/v1/evaluations", responses={202: Evaluation})
-    def submit(header: OnceHeader, body: EvaluationRequest) -> Response:
+    def submit(header: IdempotencyHeader, body: EvaluationRequest) -> Response:
         """Evaluate a model in every requested backend, and compare each pair."""
         return answer(submit_once(jobs, EVALUATION, header, (body,), lambda: _new_evaluation(context, body)))
 

@@ -8,7 +8,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from services.gateway.context import Context
 from services.gateway.reports.loadtest_report import LoadTestReport, render_csv, render_html, render_png
 from services.gateway.routes.responses import json_response
-from services.gateway.routes.submissions import OnceHeader, Submission, WorkPath, accepted, file_of, submit_once
+from services.gateway.routes.submissions import IdempotencyHeader, Submission, WorkPath, accepted, file_of, submit_once
 from services.gateway.schemas.loadtests import LoadTest
 from shared.data import datasets
 from shared.errors import ConflictError, InvalidRequestError
@@ -38,7 +38,7 @@ def routes(context: Context) -> APIBlueprint:
         return response
 
     @api.post("/v1/loadtests", responses={202: LoadTest})
-    def submit(header: OnceHeader, body: LoadTestRequest) -> Response:
+    def submit(header: IdempotencyHeader, body: LoadTestRequest) -> Response:
         """Send the same requests at the same times to each backend, in balanced order."""
         return answer(submit_once(jobs, LOAD_TEST, header, (body,), lambda: _new_load_test(context, body)))
 

@@ -1,7 +1,7 @@
 """POST /v1/predictions: images in, probabilities out, from one backend or several.
 
-An image is decoded and prepared once, here, so every backend gets the same bytes. One tensor then goes to all backends
-at once.
+`shared/data/images.py` decodes and prepares an image once per request, so every backend gets the same bytes. One
+tensor then goes to all backends at the same time.
 """
 
 import base64
@@ -77,7 +77,7 @@ def routes(context: Context) -> EventLoopBlueprint:
 
     @api.post("/v1/predictions", responses={200: Predictions}, openapi_extensions=IMAGE_BODY)
     async def predict(request: BufferedRequest, query: PredictionQuery) -> web.Response:
-        """Predict 1 to 64 PNG or JPEG pictures: multipart `image`, or one as the body."""
+        """Predict 1 to 64 pictures (PNG, JPEG, WebP or BMP): multipart `image`, or one as the body."""
         started = perf_counter()
         backends = context.choose_backends(query.backends.split(",") if query.backends is not None else None)
         version, manifest = await _find_model(context, query, backends)
@@ -97,7 +97,9 @@ async def _find_model(context: Context, query: PredictionQuery, backends: tuple[
 
 
 async def _prepare_images(context: Context, uploads: list[Upload], manifest: Manifest) -> _PreparedImages:
-    """Decode and prepare images, in a thread unless all of them together are small by their headers.
+    """Decode and prepare images: on the event loop if they are small, else in a thread of `context.decoders`.
+
+    They are small if all files together have at most LOOP_FILE_BYTES, and all pictures at most LOOP_PIXELS.
 
     Raises:
         InvalidImageError: one of them cannot be used; the message names it.
@@ -111,10 +113,12 @@ async def _prepare_images(context: Context, uploads: list[Upload], manifest: Man
 
 
 def _open_and_prepare(uploads: list[Upload], manifest: Manifest) -> _PreparedImages:
+    """Do everything in a thread, because the files are large."""
     return _prepare([images.open_picture(upload.data, upload.name) for upload in uploads], manifest)
 
 
 def _prepare(opened: list[OpenedPicture], manifest: Manifest) -> _PreparedImages:
+    """Decode and prepare pictures whose headers are read."""
     started, shape = perf_counter(), manifest.network.input_shape
     pictures = [images.prepare_opened(picture, shape, manifest.prepare) for picture in opened]
     elapsed_ms = (perf_counter() - started) * 1000 + sum(picture.open_ms for picture in opened)
@@ -183,7 +187,7 @@ def _server_timing(prepared: _PreparedImages, answers: dict[str, Answer], starte
     """Return the header that splits the time of a request into its parts, in milliseconds."""
     parts = [("decode", "", prepared.decode_ms), ("prepare", "", prepared.prepare_ms)]
     for backend, answer in answers.items():
-        parts += [("queue", backend, answer.queue_ms), ("hop", backend, answer.hop_ms)]
+        parts += [("queue", backend, answer.queue_ms), ("hop", backend, answer.call_ms)]
         parts.append(("compute", backend, answer.compute_ms))
     parts.append(("total", "", (perf_counter() - started) * 1000))
     return ", ".join(f"{part};dur={ms:.3f}" + (f';desc="{backend}"' if backend else "") for part, backend, ms in parts)

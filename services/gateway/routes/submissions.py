@@ -9,14 +9,14 @@ from flask import Response
 from pydantic import BaseModel, Field
 
 from services.gateway.routes.responses import json_response
-from shared.jobs.job_queue import JobQueue, Once
+from shared.jobs.job_queue import IdempotencyKey, JobQueue
 from shared.jobs.kinds import JobT, Kind, PairT, RunT
 from shared.jobs.results import RunState
 
 POLL_AFTER_S = 1
 
 
-class OnceHeader(BaseModel):
+class IdempotencyHeader(BaseModel):
     """The header that makes it safe to repeat a submission (draft-ietf-httpapi-idempotency-key-header)."""
 
     idempotency_key: Annotated[
@@ -25,15 +25,15 @@ class OnceHeader(BaseModel):
             alias="Idempotency-Key",
             min_length=1,
             max_length=255,
-            description="a repeated key gives the first answer again, for a day",
+            description="for a day, a repeated key returns the work that was submitted first, and submits nothing",
         ),
     ] = None
 
-    def once(self, *request: BaseModel) -> Once | None:
+    def key_of(self, *request: BaseModel) -> IdempotencyKey | None:
         """Return the key with a digest of the request's parts, or None if the client sent no key."""
         if not self.idempotency_key:
             return None
-        return Once.of(self.idempotency_key, [part.model_dump(mode="json") for part in request])
+        return IdempotencyKey.of(self.idempotency_key, [part.model_dump(mode="json") for part in request])
 
 
 class WorkPath(BaseModel):
@@ -49,18 +49,18 @@ class Submission(Generic[JobT]):
     Attributes:
         job: what was asked for.
         runs: for each backend, the state that its run begins with.
-        published: for a job that is to get a new version of a model, the newest published version.
+        newest_published: if the job needs a new version of a model, the newest published one; 0 if there is none.
     """
 
     job: JobT
     runs: Mapping[str, RunState]
-    published: int | None = None
+    newest_published: int | None = None
 
 
 def submit_once(
     jobs: JobQueue,
     kind: Kind[JobT, RunT, PairT],
-    header: OnceHeader,
+    header: IdempotencyHeader,
     request: tuple[BaseModel, ...],
     build: Callable[[], Submission[JobT]],
 ) -> str:
@@ -79,11 +79,11 @@ def submit_once(
     Raises:
         InvalidRequestError: the key came with another request before.
     """
-    once = header.once(*request)
-    if once and (first := jobs.first(kind, once)):
+    key = header.key_of(*request)
+    if key and (first := jobs.find_submitted(kind, key)):
         return first
     new = build()
-    return jobs.submit(kind, new.job, new.runs, published=new.published, once=once)
+    return jobs.submit(kind, new.job, new.runs, newest_published=new.newest_published, idempotency_key=key)
 
 
 def file_of(media_type: str, description: str) -> dict[str | int | HTTPStatus, type[BaseModel] | dict[Any, Any] | None]:

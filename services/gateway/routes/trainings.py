@@ -6,7 +6,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from services.gateway.context import Context
 from services.gateway.routes.networks import fit_network
 from services.gateway.routes.responses import json_response
-from services.gateway.routes.submissions import OnceHeader, Submission, WorkPath, accepted, submit_once
+from services.gateway.routes.submissions import IdempotencyHeader, Submission, WorkPath, accepted, submit_once
 from services.gateway.schemas.trainings import Training, Trainings
 from shared import names
 from shared.data import datasets
@@ -30,7 +30,7 @@ def routes(context: Context) -> APIBlueprint:
         return accepted(f"/v1/trainings/{identity}", Training.of(jobs.read(TRAINING, identity)))
 
     @api.post("/v1/trainings", responses={202: Training})
-    def submit(header: OnceHeader, body: TrainingRequest) -> Response:
+    def submit(header: IdempotencyHeader, body: TrainingRequest) -> Response:
         """Submit a training: one network, one dataset, one run per backend."""
         return answer(submit_once(jobs, TRAINING, header, (body,), lambda: _new_training(context, body)))
 
@@ -79,4 +79,4 @@ def _new_training(context: Context, body: TrainingRequest) -> Submission[Trainin
     )
     published = [version for backend in backends for version in context.registry.versions(name, backend)]
     run = TrainingRun(status=QUEUED, epoch=0, epochs=body.epochs, history=[])
-    return Submission(job, dict.fromkeys(backends, run), published=max(published, default=0))
+    return Submission(job, dict.fromkeys(backends, run), newest_published=max(published, default=0))

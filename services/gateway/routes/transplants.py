@@ -8,7 +8,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from services.gateway.context import Context
 from services.gateway.routes.models import VersionPath
 from services.gateway.routes.responses import json_response
-from services.gateway.routes.submissions import OnceHeader, Submission, WorkPath, accepted, submit_once
+from services.gateway.routes.submissions import IdempotencyHeader, Submission, WorkPath, accepted, submit_once
 from services.gateway.schemas.catalog import Transplant
 from shared.data import datasets
 from shared.errors import ConflictError, InvalidRequestError, NotFoundError
@@ -29,7 +29,7 @@ def routes(context: Context) -> APIBlueprint:
         return accepted(f"/v1/transplants/{identity}", Transplant.of(jobs.read(TRANSPLANT, identity)))
 
     @api.post("/v1/models/<name>/<backend>/<version>/transplant", responses={202: Transplant})
-    def submit(path: VersionPath, header: OnceHeader, body: TransplantRequest) -> Response:
+    def submit(path: VersionPath, header: IdempotencyHeader, body: TransplantRequest) -> Response:
         """Publish the same weights as a model of another backend, with the proof in its manifest.
 
         The new model gets the same version if the other backend does not have it yet, else the next version.
@@ -70,7 +70,7 @@ def _new_transplant(context: Context, path: VersionPath, body: TransplantRequest
     newest = max(
         version for backend in registry.backends(path.name) for version in registry.versions(path.name, backend)
     )
-    return Submission(TransplantJob(name=path.name, source=source), runs, published=newest)
+    return Submission(TransplantJob(name=path.name, source=source), runs, newest_published=newest)
 
 
 def _check_no_open_run(context: Context, writer: str, to: str) -> None:

@@ -11,7 +11,7 @@ from shared.web.server import BufferedRequest, run_in_thread
 
 FIELD = "image"
 MAX_IMAGES = 64
-MAX_FORM_FIELD_BYTES = 500_000  # of fields without a file name, which are ignored
+MAX_FORM_TEXT_BYTES = 500_000  # of all fields without a file name, which are ignored
 MAX_FORM_PARTS = 1000
 LOOP_FORM_BYTES = 64 * 2**10  # parsing a larger form takes milliseconds
 
@@ -40,7 +40,7 @@ async def read_uploads(request: BufferedRequest) -> list[Upload]:
 
 
 def _parse_form(body: bytes, media_type: str, options: dict[str, str]) -> list[Upload]:
-    parser = FormDataParser(max_form_memory_size=MAX_FORM_FIELD_BYTES, max_form_parts=MAX_FORM_PARTS)
+    parser = FormDataParser(max_form_memory_size=MAX_FORM_TEXT_BYTES, max_form_parts=MAX_FORM_PARTS)
     _, fields, files = parser.parse(BytesIO(body), media_type, len(body), options)
     uploads = files.getlist(FIELD)
     if not uploads and FIELD in fields:

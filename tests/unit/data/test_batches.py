@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from shared.data import batches
 from shared.data.augmentation import Augmentation
-from shared.data.batches import EpochBatches, stream
+from shared.data.batches import EpochBatches, generate_epochs
 from shared.data.splits import Split
 
 GENERATOR = np.random.default_rng(0)
@@ -24,12 +24,19 @@ def assert_same(epochs: list[EpochBatches], expected: list[EpochBatches]) -> Non
 
 @pytest.mark.parametrize("first", [1, 2, 5])
 def test_a_stream_that_starts_later_gives_the_same_epochs(first: int) -> None:
-    all_epochs = list(stream(DATA, 7, 1, 5, shuffle=True, augmentation=AUGMENTATION))
-    assert_same(list(stream(DATA, 7, first, 5, shuffle=True, augmentation=AUGMENTATION)), all_epochs[first - 1 :])
+    all_epochs = list(generate_epochs(DATA, 7, 1, 5, is_order_shared=True, augmentation=AUGMENTATION))
+    assert_same(
+        list(generate_epochs(DATA, 7, first, 5, is_order_shared=True, augmentation=AUGMENTATION)),
+        all_epochs[first - 1 :],
+    )
 
 
 def test_epochs_of_different_numbers_and_seeds_differ() -> None:
-    epochs = [epoch for seed in (7, 8) for epoch in stream(DATA, seed, 1, 3, shuffle=True, augmentation=AUGMENTATION)]
+    epochs = [
+        epoch
+        for seed in (7, 8)
+        for epoch in generate_epochs(DATA, seed, 1, 3, is_order_shared=True, augmentation=AUGMENTATION)
+    ]
     assert len({epoch.order.tobytes() for epoch in epochs}) == 6
     assert len({epoch.images.tobytes() for epoch in epochs}) == 6
     assert len({epoch.seed for epoch in epochs}) == 6
@@ -37,33 +44,33 @@ def test_epochs_of_different_numbers_and_seeds_differ() -> None:
 
 
 def test_each_epoch_has_every_example_once_in_the_order_of_its_number() -> None:
-    for number, epoch in enumerate(stream(DATA, 7, 1, 3, shuffle=True), start=1):
-        assert (epoch.order == batches.order(7, number, len(DATA))).all()
+    for number, epoch in enumerate(generate_epochs(DATA, 7, 1, 3, is_order_shared=True), start=1):
+        assert (epoch.order == batches.draw_order(7, number, len(DATA))).all()
         assert sorted(epoch.order) == list(range(len(DATA)))
         assert epoch.images is None
 
 
 def test_without_an_order_the_pictures_and_seeds_are_the_same() -> None:
-    with_order = list(stream(DATA, 7, 1, 3, shuffle=True, augmentation=AUGMENTATION))
-    without_order = list(stream(DATA, 7, 1, 3, shuffle=False, augmentation=AUGMENTATION))
+    with_order = list(generate_epochs(DATA, 7, 1, 3, is_order_shared=True, augmentation=AUGMENTATION))
+    without_order = list(generate_epochs(DATA, 7, 1, 3, is_order_shared=False, augmentation=AUGMENTATION))
     assert [epoch.order for epoch in without_order] == [None] * 3
     assert [epoch.seed for epoch in without_order] == [epoch.seed for epoch in with_order]
     assert all((one.images == other.images).all() for one, other in zip(without_order, with_order, strict=True))
 
 
 def test_an_epoch_is_drawn_when_it_is_requested() -> None:
-    epochs = stream(DATA, 7, 1, 10**9, shuffle=True)
-    assert (next(epochs).order == batches.order(7, 1, len(DATA))).all()
+    epochs = generate_epochs(DATA, 7, 1, 10**9, is_order_shared=True)
+    assert (next(epochs).order == batches.draw_order(7, 1, len(DATA))).all()
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 1000), st.integers(1, 300))
 def test_an_order_is_a_permutation_decided_by_seed_and_epoch(seed: int, epoch: int, count: int) -> None:
-    order = batches.order(seed, epoch, count)
+    order = batches.draw_order(seed, epoch, count)
     assert sorted(order) == list(range(count))
-    assert np.array_equal(order, batches.order(seed, epoch, count))
+    assert np.array_equal(order, batches.draw_order(seed, epoch, count))
     assert order.dtype == np.int64
 
 
 def test_orders_of_different_epochs_and_seeds_differ() -> None:
-    orders = {batches.order(seed, epoch, 100).tobytes() for seed in range(5) for epoch in range(5)}
+    orders = {batches.draw_order(seed, epoch, 100).tobytes() for seed in range(5) for epoch in range(5)}
     assert len(orders) == 25

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 
 from shared.data.cache import ensure_cached
 from shared.data.catalog import DIGITS, MNIST
-from shared.data.splits import Split, fingerprint, read, read_neutral
+from shared.data.splits import Split, fingerprint, read, read_uncached
 from shared.settings import Settings
 
 
@@ -19,7 +19,7 @@ def test_the_embedded_digits_are_those_of_scikit_learn() -> None:
         (np.rint(image * 255 / 16).astype(np.uint8).tobytes(), int(label))
         for image, label in zip(original.images, original.target, strict=True)
     )
-    embedded = [read_neutral(DIGITS, split) for split in ("train", "test")]
+    embedded = [read_uncached(DIGITS, split) for split in ("train", "test")]
     actual = sorted(
         (image.tobytes(), int(label))
         for split in embedded
@@ -30,7 +30,7 @@ def test_the_embedded_digits_are_those_of_scikit_learn() -> None:
 
 
 def test_the_split_of_the_digits_is_stratified() -> None:
-    counts = np.bincount(read_neutral(DIGITS, "test").labels)
+    counts = np.bincount(read_uncached(DIGITS, "test").labels)
     assert counts.max() - counts.min() <= 2
 
 

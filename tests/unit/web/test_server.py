@@ -20,8 +20,8 @@ from services.stack.stack import free_ports
 from shared.errors import InvalidRequestError, UnavailableError
 from shared.logs import REQUEST_ID, request_id
 from shared.settings import Settings
+from shared.web.body_reader import SMALL_BYTES, BodyReader
 from shared.web.problems import install_problems
-from shared.web.request_bodies import SMALL_BYTES, BodyReader
 from shared.web.request_metrics import metrics_response
 from shared.web.server import BufferedRequest, HttpServer, Route, serve
 from tests.polling import wait_until
