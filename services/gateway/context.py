@@ -34,6 +34,8 @@ class Context:
         aliases: the aliases of models.
         addresses: finds the model that a request names.
         statistics: counts predictions for clients of Triton.
+        decoders: threads that open and decode pictures.
+        large_decoder: the thread that decodes large pictures, one after the other, so that they delay no others.
     """
 
     settings: Settings
@@ -45,6 +47,7 @@ class Context:
     addresses: ModelAddresses
     statistics: TritonStatistics = field(default_factory=TritonStatistics)
     decoders: Executor = field(default_factory=lambda: ThreadPoolExecutor(DECODER_THREADS, "decoder"))
+    large_decoder: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "large-decoder"))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Context":

@@ -6,6 +6,7 @@ them is cut out (`ink`, see `ink.py`).
 """
 
 import io
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -37,6 +38,8 @@ JPEG_SCAN_MARKER = b"\xff\xda"  # The marker SOS, which begins each scan of a JP
 # progressive JPEG has ten.
 MAX_JPEG_SCANS = 40
 
+# What Pillow raises for broken pictures, and for broken EXIF data in them.
+BROKEN_PICTURE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error, LookupError, TypeError)
 # Pillow's own limit is replaced by MAX_PIXELS, which `open_picture` checks before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -79,8 +82,13 @@ class OpenedPicture:
 
     @property
     def pixels(self) -> int:
-        """Return width x height, which decide how long decoding takes."""
+        """Return width x height of the pixels to decode. They decide how long decoding takes."""
         return self.image.width * self.image.height
+
+    @property
+    def is_large(self) -> bool:
+        """Return whether the picture is decoded while no other large one is."""
+        return self.pixels > LARGE_PICTURE_PIXELS
 
 
 def prepare_picture(
@@ -91,19 +99,24 @@ def prepare_picture(
     preparation: Preparation = "resize",
 ) -> PreparedPicture:
     """Open a picture file and prepare it: see `open_picture` and `prepare_opened` for arguments and errors."""
-    return prepare_opened(open_picture(data, name, formats), shape, preparation)
+    return prepare_opened(open_picture(data, name, formats, preparation), shape, preparation)
 
 
-def open_picture(data: bytes, name: str, formats: tuple[str, ...] = POSTED_FORMATS) -> OpenedPicture:
+def open_picture(
+    data: bytes, name: str, formats: tuple[str, ...] = POSTED_FORMATS, preparation: Preparation = "resize"
+) -> OpenedPicture:
     """Read the header of a picture file, and check what can be checked before decoding.
 
     Args:
         data: the file's bytes.
         name: what errors call the picture.
         formats: Pillow's names of the accepted formats.
+        preparation: for `ink`, a JPEG will be decoded at a half, a quarter or an eighth of its size, as long as its
+            shorter side keeps MIN_INK_SIDE pixels.
 
     Raises:
-        InvalidImageError: the file is empty, no picture of these formats, animated, or has too many pixels or scans.
+        InvalidImageError: the file is empty, no picture of these formats, animated, or has more than MAX_PIXELS or
+            MAX_JPEG_SCANS.
     """
     if not data:
         raise InvalidImageError(f"{name}: the file is empty")
@@ -119,6 +132,8 @@ def open_picture(data: bytes, name: str, formats: tuple[str, ...] = POSTED_FORMA
             raise InvalidImageError(f"{name}: the picture is animated: send a single frame")
         if image.format in ("JPEG", "MPO") and data.count(JPEG_SCAN_MARKER) > MAX_JPEG_SCANS:
             raise InvalidImageError(f"{name}: the JPEG has more than {MAX_JPEG_SCANS} scans: save the picture again")
+        if preparation == "ink":
+            image.draft(None, (MIN_INK_SIDE, MIN_INK_SIDE))
     return OpenedPicture(name, image, (perf_counter() - started) * 1000)
 
 
@@ -135,7 +150,7 @@ def prepare_opened(opened: OpenedPicture, shape: Shape, preparation: Preparation
     height, width, channels = shape
     notes: list[str] = []
     started = perf_counter()
-    image = ImageOps.exif_transpose(_decode(opened, MIN_INK_SIDE if preparation == "ink" else None))
+    image = _decode(opened)
     decode_ms = opened.open_ms + (perf_counter() - started) * 1000
     mode = "L" if channels == 1 else "RGB"
     if preparation == "ink" and (image.mode, image.size) != (mode, (width, height)):
@@ -155,23 +170,16 @@ def prepare_opened(opened: OpenedPicture, shape: Shape, preparation: Preparation
     return PreparedPicture(np.asarray(image, np.uint8).reshape(height, width, channels), tuple(notes), decode_ms)
 
 
-def _decode(opened: OpenedPicture, min_side: int | None) -> Image.Image:
-    """Decode a picture. One of more than `LARGE_PICTURE_PIXELS` is reduced by a whole factor.
-
-    Args:
-        min_side: if set, a JPEG is decoded at a half, a quarter or an eighth of its size, as long as its shorter side
-            keeps this many pixels.
-    """
+def _decode(opened: OpenedPicture) -> Image.Image:
+    """Decode a picture. One of more than `LARGE_PICTURE_PIXELS` is reduced by a whole factor."""
     image = opened.image
     with _naming_errors(opened.name, POSTED_FORMATS):
-        if min_side:
-            image.draft(None, (min_side, min_side))
-        with _large_picture_lock if image.width * image.height > LARGE_PICTURE_PIXELS else nullcontext():
+        with _large_picture_lock if opened.is_large else nullcontext():
             image.load()  # Image.verify() accepts a truncated JPEG.
             factor = isqrt(image.width * image.height // LARGE_PICTURE_PIXELS)
             if factor > 1 and image.mode in ("L", "LA", "RGB", "RGBA", "CMYK"):
                 image = image.reduce(factor)
-    return image
+        return ImageOps.exif_transpose(image)
 
 
 @contextmanager
@@ -181,7 +189,7 @@ def _naming_errors(name: str, formats: tuple[str, ...]) -> Iterator[None]:
         yield
     except UnidentifiedImageError:
         raise InvalidImageError(f"{name}: not a {', '.join(formats[:-1])} or {formats[-1]} file") from None
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+    except BROKEN_PICTURE_ERRORS as error:
         raise InvalidImageError(f"{name}: the picture is broken: {error}") from None
 
 

@@ -152,7 +152,7 @@ class TrainingJob(PublishingJob):
 
     request: TrainingRequest
     network: Network
-    warnings: list[str]
+    warnings: list[str] = Field(default_factory=list)
 
 
 class EvaluationJob(JobPayload):
@@ -181,7 +181,7 @@ class CertificateJob(JobPayload):
     request: CertificateRequest
     network: Network
     asked: list[str]
-    notes: list[str]
+    notes: list[str] = Field(default_factory=list)
 
 
 class TransplantSource(BaseModel):

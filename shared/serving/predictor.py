@@ -10,7 +10,8 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import Any
@@ -35,7 +36,7 @@ from shared.web.server import BufferedRequest, HttpServer, Route, run_in_thread,
 
 MAX_MODELS = 16
 FLASK_THREADS = 4  # for health, metrics and warming
-LOOP_IMAGES = 64  # as many as the gateway sends at most; more are computed in a thread
+LOOP_COMPUTE_S = 0.01  # a call that should take longer is computed in a thread, so that health is answered meanwhile
 
 COMPUTE_SECONDS = Histogram(
     "tandem_compute_duration_seconds", "To compute the probabilities of a call", buckets=SECONDS_BUCKETS
@@ -47,7 +48,20 @@ LOADED = Gauge("tandem_models_loaded", "Models that are loaded, or being loaded"
 
 log = structlog.get_logger()
 
-LoadedModel = tuple[Predictor, Shape]  # how a model predicts, and its input shape [H, W, C]
+
+@dataclass
+class LoadedModel:
+    """A model that is ready to predict.
+
+    Attributes:
+        predict: from images uint8 [N, H, W, C] to probabilities float32 [N, classes].
+        shape: of one image, [H, W, C].
+        image_s: how many seconds an image took in the last call.
+    """
+
+    predict: Predictor
+    shape: Shape
+    image_s: float = 0.0
 
 
 class LoadedModels:
@@ -107,7 +121,7 @@ class LoadedModels:
         duration_s = time.perf_counter() - started
         LOAD_SECONDS.observe(duration_s)
         log.info("model loaded", name=name, version=version, seconds=round(duration_s, 3))
-        return predict, network.input_shape
+        return LoadedModel(predict, network.input_shape)
 
 
 def create_app(backend: Backend, models: LoadedModels, threads: int) -> Flask:
@@ -131,15 +145,16 @@ def create_app(backend: Backend, models: LoadedModels, threads: int) -> Flask:
 
 
 def prediction_route(models: LoadedModels) -> Route:
-    """Return the route that predicts. It computes on the event loop, which has nothing else to do meanwhile."""
+    """Return the route that predicts. Short calls are computed on the event loop, longer ones in a thread."""
+    computer = ThreadPoolExecutor(1, "compute")  # one computation at a time: each uses all threads of the settings
 
     async def predict(request: BufferedRequest) -> web.Response:
         name, version = request.path_values["name"], int(request.path_values["version"])
         model = models.get_if_loaded(name, version)
         if model is None:
             model = await run_in_thread(None, models.get, name, version)
-        if len(request.body) > LOOP_IMAGES * prod(model[1]):
-            return await run_in_thread(None, _compute, model, request.body)
+        if len(request.body) / prod(model.shape) * model.image_s > LOOP_COMPUTE_S:
+            return await run_in_thread(computer, _compute, model, request.body)
         return _compute(model, request.body)
 
     pattern = re.compile("/predict/(?P<name>[^/]+)/(?P<version>[0-9]{1,18})")
@@ -148,12 +163,14 @@ def prediction_route(models: LoadedModels) -> Route:
 
 def _compute(model: LoadedModel, body: bytes) -> web.Response:
     """Return the probabilities of the images in a body; the time to compute them is in the header Server-Timing."""
-    predict, shape = model
-    if not body or len(body) % prod(shape):
-        raise InvalidRequestError(f"the body has {len(body)} bytes: send one or more images of shape {list(shape)}")
+    if not body or len(body) % prod(model.shape):
+        raise InvalidRequestError(
+            f"the body has {len(body)} bytes: send one or more images of shape {list(model.shape)}"
+        )
     started = time.perf_counter()
-    probabilities = predict(np.frombuffer(body, np.uint8).reshape(-1, *shape))
+    probabilities = model.predict(np.frombuffer(body, np.uint8).reshape(-1, *model.shape))
     duration_s = time.perf_counter() - started
+    model.image_s = duration_s / len(probabilities)
     COMPUTE_SECONDS.observe(duration_s)
     COMPUTE_IMAGES.observe(len(probabilities))
     headers = {"Content-Type": "application/octet-stream", "Server-Timing": f"compute;dur={duration_s * 1000:.3f}"}

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -22,6 +23,14 @@ from werkzeug.exceptions import (
 from shared.errors import UnavailableError
 
 SMALL_BYTES = 64 * 2**10  # a body up to this size is read whatever the others hold
+
+
+class UnsupportedEncoding(UnsupportedMediaType):
+    """The body is compressed. The response says which encoding is accepted (RFC 9110, section 12.5.3)."""
+
+    def get_headers(self, *arguments: Any, **options: Any) -> list[tuple[str, str]]:
+        """Return the headers of the response."""
+        return [*super().get_headers(*arguments, **options), ("Accept-Encoding", "identity")]
 
 
 class BodyReader:
@@ -42,7 +51,7 @@ class BodyReader:
         """Read a body. It counts as held until the context ends.
 
         Raises:
-            UnsupportedMediaType: the body is compressed; a few kB could unpack to any size.
+            UnsupportedEncoding: the body is compressed; a few kB could unpack to any size.
             RequestEntityTooLarge: the body has more than `max_bytes`.
             RequestTimeout: the body took longer than `timeout_s`.
             UnavailableError: too many bytes are held already.
@@ -63,7 +72,7 @@ class BodyReader:
     def _check_headers(self, request: web.BaseRequest) -> None:
         encoding = request.headers.get("Content-Encoding", "identity")
         if encoding.strip().lower() not in ("identity", ""):
-            raise UnsupportedMediaType(f"Content-Encoding {encoding[:80]!r} is not supported: send the body as it is")
+            raise UnsupportedEncoding(f"Content-Encoding {encoding[:80]!r} is not supported: send the body as it is")
         if request.headers.get("Expect", "100-continue").lower() != "100-continue":
             raise ExpectationFailed("the only Expect header that is supported is 100-continue")
         if (request.content_length or 0) > self._max_bytes:

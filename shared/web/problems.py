@@ -12,9 +12,9 @@ from shared.errors import TandemError, problem
 
 RETRY_AFTER_S = 2
 PROBLEM_TYPE = "application/problem+json"
-# What a client needs besides the document: when to try again, and which encoding to send.
-HEADERS_BY_STATUS = {503: {"Retry-After": str(RETRY_AFTER_S)}, 415: {"Accept-Encoding": "identity"}}
-KEPT_HEADERS = ("Allow", "Retry-After")  # of those that Werkzeug's errors carry
+# What a client needs besides the document: when to try again.
+HEADERS_BY_STATUS = {503: {"Retry-After": str(RETRY_AFTER_S)}}
+KEPT_HEADERS = ("Accept-Encoding", "Allow", "Retry-After")  # of those that Werkzeug's errors carry
 
 log = structlog.get_logger()
 

@@ -21,6 +21,8 @@ from typing import Any, TypeVar
 import structlog
 import uvloop
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 from flask import Flask
 from multidict import CIMultiDictProxy
@@ -38,7 +40,9 @@ MAX_TOTAL_BODY_BYTES = 256 * 2**20  # of all bodies that are being read or worke
 BODY_TIMEOUT_S = 60
 MAX_HEADER_BYTES = 32 * 2**10  # of the request line, and of each header; browsers send cookies of over 8 kB
 STOP_TIMEOUT_S = 5  # for requests that are being answered when the server is told to stop
+LOOP_THREADS = 16  # for `run_in_thread` without an executor; some wait for Redis or for the disk
 BACKLOG = 1024  # connections that wait to be accepted
+MAX_REASON_LENGTH = 200  # of what aiohttp says about a malformed request; it quotes the request
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -116,6 +120,7 @@ class HttpServer:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
+        loop.set_default_executor(ThreadPoolExecutor(LOOP_THREADS, thread_name_prefix="loop"))
         if self._on_start:
             self._on_start(loop)
         server = _Server(
@@ -138,9 +143,9 @@ class HttpServer:
         rule = UNKNOWN_ROUTE
         try:
             route, path_values = self._match(request.method, request.path)
+            rule = route.rule if route else UNKNOWN_ROUTE
             async with self._bodies.read(request) as body:
                 if route:
-                    rule = route.rule
                     response = await route.handler(_buffered(request, path_values, body))
                 else:
                     environ = environ_of(request, body)
@@ -186,6 +191,14 @@ class _Server(web.Server):
 class _Connection(RequestHandler):
     """A connection; aiohttp calls `handle_error` for what is not a valid HTTP request."""
 
+    def data_received(self, data: bytes) -> None:
+        """Pass bytes to aiohttp. If they make the body invalid that is being read, end the reading at once."""
+        super().data_received(data)
+        request = self._current_request
+        is_invalid = bool(self._messages) and not isinstance(self._messages[-1][0], RawRequestMessage)
+        if request and is_invalid and not request.content.is_eof() and request.content.exception() is None:
+            request.content.set_exception(BadHttpMessage("malformed chunk"))
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -195,11 +208,13 @@ class _Connection(RequestHandler):
     ) -> web.StreamResponse:
         started = perf_counter()
         begin_request("")
+        if request.writer.output_size > 0:
+            raise ConnectionError("a part of the response has been sent, so no other response can follow")
         if status >= 500:
-            log.error("request failed", path=request.path, exc_info=exc)
-        reason = (message or type(exc).__name__).strip().splitlines()[0]
-        title = "Bad request" if status < 500 else "Internal error"
-        document = ProblemDocument.of(status, title, f"the request is not valid HTTP: {reason}")
+            document = problem_of(exc if isinstance(exc, Exception) else RuntimeError(message), request.path)
+        else:
+            reason = " ".join((message or type(exc).__name__).split())[:MAX_REASON_LENGTH]
+            document = ProblemDocument.of(status, "Bad request", f"the request is not valid HTTP: {reason}")
         response = _finish(_from_document(document), request.path, UNKNOWN_ROUTE, UNKNOWN_ROUTE, started)
         response.force_close()
         return response
@@ -213,8 +228,7 @@ def serve(load: Callable[[], HttpServer], settings: Settings, port: int) -> None
 
 
 def _buffered(request: web.BaseRequest, path_values: dict[str, str], body: bytes) -> BufferedRequest:
-    query = request.raw_path.partition("?")[2]
-    return BufferedRequest(request.path, path_values, query, request.headers, body)
+    return BufferedRequest(request.path, path_values, request.rel_url.raw_query_string, request.headers, body)
 
 
 def _from_document(document: ProblemDocument) -> web.Response:

@@ -15,12 +15,13 @@ UNKNOWN_ROUTE = "other"
 
 
 def install_route_names(app: Flask) -> None:
-    """Let the bridge know which rule a request matched."""
+    """Let the bridge know which rule a request matched, before anything else can answer the request."""
 
-    @app.before_request
     def keep_rule() -> None:
         if request.url_rule:
             request.environ.get(MATCHED_RULES, []).append(request.url_rule.rule)
+
+    app.before_request_funcs.setdefault(None, []).insert(0, keep_rule)
 
 
 def call_flask(app: Flask, environ: dict[str, Any]) -> tuple[str, web.Response]:
@@ -35,12 +36,11 @@ def call_flask(app: Flask, environ: dict[str, Any]) -> tuple[str, web.Response]:
 def environ_of(request: web.BaseRequest, body: bytes) -> dict[str, Any]:
     """Return a request as PEP 3333 describes it."""
     host, port = request.transport.get_extra_info("sockname")[:2] if request.transport else ("", 0)
-    path, _, query = request.raw_path.partition("?")
     return {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
-        "QUERY_STRING": query,
+        "PATH_INFO": unquote_to_bytes(request.rel_url.raw_path).decode("latin-1"),
+        "QUERY_STRING": request.rel_url.raw_query_string,
         "SERVER_NAME": host,
         "SERVER_PORT": str(port),
         "SERVER_PROTOCOL": f"HTTP/{request.version.major}.{request.version.minor}",

@@ -4,7 +4,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -36,6 +36,7 @@ class Body:
     data: bytes
     media_type: str
     predictions: int
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def ask(stack: Stack, digits_model: dict) -> Callable[..., requests.Response]:
     def post(route: str, body: Body, *, in_chunks: bool = False) -> requests.Response:
         root = stack.settings.url_of("pytorch") if route == PREDICTOR else stack.url
         data = chunks_of(body.data) if in_chunks else body.data
-        headers = {"Content-Type": body.media_type, "X-Request-Id": "mine"}
+        headers = {"Content-Type": body.media_type, "X-Request-Id": "mine", **body.headers}
         return requests.post(root + route.format(version=digits_model["version"]), data, headers=headers, timeout=60)
 
     return post
@@ -77,6 +78,11 @@ def form(files: list[bytes]) -> Body:
     return Body(prepared.body, prepared.headers["Content-Type"], len(files))
 
 
+def capitalized(body: Body) -> Body:
+    """Return a form whose media type is written in capitals, which means the same."""
+    return replace(body, media_type=body.media_type.replace("multipart/form-data", "Multipart/Form-Data"))
+
+
 def good_bodies(route: str, images: np.ndarray) -> dict[str, Body]:
     """Return bodies that a route accepts: small ones, and ones that the event loop hands to a thread."""
     if route == PREDICTOR:
@@ -91,6 +97,7 @@ def good_bodies(route: str, images: np.ndarray) -> dict[str, Body]:
             "a file without a media type": Body(png(images[0]), "", 1),
             "a small form": form([png(images[0])]),
             "a large form": form([png(image, 200) for image in images]),
+            "a form with capitals in its media type": capitalized(form([png(images[0])])),
         }
     if route in (PREDICT, PREDICT_VERSION):
         return {
@@ -105,7 +112,17 @@ def good_bodies(route: str, images: np.ndarray) -> dict[str, Body]:
     return {
         "one image": Body(tensor(1), "application/json", 1),
         "many images": Body(tensor(IMAGES, indent=16), "", IMAGES),
+        "one image in binary": binary_tensor(images[:1]),
+        "many images in binary": binary_tensor(images),
     }
+
+
+def binary_tensor(images: np.ndarray) -> Body:
+    """Return a request of the Open Inference Protocol whose tensor follows the JSON."""
+    tensor = {"name": "image", "shape": list(images.shape), "datatype": "UINT8"}
+    head = json.dumps({"inputs": [{**tensor, "parameters": {"binary_data_size": images.nbytes}}]}).encode()
+    headers = {"Inference-Header-Content-Length": str(len(head))}
+    return Body(head + images.tobytes(), "application/octet-stream", len(images), headers)
 
 
 def predictions_in(route: str, answer: requests.Response) -> int:
@@ -133,6 +150,13 @@ def test_a_good_body_of_every_size_and_encoding_is_answered(
             assert answer.headers["Content-Type"] == expected, label
         whole, chunked = answers
         assert whole.content == chunked.content, label
+
+
+def test_what_the_model_saw_is_returned_for_every_image(
+    ask: Callable[..., requests.Response], images: np.ndarray
+) -> None:
+    answer = ask(f"{PREDICTIONS}&prepared=true", form([png(image, 200) for image in images]))
+    assert all(image["prepared"].startswith("data:image/png;base64,") for image in answer.json()["images"])
 
 
 def check_problem(answer: requests.Response, status: int, label: str) -> None:
@@ -173,6 +197,11 @@ def bad_bodies(route: str, images: np.ndarray) -> dict[str, tuple[Body, int]]:
         "half an object": (Body(b"{", "application/json", 0), 400),
         "a list": (Body(b"[]", "application/json", 0), 422),
         "nested lists": (Body(b"[" * 100_000, "application/json", 0), 400),
+        "a large object that is cut off": (Body(b'{"inputs": [' + b"{}, " * 10_000, "application/json", 0), 400),
+        "many invalid fields": (
+            Body(b'{"inputs": [' + b"0, " * 20_000 + b'0], "instances": 0}', "application/json", 0),
+            422,
+        ),
         "an unknown field": (Body(b'{"inputs": [], "instances": [], "x": 1}', "application/json", 0), 422),
         "too much JSON": (Body(b" " * (2**20 + 1), "application/json", 0), 413),
     }

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 from prometheus_client import Histogram
 from structlog.contextvars import bound_contextvars
@@ -22,12 +23,15 @@ from shared.web.request_metrics import IMAGE_BUCKETS, SECONDS_BUCKETS
 
 MAX_CALL_IMAGES = 64  # in one call, unless a single request has more
 MAX_WAITING_IMAGES = 512
-LOGGED_IDS = 8  # of the up to 64 requests in a call: enough to find it in the logs, in a short header
+LOGGED_IDS = 8  # of the up to 64 requests in a call: enough to find the call in the logs
+MAX_IDS_LENGTH = 1024  # of these ids together: a client chooses its id, and a header has a limit
 
 CALL_SECONDS = Histogram(
     "tandem_hop_duration_seconds", "Of a call to a predictor", ["backend"], buckets=SECONDS_BUCKETS
 )
 CALL_IMAGES = Histogram("tandem_hop_pictures", "Pictures in a call to a predictor", ["backend"], buckets=IMAGE_BUCKETS)
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ class Batcher:
         if not self._in_flight:
             self._in_flight = True
             try:
-                return await self._call(images)
+                return await self._call([images])
             finally:
                 self._send_waiting()
         if self.count_waiting()[0] + len(images) > MAX_WAITING_IMAGES:
@@ -122,18 +126,22 @@ class Batcher:
 
     async def _send(self) -> None:
         """Call until no request waits."""
-        while requests := self._take():
-            started = perf_counter()
-            with bound_contextvars(request_id=",".join(request.id for request in requests[:LOGGED_IDS])):
-                outcome = await self._call(np.concatenate([request.images for request in requests]))
-            _share(outcome, requests, started)
-        self._in_flight = False
-
-    async def _call(self, images: NDArray[np.uint8]) -> Outcome:
-        """Call the predictor, and record the call."""
-        backend, started = self._backend, perf_counter()
-        CALL_IMAGES.labels(backend).observe(len(images))
         try:
+            while requests := self._take():
+                started = perf_counter()
+                ids = ",".join(request.id for request in requests[:LOGGED_IDS])[:MAX_IDS_LENGTH]
+                with bound_contextvars(request_id=ids):
+                    outcome = await self._call([request.images for request in requests])
+                _share(outcome, requests, started)
+        finally:
+            self._in_flight = False
+
+    async def _call(self, parts: list[NDArray[np.uint8]]) -> Outcome:
+        """Call the predictor with the images of one or more requests, and record the call."""
+        backend, started = self._backend, perf_counter()
+        try:
+            images = np.concatenate(parts) if len(parts) > 1 else parts[0]
+            CALL_IMAGES.labels(backend).observe(len(images))
             computed = await self._client.predict(self._name, self._version, images, self._timeout_s)
         except TimeoutError:
             return Failure(f"{backend} did not answer within {self._timeout_s:g} s")
@@ -141,7 +149,8 @@ class Batcher:
             return Failure(f"{backend}'s predictor does not answer")
         except PredictorError as error:
             return Failure(f"{backend}: {error}")
-        except Exception as error:
+        except Exception as error:  # a fault of ours: without an outcome, the requests would wait for their deadline
+            log.exception("a call to a predictor failed", backend=backend, model=self._name, version=self._version)
             return Failure(f"{backend} could not be asked: {type(error).__name__}: {error}")
         finally:
             duration_s = perf_counter() - started

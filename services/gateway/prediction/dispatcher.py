@@ -50,8 +50,8 @@ class Dispatcher:
         try:
             return await batcher.predict(images)
         finally:
-            if batcher.is_idle:
-                self._batchers.pop(key, None)
+            if batcher.is_idle and self._batchers.get(key) is batcher:
+                del self._batchers[key]
 
     def health(self) -> dict[str, ProcessUse | None]:
         """Return what each predictor reports of itself, or None if it does not answer. It blocks."""

@@ -15,7 +15,7 @@ from shared.errors import InvalidRequestError
 from shared.web.server import BufferedRequest, Handler, Route
 
 # What a placeholder such as `<title:name>` matches. A title ends at a colon, which begins a verb such as `:predict`.
-PLACEHOLDERS = {"": "[^/]+", "title": "[^/:]+", "int": "[0-9]{1,18}"}
+PLACEHOLDERS = {"": "[^/]+", "title": "[^/:]+", "int": "[0-9]+"}
 
 ValidatedHandler = Callable[..., Awaitable[web.Response]]
 T = TypeVar("T", bound=Callable[..., Any])

@@ -7,6 +7,7 @@ tensor then goes to all backends at the same time.
 import base64
 import json
 from dataclasses import dataclass
+from math import prod
 from time import perf_counter
 from typing import Any
 
@@ -27,10 +28,11 @@ from shared.models.manifest import Manifest
 from shared.web.server import BufferedRequest, run_in_thread
 
 TAG = Tag(name="predictions", description="Ask the models what a picture shows")
-# The event loop itself decodes up to LOOP_PIXELS, in all images of a request and by their headers: more can take many
-# milliseconds. It reads the headers of files up to LOOP_FILE_BYTES: a larger file may have a header of megabytes.
+# The event loop itself decodes small pictures, because waking a thread takes longer. It opens files of at most
+# LOOP_FILE_BYTES in a request: headers of larger files can take milliseconds. It decodes at most LOOP_PIXELS: those
+# that the headers state, and those of the prepared images.
+LOOP_FILE_BYTES = 4 * 2**10
 LOOP_PIXELS = 64 * 64
-LOOP_FILE_BYTES = 64 * 2**10
 IMAGE_BODY = {
     "requestBody": {
         "required": True,
@@ -58,17 +60,21 @@ IMAGE_BODY = {
 
 @dataclass(frozen=True)
 class _PreparedImages:
-    """The images of a request as the model takes them, and how long decoding and preparing took."""
+    """The images of a request as the model takes them.
 
-    names: list[str]
+    Attributes:
+        tensor: uint8 [N, H, W, C].
+        pngs: each image as a PNG data URI, if the request wants them; else None for each.
+        decode_ms: how long decoding took.
+        prepare_ms: how long everything else took.
+    """
+
     pictures: list[PreparedPicture]
+    names: list[str]
+    tensor: NDArray[np.uint8]
+    pngs: list[str | None]
     decode_ms: float
     prepare_ms: float
-
-    @property
-    def tensor(self) -> NDArray[np.uint8]:
-        """uint8 [N, H, W, C]."""
-        return np.stack([picture.pixels for picture in self.pictures])
 
 
 def routes(context: Context) -> EventLoopBlueprint:
@@ -80,9 +86,10 @@ def routes(context: Context) -> EventLoopBlueprint:
         """Predict 1 to 64 pictures (PNG, JPEG, WebP or BMP): multipart `image`, or one as the body."""
         started = perf_counter()
         backends = context.choose_backends(query.backends.split(",") if query.backends is not None else None)
-        version, manifest = await _find_model(context, query, backends)
+        version, manifest = await context.addresses.find_version(query.model, backends, query.version)
         uploads = await read_uploads(request)
-        prepared = await _prepare_images(context, uploads, manifest)
+        opened = await _open_pictures(context, uploads, manifest)
+        prepared = await _prepare_pictures(context, opened, manifest, query)
         outcomes = await context.dispatcher.predict(backends, query.model, version, prepared.tensor)
         answers = _answers_of(outcomes)
         headers = {"Content-Type": "application/json", "Server-Timing": _server_timing(prepared, answers, started)}
@@ -91,39 +98,48 @@ def routes(context: Context) -> EventLoopBlueprint:
     return api
 
 
-async def _find_model(context: Context, query: PredictionQuery, backends: tuple[str, ...]) -> tuple[int, Manifest]:
-    """Return the version that a query means, and its manifest. Files that were not read before are read in a thread."""
-    return await context.addresses.find_version(query.model, backends, query.version)
-
-
-async def _prepare_images(context: Context, uploads: list[Upload], manifest: Manifest) -> _PreparedImages:
-    """Decode and prepare images: on the event loop if they are small, else in a thread of `context.decoders`.
-
-    They are small if all files together have at most LOOP_FILE_BYTES, and all pictures at most LOOP_PIXELS.
+async def _open_pictures(context: Context, uploads: list[Upload], manifest: Manifest) -> list[OpenedPicture]:
+    """Read the headers of the files, in a thread if they are large.
 
     Raises:
         InvalidImageError: one of them cannot be used; the message names it.
     """
-    if sum(len(upload.data) for upload in uploads) > LOOP_FILE_BYTES:
-        return await run_in_thread(context.decoders, _open_and_prepare, uploads, manifest)
-    opened = [images.open_picture(upload.data, upload.name) for upload in uploads]
-    if sum(picture.pixels for picture in opened) > LOOP_PIXELS:
-        return await run_in_thread(context.decoders, _prepare, opened, manifest)
-    return _prepare(opened, manifest)
+
+    def open_all() -> list[OpenedPicture]:
+        return [images.open_picture(file.data, file.name, preparation=manifest.prepare) for file in uploads]
+
+    if sum(len(file.data) for file in uploads) <= LOOP_FILE_BYTES:
+        return open_all()
+    return await run_in_thread(context.decoders, open_all)
 
 
-def _open_and_prepare(uploads: list[Upload], manifest: Manifest) -> _PreparedImages:
-    """Do everything in a thread, because the files are large."""
-    return _prepare([images.open_picture(upload.data, upload.name) for upload in uploads], manifest)
+async def _prepare_pictures(
+    context: Context, opened: list[OpenedPicture], manifest: Manifest, query: PredictionQuery
+) -> _PreparedImages:
+    """Decode and prepare pictures: small ones on the event loop, others in a thread, large ones in a thread of theirs.
+
+    Raises:
+        InvalidImageError: one of them is broken; the message names it.
+    """
+    pixels = sum(picture.pixels for picture in opened) + len(opened) * prod(manifest.network.input_shape)
+    if pixels <= LOOP_PIXELS:
+        return _prepare(opened, manifest, query)
+    has_large = any(picture.is_large for picture in opened)
+    return await run_in_thread(
+        context.large_decoder if has_large else context.decoders, _prepare, opened, manifest, query
+    )
 
 
-def _prepare(opened: list[OpenedPicture], manifest: Manifest) -> _PreparedImages:
+def _prepare(opened: list[OpenedPicture], manifest: Manifest, query: PredictionQuery) -> _PreparedImages:
     """Decode and prepare pictures whose headers are read."""
     started, shape = perf_counter(), manifest.network.input_shape
     pictures = [images.prepare_opened(picture, shape, manifest.prepare) for picture in opened]
+    tensor = np.stack([picture.pixels for picture in pictures])
+    pngs = [_data_uri(picture) if query.prepared else None for picture in pictures]
     elapsed_ms = (perf_counter() - started) * 1000 + sum(picture.open_ms for picture in opened)
     decode_ms = sum(picture.decode_ms for picture in pictures)
-    return _PreparedImages([picture.name for picture in opened], pictures, decode_ms, elapsed_ms - decode_ms)
+    names = [picture.name for picture in opened]
+    return _PreparedImages(pictures, names, tensor, pngs, decode_ms, elapsed_ms - decode_ms)
 
 
 def _answers_of(outcomes: dict[str, Outcome]) -> dict[str, Answer]:
@@ -161,7 +177,7 @@ def _body(
                 "agree": len(labels) == 1 if len(results) > 1 else None,
                 "results": results,
                 "warnings": list(picture.warnings),
-                "prepared": _data_uri(picture) if query.prepared else None,
+                "prepared": prepared.pngs[index],
             }
         )
     errors = {backend: outcome.reason for backend, outcome in outcomes.items() if isinstance(outcome, Failure)}

@@ -14,6 +14,8 @@ from shared.errors import InvalidRequestError
 from shared.network.layers import LAYER_KINDS
 
 MAX_JSON_BYTES = 2**20
+MAX_REASONS = 20  # invalid fields that an error message lists
+MAX_ERRORS = 500  # if there are more invalid fields, none is listed: pydantic would describe all of them first
 # Names of alternatives that pydantic lists among a field's parents. They say nothing to a client.
 UNION_TAGS = ("preset", "described", "number", "alias", *LAYER_KINDS, "sgd", "adam")
 
@@ -33,22 +35,25 @@ def parse_json(model: type[Body], text: bytes) -> Body:
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        if first["type"] == "json_invalid":
+        if error.error_count() == 1 and (first := error.errors()[0])["type"] == "json_invalid":
             raise BadRequest(f"the body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}") from None
         raise InvalidRequestError(why(error)) from None
 
 
 def why(error: ValidationError) -> str:
-    """Return one sentence per field that pydantic refused, beginning with the field's name."""
+    """Return one sentence for each of the first MAX_REASONS invalid fields. It begins with the field's name."""
+    if error.error_count() > MAX_ERRORS:
+        return f"{error.error_count():,} fields are invalid"
     reasons = []
-    for part in error.errors(include_url=False, include_input=False, include_context=False):
+    for part in error.errors(include_url=False, include_input=False, include_context=False)[:MAX_REASONS]:
         if part["type"] in ("model_type", "model_attributes_type") and not part["loc"]:
             return "the body must be a JSON object, sent as application/json"
-        if part["type"] == "too_short" and len(error.errors()) > 1:
+        if part["type"] == "too_short" and error.error_count() > 1:
             continue  # pydantic counts only the valid items; the other errors name the invalid ones
         where = ".".join(str(step) for step in part["loc"] if step not in UNION_TAGS)
         reasons.append(f"{where or 'body'}: {part['msg'].removeprefix('Value error, ')}")
+    if error.error_count() > MAX_REASONS:
+        reasons.append(f"and {error.error_count() - MAX_REASONS} more")
     return "; ".join(dict.fromkeys(reasons))
 
 

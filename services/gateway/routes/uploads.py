@@ -13,7 +13,8 @@ FIELD = "image"
 MAX_IMAGES = 64
 MAX_FORM_TEXT_BYTES = 500_000  # of all fields without a file name, which are ignored
 MAX_FORM_PARTS = 1000
-LOOP_FORM_BYTES = 64 * 2**10  # parsing a larger form takes milliseconds
+LOOP_FORM_BYTES = 8 * 2**10  # a larger form can have hundreds of parts, and parsing it takes milliseconds
+FORM_TYPE = "multipart/form-data"
 
 
 class Upload(NamedTuple):
@@ -32,16 +33,16 @@ async def read_uploads(request: BufferedRequest) -> list[Upload]:
         RequestEntityTooLarge: the form has too many parts, or too large fields.
     """
     media_type, options = parse_options_header(request.headers.get("Content-Type", ""))
-    if media_type != "multipart/form-data":
+    if media_type.lower() != FORM_TYPE:
         return [Upload("body", request.body)]
     if len(request.body) <= LOOP_FORM_BYTES:
-        return _parse_form(request.body, media_type, options)
-    return await run_in_thread(None, _parse_form, request.body, media_type, options)
+        return _parse_form(request.body, options)
+    return await run_in_thread(None, _parse_form, request.body, options)
 
 
-def _parse_form(body: bytes, media_type: str, options: dict[str, str]) -> list[Upload]:
+def _parse_form(body: bytes, options: dict[str, str]) -> list[Upload]:
     parser = FormDataParser(max_form_memory_size=MAX_FORM_TEXT_BYTES, max_form_parts=MAX_FORM_PARTS)
-    _, fields, files = parser.parse(BytesIO(body), media_type, len(body), options)
+    _, fields, files = parser.parse(BytesIO(body), FORM_TYPE, len(body), options)
     uploads = files.getlist(FIELD)
     if not uploads and FIELD in fields:
         raise InvalidImageError(

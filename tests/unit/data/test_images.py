@@ -123,3 +123,11 @@ def test_opening_a_picture_reads_its_size_and_decodes_nothing() -> None:
     opened = open_picture(file.getvalue(), "bomb.png")
     assert opened.pixels == 30_000_000
     assert opened.image._im is None, "the pixels were decoded"
+
+
+def test_broken_exif_data_are_refused_like_any_broken_picture() -> None:
+    png = encode_picture(Image.new("L", (28, 28)))
+    exif = b"garbage!!!"
+    chunk = struct.pack(">I", len(exif)) + b"eXIf" + exif + struct.pack(">I", zlib.crc32(b"eXIf" + exif))
+    with pytest.raises(InvalidImageError, match=r"odd\.png: the picture is broken"):
+        prepare_picture(png[:33] + chunk + png[33:], GREY, "odd.png")

@@ -194,3 +194,32 @@ async def test_a_shared_call_carries_the_ids_of_its_requests(predictor: Controll
     await asyncio.gather(*requests)
     assert request_id() == "id9"
     assert predictor.request_ids == ["id0", ",".join(f"id{number}" for number in range(1, 9))]
+
+
+@run
+async def test_images_that_cannot_be_joined_are_a_failure_and_the_next_request_goes_on(
+    predictor: ControlledPredictor,
+) -> None:
+    first = await predictor.start_call()
+    shapes = [(1, 1), (1, 2)]
+    loop = asyncio.get_running_loop()
+    others = [loop.create_task(predictor.batcher.predict(np.zeros(shape, np.uint8))) for shape in shapes]
+    await asyncio.sleep(0)
+    predictor.permit()
+    await first
+    assert all([isinstance(await other, Failure) for other in others])
+    predictor.permit()
+    assert numbers_of(await predictor.send(3)) == [3]
+    assert predictor.batcher.is_idle
+
+
+@run
+async def test_the_ids_of_a_shared_call_fit_into_a_header(predictor: ControlledPredictor) -> None:
+    requests = []
+    for number in range(4):
+        begin_request(",".join([f"{number}" * 128] * 64))
+        requests.append(predictor.send(number))
+        await asyncio.sleep(0)
+    predictor.permit(2)
+    await asyncio.gather(*requests)
+    assert len(predictor.request_ids[1]) <= 1024

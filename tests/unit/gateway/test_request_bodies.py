@@ -1,5 +1,7 @@
 """JSON bodies are bounded, and refused with a reason."""
 
+import json
+
 import pytest
 from pydantic import BaseModel
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
@@ -33,3 +35,16 @@ def test_json_becomes_its_model() -> None:
 def test_a_body_that_is_not_the_expected_json_is_refused(text: bytes, error: type[Exception]) -> None:
     with pytest.raises(error):
         parse_json(Sized, text)
+
+
+class Listed(BaseModel):
+    sizes: list[int]
+
+
+def test_many_invalid_fields_give_a_short_message() -> None:
+    for count, end in ((19, "sizes.18: "), (100, "and 80 more"), (1000, "1,000 fields are invalid")):
+        body = json.dumps({"sizes": ["x"] * count}).encode()
+        with pytest.raises(InvalidRequestError) as refusal:
+            parse_json(Listed, body)
+        assert end in str(refusal.value)
+        assert len(str(refusal.value)) < 3000

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -189,6 +190,16 @@ def test_malformed_chunks_are_refused(port: int, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", BOTH_KINDS)
+def test_a_malformed_chunk_that_arrives_later_is_refused_at_once(port: int, path: str) -> None:
+    """The server does not wait for the body's deadline, which would be a 408."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab".encode())
+        time.sleep(0.2)  # the server has begun to read the body
+        connection.sendall(b"c\r\nzz\r\n")
+        check_raw_problem(connection.recv(65536), 400)
+
+
+@pytest.mark.parametrize("path", BOTH_KINDS)
 def test_a_compressed_body_is_refused_and_not_unpacked(url: str, path: str) -> None:
     """A few kB of it could unpack to any size."""
     packed = gzip.compress(bytes(64 * MAX_BODY_BYTES))
@@ -233,6 +244,14 @@ def test_a_large_cookie_is_accepted(url: str) -> None:
     cookie = "x" * 9000
     answer = requests.get(f"{url}/flask/echo", headers={"Cookie": f"a={cookie}"}, timeout=10)
     assert answer.json()["headers"]["Cookie"] == f"a={cookie}"
+
+
+@pytest.mark.parametrize("path", BOTH_KINDS)
+def test_a_target_with_scheme_and_host_is_answered_like_its_path(port: int, path: str) -> None:
+    head = f"POST http://x{path}?a=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode()
+    answer = exchange(port, head)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b'"a=1"' in answer
 
 
 def test_repeated_headers_are_joined_for_flask(port: int) -> None:
@@ -280,6 +299,8 @@ def test_requests_are_counted_by_route_and_not_by_what_clients_make_up(port: int
     after = count_requests(url)
     assert after["other", "other", "4xx"] == before["other", "other", "4xx"] + 1
     assert {("/flask/<what>", "POST", "2xx"), ("/loop/<what>", "POST", "2xx")} <= set(after)
+    requests.post(f"{url}/loop/4", bytes(MAX_BODY_BYTES + 1), timeout=10)
+    assert ("/loop/<what>", "POST", "4xx") in count_requests(url), "a body that is too large is counted by its route"
     assert not {label for label in after if "BREW" in label or "/made/up" in label}
 
 
