@@ -1,18 +1,17 @@
 """Cached reads of the model volume.
 
 Every prediction asks which versions exist and reads a manifest. Both are kept in memory, and read again only when
-`stat` shows that the folder or the file changed. On an event loop, `cached_only` makes sure that nothing else is read.
+`stat` shows that the folder or the file changed. On an event loop, `call_cached_only` makes sure that nothing else is read.
 """
 
 import hashlib
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from shared.models.manifest import FileSum, Manifest
 
@@ -21,23 +20,23 @@ SETTLED_AFTER_NS = 2_000_000_000
 changed more recently may therefore change again and keep its time: its listing is not cached yet."""
 
 
+T = TypeVar("T")
 _is_cached_only: ContextVar[bool] = ContextVar("is_cached_only", default=False)
 
 
 class NotCachedError(Exception):
-    """Something would have to be read from the disk, and `cached_only` forbids it."""
+    """Something would have to be read from the disk, and `call_cached_only` forbids it."""
 
 
-@contextmanager
-def cached_only() -> Iterator[None]:
-    """Forbid to read files and folders within the context. `stat`, which takes microseconds, stays allowed.
+def call_cached_only(function: Callable[[], T]) -> T:
+    """Call a function that may read no file and no folder. `stat`, which takes microseconds, stays allowed.
 
     Raises:
-        NotCachedError: what was asked for is not cached. The caller repeats the call in a thread.
+        NotCachedError: what the function needs is not cached. The caller repeats the call in a thread.
     """
     token = _is_cached_only.set(True)
     try:
-        yield
+        return function()
     finally:
         _is_cached_only.reset(token)
 

@@ -5,9 +5,6 @@ client that announces much and sends nothing reserves nothing.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -33,6 +30,15 @@ class UnsupportedEncoding(UnsupportedMediaType):
         return [*super().get_headers(*arguments, **options), ("Accept-Encoding", "identity")]
 
 
+class HeldBytes:
+    """How many bytes of one body are counted as held."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class BodyReader:
     """Reads bodies, and counts those that are in memory.
 
@@ -46,9 +52,11 @@ class BodyReader:
         self._max_bytes, self._max_total_bytes, self._timeout_s = max_bytes, max_total_bytes, timeout_s
         self._held_bytes = 0
 
-    @asynccontextmanager
-    async def read(self, request: web.BaseRequest) -> AsyncIterator[bytes]:
-        """Read a body. It counts as held until the context ends.
+    async def read(self, request: web.BaseRequest, held: HeldBytes) -> bytes:
+        """Read a body. Its bytes count as held until `release` is called, also if this raises.
+
+        Args:
+            held: where the bytes of this body are counted.
 
         Raises:
             UnsupportedEncoding: the body is compressed; a few kB could unpack to any size.
@@ -56,29 +64,26 @@ class BodyReader:
             RequestTimeout: the body took longer than `timeout_s`.
             UnavailableError: too many bytes are held already.
             BadRequest: the chunks are malformed, or the connection closed before the end.
+            ExpectationFailed: the client expects something else than a go-ahead.
         """
-        self._check_headers(request)
-        held = _Held()
-        try:
-            if request.content.is_eof():  # the body came with the headers, or there is none
-                body = request.content.read_nowait()
-                self._count(held, len(body))
-            else:
-                body = await self._receive(request, held)
-            yield body
-        finally:
-            self._held_bytes -= held.bytes
-
-    def _check_headers(self, request: web.BaseRequest) -> None:
-        encoding = request.headers.get("Content-Encoding", "identity")
-        if encoding.strip().lower() not in ("identity", ""):
+        encoding = request.headers.get("Content-Encoding")
+        if encoding and encoding.strip().lower() != "identity":
             raise UnsupportedEncoding(f"Content-Encoding {encoding[:80]!r} is not supported: send the body as it is")
+        if request.content.is_eof():  # the body came with the headers, or there is none
+            body = request.content.read_nowait()
+            self._count(held, len(body))
+            return body
         if request.headers.get("Expect", "100-continue").lower() != "100-continue":
             raise ExpectationFailed("the only Expect header that is supported is 100-continue")
         if (request.content_length or 0) > self._max_bytes:
             raise self._too_large()
+        return await self._receive(request, held)
 
-    async def _receive(self, request: web.BaseRequest, held: "_Held") -> bytes:
+    def release(self, held: HeldBytes) -> None:
+        """Stop counting the bytes of a body."""
+        self._held_bytes -= held.count
+
+    async def _receive(self, request: web.BaseRequest, held: HeldBytes) -> bytes:
         """Read and count the chunks of a body."""
         chunks: list[bytes] = []
         try:
@@ -94,21 +99,14 @@ class BodyReader:
             raise BadRequest(f"the body is incomplete or malformed: {type(error).__name__}") from None
         return b"".join(chunks)
 
-    def _count(self, held: "_Held", size: int) -> None:
+    def _count(self, held: HeldBytes, size: int) -> None:
         """Count bytes that arrived, and refuse the body if a limit is passed."""
-        held.bytes += size
+        held.count += size
         self._held_bytes += size
-        if held.bytes > self._max_bytes:
+        if held.count > self._max_bytes:
             raise self._too_large()
-        if held.bytes > SMALL_BYTES and self._held_bytes > self._max_total_bytes:
+        if held.count > SMALL_BYTES and self._held_bytes > self._max_total_bytes:
             raise UnavailableError("the server holds too many large bodies: try again in a moment")
 
     def _too_large(self) -> RequestEntityTooLarge:
         return RequestEntityTooLarge(f"the body may have at most {self._max_bytes:,} bytes")
-
-
-@dataclass
-class _Held:
-    """How many bytes of one body are counted."""
-
-    bytes: int = 0

@@ -30,7 +30,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from shared.logs import REQUEST_ID, begin_request, configure_logs, request_id
 from shared.settings import Settings
-from shared.web.body_reader import BodyReader
+from shared.web.body_reader import BodyReader, HeldBytes
 from shared.web.problems import PROBLEM_TYPE, ProblemDocument, problem_of
 from shared.web.request_metrics import record_request
 from shared.web.wsgi_bridge import UNKNOWN_ROUTE, call_flask, environ_of, install_route_names
@@ -48,7 +48,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BufferedRequest:
     """A request whose body has arrived completely.
 
@@ -140,20 +140,21 @@ class HttpServer:
         """Answer a request: set its id, record its metrics, and turn errors into problem documents."""
         started = perf_counter()
         begin_request(request.headers.get(REQUEST_ID, ""))
-        rule = UNKNOWN_ROUTE
+        rule, held = UNKNOWN_ROUTE, HeldBytes()
         try:
             route, path_values = self._match(request.method, request.path)
             rule = route.rule if route else UNKNOWN_ROUTE
-            async with self._bodies.read(request) as body:
-                if route:
-                    response = await route.handler(_buffered(request, path_values, body))
-                else:
-                    environ = environ_of(request, body)
-                    rule, response = await run_in_thread(self._threads, call_flask, self._app, environ)
+            body = await self._bodies.read(request, held)
+            if route:
+                response = await route.handler(_buffered(request, path_values, body))
+            else:
+                rule, response = await run_in_thread(self._threads, call_flask, self._app, environ_of(request, body))
         except Exception as error:
             response = _from_document(problem_of(error, request.path))
             if not request.content.is_eof():  # the rest of the body is not read
                 response.force_close()
+        finally:
+            self._bodies.release(held)
         # Clients can make up any number of methods, so only those of known routes become labels of metrics.
         method = request.method if rule != UNKNOWN_ROUTE else UNKNOWN_ROUTE
         return _finish(response, request.path, rule, method, started)

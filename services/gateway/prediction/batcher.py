@@ -9,6 +9,7 @@ locked.
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field, replace
+from functools import cache
 from time import perf_counter
 
 import numpy as np
@@ -71,6 +72,12 @@ class _Waiting:
     id: str = field(default_factory=request_id)
 
 
+@cache
+def _histograms_of(backend: str) -> tuple[Histogram, Histogram]:
+    """Return a backend's histograms of seconds and images; looking them up takes longer than observing a value."""
+    return CALL_SECONDS.labels(backend), CALL_IMAGES.labels(backend)
+
+
 class Batcher:
     """The waiting requests of one model of one backend.
 
@@ -82,6 +89,7 @@ class Batcher:
     def __init__(self, client: PredictorClient, backend: str, name: str, version: int, timeout_s: float) -> None:
         self._client, self._backend, self._timeout_s = client, backend, timeout_s
         self._name, self._version = name, version
+        self._call_seconds, self._call_images = _histograms_of(backend)
         self._waiting: deque[_Waiting] = deque()
         self._in_flight = False
         self._sender: asyncio.Task[None] | None = None  # the event loop itself keeps no reference
@@ -141,7 +149,7 @@ class Batcher:
         backend, started = self._backend, perf_counter()
         try:
             images = np.concatenate(parts) if len(parts) > 1 else parts[0]
-            CALL_IMAGES.labels(backend).observe(len(images))
+            self._call_images.observe(len(images))
             computed = await self._client.predict(self._name, self._version, images, self._timeout_s)
         except TimeoutError:
             return Failure(f"{backend} did not answer within {self._timeout_s:g} s")
@@ -154,7 +162,7 @@ class Batcher:
             return Failure(f"{backend} could not be asked: {type(error).__name__}: {error}")
         finally:
             duration_s = perf_counter() - started
-            CALL_SECONDS.labels(backend).observe(duration_s)
+            self._call_seconds.observe(duration_s)
         return Answer(computed.probabilities, duration_s * 1000, computed.compute_ms)
 
     def _take(self) -> list[_Waiting]:

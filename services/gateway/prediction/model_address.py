@@ -6,7 +6,6 @@ models of all backends, with one output per backend, named after the backend. Ei
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -17,7 +16,7 @@ from services.gateway.prediction.batcher import Answer, Failure, Outcome
 from services.gateway.prediction.triton_statistics import RequestTimer
 from shared.errors import NotFoundError, UnavailableError
 from shared.models.aliases import Aliases
-from shared.models.cached_reads import NotCachedError, cached_only
+from shared.models.cached_reads import NotCachedError, call_cached_only
 from shared.models.manifest import Manifest
 from shared.models.registry import ModelRegistry
 from shared.models.versions import Alias
@@ -125,8 +124,10 @@ class ModelAddresses:
 async def _without_blocking(version: int | Alias | None, find: Callable[[], T]) -> T:
     """Look a model up on the event loop if its files are cached; use a thread for aliases and for other files."""
     if not isinstance(version, str):
-        with suppress(NotCachedError), cached_only():
-            return find()
+        try:
+            return call_cached_only(find)
+        except NotCachedError:
+            pass
     return await asyncio.to_thread(find)
 
 

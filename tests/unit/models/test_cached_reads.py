@@ -7,7 +7,7 @@ import pytest
 
 from shared.models.cached_reads import (
     NotCachedError,
-    cached_only,
+    call_cached_only,
     checksum,
     checksum_file,
     identify_file,
@@ -53,17 +53,16 @@ def test_a_rename_keeps_the_identity(tmp_path: Path) -> None:
     assert identify_file(path.rename(tmp_path / "renamed")) == before
 
 
-def test_with_cached_only_nothing_is_read_that_was_not_read_before(tmp_path: Path) -> None:
+def test_a_cached_only_call_reads_nothing_that_was_not_read_before(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"data")
-    with cached_only(), pytest.raises(NotCachedError):
-        checksum_file(path)
-    with cached_only(), pytest.raises(NotCachedError):
-        list_folders(tmp_path)
+    with pytest.raises(NotCachedError):
+        call_cached_only(lambda: checksum_file(path))
+    with pytest.raises(NotCachedError):
+        call_cached_only(lambda: list_folders(tmp_path))
     expected = checksum_file(path)
-    with cached_only():
-        assert checksum_file(path) == expected
+    assert call_cached_only(lambda: checksum_file(path)) == expected
     path.write_bytes(b"more data")
-    with cached_only(), pytest.raises(NotCachedError):
-        checksum_file(path)
+    with pytest.raises(NotCachedError):
+        call_cached_only(lambda: checksum_file(path))
     assert list_folders(tmp_path) == []
