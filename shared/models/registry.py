@@ -167,9 +167,10 @@ class ModelRegistry:
         try:
             for backend in backends:
                 found = checksum_file(_path_of(self.root, name, backend, version, WEIGHTS))
-                if found != self.manifest(name, backend, version).files.get(WEIGHTS):
+                # Comparing the two texts is much faster than comparing the objects.
+                if found.sha256 != self.manifest(name, backend, version).files[WEIGHTS].sha256:
                     return False
-        except (OSError, NotFoundError, CorruptModelError):
+        except (OSError, LookupError, NotFoundError, CorruptModelError):
             return False
         return True
 
