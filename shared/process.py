@@ -1,10 +1,12 @@
 """Calls to the operating system that several services need.
 
-A file is written atomically, a child process ends with its parent, and a process reports its own resource usage.
+A file is written atomically, a child process ends with its parent, and a process reports its own resource usage. One
+function is about Python's own memory.
 """
 
 import contextlib
 import ctypes
+import gc
 import os
 import resource
 import signal
@@ -61,6 +63,16 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def freeze_heap() -> None:
+    """Collect garbage, and exempt all objects that remain from later collections.
+
+    Call it when a server has started, and after it has loaded a model. A full collection visits every object of every
+    imported module; in the gateway it takes 70 ms, during which no request is answered.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def end_with_parent(signum: signal.Signals) -> None:

@@ -1,7 +1,8 @@
 """Cached reads of the model volume.
 
 Every prediction asks which versions exist and reads a manifest. Both are kept in memory, and read again only when
-`stat` shows that the folder or the file changed. On an event loop, `call_cached_only` makes sure that nothing else is read.
+`stat` shows that the folder or the file changed. On an event loop, `call_cached_only` makes sure that nothing else is
+read.
 """
 
 import hashlib
@@ -68,7 +69,7 @@ def identify_file(path: Path) -> FileIdentity:
     Raises:
         OSError: the file does not exist or cannot be reached.
     """
-    found = path.stat()
+    found = os.stat(path)  # faster than Path.stat; a prediction does this four times
     return FileIdentity(found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
 
 
@@ -91,7 +92,7 @@ def list_versions(folder: Path) -> list[int]:
     Raises:
         OSError: the folder does not exist.
     """
-    mtime_ns = folder.stat().st_mtime_ns
+    mtime_ns = os.stat(folder).st_mtime_ns
     is_settled = time.time_ns() - mtime_ns > SETTLED_AFTER_NS
     return list(_list_versions_once(folder, mtime_ns) if is_settled else _list_versions(folder))
 

@@ -27,7 +27,7 @@ from shared.errors import InvalidRequestError
 from shared.models import golden_check
 from shared.models.registry import ModelRegistry, VersionOrDraft
 from shared.network.layers import Shape
-from shared.process import usage
+from shared.process import freeze_heap, usage
 from shared.serving.health import ProcessUse
 from shared.settings import Settings
 from shared.web.problems import install_problems
@@ -121,6 +121,7 @@ class LoadedModels:
         duration_s = time.perf_counter() - started
         LOAD_SECONDS.observe(duration_s)
         log.info("model loaded", name=name, version=version, seconds=round(duration_s, 3))
+        freeze_heap()
         return LoadedModel(predict, network.input_shape)
 
 

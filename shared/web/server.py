@@ -29,6 +29,7 @@ from multidict import CIMultiDictProxy
 from werkzeug.exceptions import MethodNotAllowed
 
 from shared.logs import REQUEST_ID, begin_request, configure_logs, request_id
+from shared.process import freeze_heap
 from shared.settings import Settings
 from shared.web.body_reader import BodyReader, HeldBytes
 from shared.web.problems import PROBLEM_TYPE, ProblemDocument, problem_of
@@ -225,7 +226,9 @@ def serve(load: Callable[[], HttpServer], settings: Settings, port: int) -> None
     """Make a server and run it until the process is told to stop."""
     configure_logs(settings.logs)
     log.info("starting", address=f"http://{settings.bind_host}:{port}")
-    uvloop.run(load().serve(settings.bind_host, port))
+    server = load()
+    freeze_heap()
+    uvloop.run(server.serve(settings.bind_host, port))
 
 
 def _buffered(request: web.BaseRequest, path_values: dict[str, str], body: bytes) -> BufferedRequest:
