@@ -6,8 +6,8 @@ predictors in that header, and to trainers in the job's payload. Every log line 
 
 import logging
 import re
+import secrets
 import sys
-import uuid
 from typing import Any
 
 import structlog
@@ -49,7 +49,7 @@ def begin_request(asked: str) -> None:
         asked: the id that the client sent. If it is empty or contains other characters than letters, digits, `.`,
             `_` and `-`, a new id is created instead.
     """
-    bind_contextvars(request_id=asked if _VALID_ID.fullmatch(asked) else uuid.uuid4().hex)
+    bind_contextvars(request_id=asked if _VALID_ID.fullmatch(asked) else secrets.token_hex(16))
 
 
 def request_id() -> str:

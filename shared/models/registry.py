@@ -150,29 +150,51 @@ class ModelRegistry:
             NotFoundError: the backends do not all have the version, or have no version in common. The message lists
                 the models that exist.
         """
+        return self._resolve(name, backends, version)[0]
+
+    def resolve(self, name: str, backends: tuple[str, ...], version: int | None = None) -> tuple[int, Manifest]:
+        """Return the version that a request means, as `resolve_version` does, and its manifest of the first backend.
+
+        Raises:
+            NotFoundError: as for `resolve_version`.
+            CorruptModelError: the manifest is damaged.
+        """
+        number, manifest = self._resolve(name, backends, version)
+        return number, manifest or self.manifest(name, backends[0], number)
+
+    def _resolve(self, name: str, backends: tuple[str, ...], version: int | None) -> tuple[int, Manifest | None]:
+        """Return the version, and its manifest of the first backend if the search for the version has read it."""
         common = set.intersection(*(set(self.versions(name, backend)) for backend in backends))
         if version is not None and version in common:
-            return version
+            return version, None
         if version is None and common:
             newest_first = sorted(common, reverse=True)
-            return next((found for found in newest_first if self._is_intact(name, backends, found)), newest_first[0])
+            for found in newest_first:
+                if manifest := self._manifest_if_intact(name, backends, found):
+                    return found, manifest
+            return newest_first[0], None
         wanted = f"model {name[:80]!r}" + (f" version {version}" if version is not None else "")
         ready = ", ".join(self.names()) or "none yet"
         raise NotFoundError(
             f"{wanted} is not published by {' and '.join(backends)}; ready: {ready}. Train one with POST /v1/trainings"
         )
 
-    def _is_intact(self, name: str, backends: tuple[str, ...], version: int) -> bool:
-        """Return whether the weights of all backends match their checksums. A file is read again only if it changed."""
+    def _manifest_if_intact(self, name: str, backends: tuple[str, ...], version: int) -> Manifest | None:
+        """Return the first backend's manifest if the weights of all backends match their checksums, else None.
+
+        A file is read again only if it changed.
+        """
+        manifests = []
         try:
             for backend in backends:
                 found = checksum_file(_path_of(self.root, name, backend, version, WEIGHTS))
+                manifests.append(self.manifest(name, backend, version))
                 # Comparing the two texts is much faster than comparing the objects.
-                if found.sha256 != self.manifest(name, backend, version).files[WEIGHTS].sha256:
-                    return False
+                if found.sha256 != manifests[-1].files[WEIGHTS].sha256:
+                    return None
         except (OSError, LookupError, NotFoundError, CorruptModelError):
-            return False
-        return True
+            return None
+        return manifests[0]
 
     def identity(self, name: str, backend: str, version: VersionOrDraft) -> FileIdentity:
         """Return the identity of a model's manifest.

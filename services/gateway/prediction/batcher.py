@@ -8,7 +8,7 @@ locked.
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from time import perf_counter
 
@@ -35,7 +35,7 @@ CALL_IMAGES = Histogram("tandem_hop_pictures", "Pictures in a call to a predicto
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Answer:
     """A backend's prediction.
 
@@ -184,7 +184,7 @@ def _share(outcome: Outcome, requests: list[_Waiting], started: float) -> None:
         share = outcome
         if isinstance(outcome, Answer):
             rows = outcome.probabilities[first : first + len(request.images)]
-            share = replace(outcome, probabilities=rows, queue_ms=(started - request.since) * 1000)
+            share = Answer(rows, outcome.call_ms, outcome.compute_ms, (started - request.since) * 1000)
             first += len(request.images)
         if not request.outcome.done():
             request.outcome.set_result(share)

@@ -7,7 +7,7 @@ models of all backends, with one output per backend, named after the backend. Ei
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,7 @@ T = TypeVar("T")
 INPUT, OUTPUT = "image", "probabilities"
 
 
-@dataclass(frozen=True)
-class ModelAddress:
+class ModelAddress(NamedTuple):
     """One version of a model, of one backend or of all.
 
     Attributes:
@@ -74,13 +73,7 @@ class ModelAddresses:
         Raises:
             NotFoundError: there is no such version, or the alias was never set.
         """
-        if isinstance(version, str):
-            number = self.aliases.of(name).get(version)
-            if number is None:
-                where = f"/v1/models/<name>/aliases/{version}"
-                raise NotFoundError(f"the model {name[:80]!r} has no alias {version}: set it with PUT {where}")
-            version = number
-        return self.registry.resolve_version(name, backends, version)
+        return self.registry.resolve_version(name, backends, self._number_of(name, version))
 
     def resolve_model(self, title: str, version: int | Alias | None = None) -> ModelAddress:
         """Return the address of a version, by default of the newest that all its backends have.
@@ -89,8 +82,7 @@ class ModelAddresses:
             NotFoundError: there is none; the message lists the models that are ready.
         """
         name, backends = parse_title(title, self.backends)
-        number = self.resolve_version(name, backends, version)
-        manifest = self.registry.manifest(name, backends[0], number)
+        number, manifest = self.registry.resolve(name, backends, self._number_of(name, version))
         return ModelAddress(title, name, backends, number, manifest.network.input_shape, len(manifest.classes))
 
     async def find_model(self, title: str, version: int | Alias | None = None) -> ModelAddress:
@@ -101,12 +93,23 @@ class ModelAddresses:
         self, name: str, backends: tuple[str, ...], version: int | Alias | None
     ) -> tuple[int, Manifest]:
         """Do as `resolve_version`, on the event loop, and return the first backend's manifest, too."""
+        return await _without_blocking(
+            version, lambda: self.registry.resolve(name, backends, self._number_of(name, version))
+        )
 
-        def find() -> tuple[int, Manifest]:
-            number = self.resolve_version(name, backends, version)
-            return number, self.registry.manifest(name, backends[0], number)
+    def _number_of(self, name: str, version: int | Alias | None) -> int | None:
+        """Return the number of a version, or None if the client named none. An alias is looked up in Redis.
 
-        return await _without_blocking(version, find)
+        Raises:
+            NotFoundError: the alias was never set.
+        """
+        if not isinstance(version, str):
+            return version
+        number = self.aliases.of(name).get(version)
+        if number is None:
+            where = f"/v1/models/<name>/aliases/{version}"
+            raise NotFoundError(f"the model {name[:80]!r} has no alias {version}: set it with PUT {where}")
+        return number
 
     def versions(self, title: str) -> list[int]:
         """Return the versions that all backends of a title have, oldest first."""
