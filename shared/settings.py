@@ -106,11 +106,11 @@ class Settings(BaseSettings):
     gateway_port: Port = Field(8080, description="the port of the gateway")
     predictor_url: PredictorUrl = Field(
         "http://127.0.0.1:{port}",
-        description="predictor URL; {backend} and {port} are replaced",
+        description="predictors' URL with {backend}, {port}",
     )
     predictor_port: Port = Field(8101, description="port of the first predictor; the others follow")
     gateway_url: GatewayUrl = Field(
-        "http://127.0.0.1:{port}", description="gateway URL for load tests; {port} is replaced"
+        "http://127.0.0.1:{port}", description="gateway's URL for load tests"
     )
     prediction_timeout_s: Seconds = Field(10, description="time limit of a prediction, in seconds")
     job_timeout_s: WholeSeconds = Field(3600, description="time limit of a training or an evaluation, in seconds")
