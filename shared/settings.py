@@ -109,9 +109,7 @@ class Settings(BaseSettings):
         description="predictors' URL with {backend}, {port}",
     )
     predictor_port: Port = Field(8101, description="port of the first predictor; the others follow")
-    gateway_url: GatewayUrl = Field(
-        "http://127.0.0.1:{port}", description="gateway's URL for load tests"
-    )
+    gateway_url: GatewayUrl = Field("http://127.0.0.1:{port}", description="gateway's URL for load tests")
     prediction_timeout_s: Seconds = Field(10, description="time limit of a prediction, in seconds")
     job_timeout_s: WholeSeconds = Field(3600, description="time limit of a training or an evaluation, in seconds")
     threads: AutomaticCount = Field(0, description="threads per trainer; 0 means max(1, cores // backends)")
