@@ -1,9 +1,9 @@
-"""Measures the time from `docker compose up --wait` on empty volumes to a correct prediction of every backend.
+"""Measure the time from `docker compose up --wait` on empty volumes to a correct prediction of every backend.
 
     .venv/test/bin/python -m benchmarks.firststart [--rounds 3]
 
-The images are built before. The Compose project has its own name, port and volumes, which are removed afterwards. No
-dataset is present: the starter model predicts.
+The Docker images are built before the measurement. The Compose project has its own name, port and volumes, which are
+removed afterwards. No dataset is present: the starter model predicts.
 """
 
 import argparse

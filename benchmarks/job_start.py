@@ -24,35 +24,39 @@ POLL_S = 0.005
 REQUEST = {"dataset": "digits", "epochs": 1, "name": "job-start"}
 
 
-def first_epochs(client: Client) -> dict[str, float]:
+def time_first_epochs(client: Client) -> dict[str, float]:
     """Submit a training, wait until it ends and return the seconds until each backend reported its first epoch."""
     started_at = time.perf_counter()
     path = f"/v1/trainings/{client.post('/v1/trainings', REQUEST)['id']}"
     seconds: dict[str, float] = {}
     while True:
-        work = client.get(path)
-        for backend, run in work["runs"].items():
+        training = client.get(path)
+        for backend, run in training["runs"].items():
             if run["history"]:
                 seconds.setdefault(backend, time.perf_counter() - started_at)
-        if work["status"] in FINAL:
+        if training["status"] in FINAL:
             return seconds
         time.sleep(POLL_S)
 
 
 def main(submissions: int) -> int:
-    """Measure, print one table and write `.tandem/bench/job_start.json`."""
+    """Measure, print one table and write `.tandem/bench/job_start.json`.
+
+    Args:
+        submissions: how many trainings are submitted, one after the other.
+    """
     with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as (client, _):
-        first_epochs(client)  # warm-up, for late imports in the gateway and the predictors
+        time_first_epochs(client)  # warm-up, for late imports in the gateway and the predictors
         rounds = []
         for _ in range(submissions):
             time.sleep(0.5)  # until both trainers are idle
-            rounds.append(first_epochs(client))
+            rounds.append(time_first_epochs(client))
     table = Table(title=f"From submission to the first epoch's end, seconds, {submissions} submissions")
     for column in ("backend", "median", "least", "most"):
         table.add_column(column, justify="left" if column == "backend" else "right")
     for backend in rounds[0]:
-        found = [seconds[backend] for seconds in rounds]
-        table.add_row(backend, *(f"{value:.2f}" for value in (median(found), min(found), max(found))))
+        values = [seconds[backend] for seconds in rounds]
+        table.add_row(backend, *(f"{value:.2f}" for value in (median(values), min(values), max(values))))
     Console().print(table)
     results = Path(".tandem/bench")
     results.mkdir(parents=True, exist_ok=True)

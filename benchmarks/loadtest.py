@@ -1,4 +1,4 @@
-"""Whether load tests can be trusted: no claim about equal backends, and a claim about a planted slowdown.
+"""Measure whether load tests can be trusted: they should claim a planted slowdown, and nothing about equal backends.
 
     .venv/test/bin/python -m benchmarks.loadtest [seeds [planted equals hey search]]
 
@@ -32,6 +32,8 @@ from services.cli.client import Client, ClientError
 from services.stack.stack import isolate_environ
 
 DELAY_S = 0.005
+# The end of the backend's function that computes predictions. The delay is inserted before it.
+RETURN_CODE = "        return logits.softmax(1)"
 # The delay computes and does not sleep: a processor that has slept takes a while to be fast again.
 DELAY_CODE = f"""\
         from time import perf_counter
@@ -46,17 +48,15 @@ HEY_QPS = 20
 
 
 def copy_with_slow_backend(place: Path) -> None:
-    """Copy the project, and add the backend `slow` to the copy."""
+    """Copy the project to an empty folder, and add the backend `slow` to the copy."""
     copy_project(place, ("gateway", "loadtest", "stack", "pytorch"))
     slow = place / "services/slow"
     shutil.copytree(place / "services/pytorch", slow)
     for file in slow.glob("*.py"):
-        text = (
-            file.read_text().replace("services.pytorch", "services.slow").replace('NAME = "pytorch"', 'NAME = "slow"')
-        )
-        text = text.replace("        return probabilities(", f"{DELAY_CODE}        return probabilities(")
-        file.write_text(text)
-    assert "until" in (slow / "backend.py").read_text(), "the delay was not added to the backend"
+        text = file.read_text().replace("services.pytorch", "services.slow")
+        text = text.replace('NAME = "pytorch"', 'NAME = "slow"')
+        file.write_text(text.replace(RETURN_CODE, DELAY_CODE + RETURN_CODE))
+    assert DELAY_CODE in (slow / "backend.py").read_text(), "the delay was not added to the backend"
     (place / ".venv/slow").symlink_to(Path(".venv/pytorch").absolute())
 
 
@@ -67,7 +67,8 @@ def running_copy(place: Path) -> Iterator[Client]:
     environ = isolate_environ({**environ, "TANDEM_BACKENDS": "pytorch,slow"}, place / "state")
     with (place / "log").open("wb") as log:
         python = place / ".venv/stack/bin/python"
-        up = subprocess.Popen([python, "-m", "services.stack", "up"], cwd=place, env=environ, stdout=log, stderr=log)
+        command = [python, "-m", "services.stack", "up"]
+        process = subprocess.Popen(command, cwd=place, env=environ, stdout=log, stderr=log)
     client = Client(f"http://127.0.0.1:{environ['TANDEM_GATEWAY_PORT']}")
     try:
         deadline = time.monotonic() + 120
@@ -77,13 +78,13 @@ def running_copy(place: Path) -> Iterator[Client]:
                     break
             except ClientError:
                 pass
-            assert up.poll() is None, (place / "log").read_text()[-3000:]
+            assert process.poll() is None, (place / "log").read_text()[-3000:]
             assert time.monotonic() < deadline, (place / "log").read_text()[-3000:]
             time.sleep(0.5)
         yield client
     finally:
-        up.send_signal(signal.SIGTERM)
-        up.wait(30)
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
 
 
 def run_load_test(client: Client, **request: Any) -> Any:
@@ -107,9 +108,9 @@ def run_hey(client: Client, seconds: int) -> float:
     url = f"{client.url}/v1/predictions?model=measured&backends=pytorch"
     command = ["hey", "-c", "1", "-q", str(HEY_QPS), "-n", str(HEY_QPS * seconds), "-m", "POST", "-T", "image/png"]
     answer = subprocess.run([*command, "-D", "samples/seven.png", url], capture_output=True, text=True, check=True)
-    found = re.search(r"50% in ([\d.]+) secs", answer.stdout)
-    assert found, answer.stdout
-    return float(found[1]) * 1000
+    p50 = re.search(r"50% in ([\d.]+) secs", answer.stdout)
+    assert p50, answer.stdout
+    return float(p50[1]) * 1000
 
 
 def compare_with_hey(client: Client) -> list[tuple[float, float]]:
@@ -124,13 +125,13 @@ def compare_with_hey(client: Client) -> list[tuple[float, float]]:
 
 def repeat_searches(client: Client) -> list[tuple[float, float]]:
     """Return the largest rate per second and the search's duration in seconds, of six searches."""
-    found = []
+    searches = []
     for seed in range(6):
         start_s = time.perf_counter()
         load_test = run_load_test(client, backends=["pytorch"], target_qps="search", duration_s=60, seed=seed)
-        found.append((load_test["largest_qps"]["pytorch"]["value"], time.perf_counter() - start_s))
-        print(found[-1], flush=True)
-    return found
+        searches.append((load_test["largest_qps"]["pytorch"]["value"], time.perf_counter() - start_s))
+        print(searches[-1], flush=True)
+    return searches
 
 
 EXPERIMENTS: dict[str, Callable[[Client, int], Any]] = {
@@ -143,23 +144,24 @@ EXPERIMENTS: dict[str, Callable[[Client, int], Any]] = {
 
 def summarize(results: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield one name and one figure for each question that the experiments answer."""
-    if found := results.get("equals"):
-        yield "equals: a difference was claimed", f"{sum(is_difference(pair) for pair in found)} of {len(found)}"
-    if found := results.get("planted"):
-        yield "planted: found", f"{sum(is_difference(pair) and pair['value'] > 0 for pair in found)} of {len(found)}"
-        yield "planted: largest error of the 5 ms, in ms", max(abs(pair["value"] - DELAY_S * 1000) for pair in found)
-    if found := results.get("hey"):
-        yield "hey: median p50 in ms of hey and of load tests", [median(values) for values in zip(*found, strict=True)]
-    if found := results.get("search"):
-        rates = [rate for rate, _ in found]
+    if claims := results.get("equals"):
+        yield "equals: a difference was claimed", f"{sum(is_difference(claim) for claim in claims)} of {len(claims)}"
+    if claims := results.get("planted"):
+        slowdowns = sum(is_difference(claim) and claim["value"] > 0 for claim in claims)
+        yield "planted: a slowdown was claimed", f"{slowdowns} of {len(claims)}"
+        yield "planted: largest error of the 5 ms, in ms", max(abs(claim["value"] - DELAY_S * 1000) for claim in claims)
+    if pairs := results.get("hey"):
+        yield "hey: median p50 in ms of hey and of load tests", [median(values) for values in zip(*pairs, strict=True)]
+    if searches := results.get("search"):
+        rates = [rate for rate, _ in searches]
         ratios = [max(pair) / min(pair) for pair in zip(rates[::2], rates[1::2], strict=True)]
         yield "search: ratios of three pairs, and their median", (ratios, median(ratios))
-        yield "search: longest duration in seconds", max(seconds for _, seconds in found)
+        yield "search: longest duration in seconds", max(seconds for _, seconds in searches)
 
 
-def is_difference(pair: dict[str, Any]) -> bool:
-    """Return whether the interval excludes zero."""
-    return bool(pair.get("low", 0) > 0 or pair.get("high", 0) < 0)
+def is_difference(claim: dict[str, Any]) -> bool:
+    """Return whether the interval of a claimed difference excludes zero. Without a difference there is no interval."""
+    return bool(claim.get("low", 0) > 0 or claim.get("high", 0) < 0)
 
 
 def main(seeds: int, experiments: list[str]) -> int:

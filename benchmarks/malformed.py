@@ -1,6 +1,6 @@
 """Post 500 malformed pictures: the gateway should refuse each at once and should not keep memory for it.
 
-    python -m benchmarks.malformed
+    .venv/test/bin/python -m benchmarks.malformed
 
 Some files are made by hand: truncated files, decompression bombs, animations, other formats. The rest are good files
 with a few bytes changed. A changed file may still be a picture, so it is used only if Pillow refuses it.
@@ -22,7 +22,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.serving import running
+from benchmarks.processes import find_child_processes
 from benchmarks.stack import running_stack
 from shared.data.images import MAX_PIXELS, POSTED_FORMATS
 
@@ -154,7 +154,7 @@ def main() -> int:
 
 def gateway_memory_bytes() -> int:
     """Return the resident memory of the gateway that this process started."""
-    (pid,) = running("services.gateway")
+    (pid,) = find_child_processes("services.gateway")
     line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) * 1024
 

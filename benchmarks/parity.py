@@ -64,13 +64,23 @@ def transplant(client: Client, name: str) -> dict[str, Any]:
     """Transplant a model from each backend to the other and return the proofs."""
     proofs = {}
     for source, to in (("tensorflow", "pytorch"), ("pytorch", "tensorflow")):
-        work = client.post(f"/v1/models/{name}/{source}/1/transplant", {"to": to})
-        proofs[f"{source} to {to}"] = client.follow(f"/v1/transplants/{work['id']}")["proof"]
+        job = client.post(f"/v1/models/{name}/{source}/1/transplant", {"to": to})
+        proofs[f"{source} to {to}"] = client.follow(f"/v1/transplants/{job['id']}")["proof"]
     return proofs
 
 
 def kill_and_resume(client: Client, redis: Redis, registry: ModelRegistry, undisturbed: Any) -> dict[str, Any]:
-    """Train again, kill each backend's worker process in the second epoch, and compare the resulting weights."""
+    """Train `lenet5` again, kill each backend's job process in the second epoch, and compare the resulting weights.
+
+    Args:
+        client: of the gateway.
+        redis: the stack's Redis.
+        registry: the stack's models.
+        undisturbed: the first training of `lenet5`, as JSON.
+
+    Returns:
+        For each backend, after which epoch the training resumed, and the largest difference between two weights.
+    """
     again = client.post("/v1/trainings", {**TRAININGS["lenet5"], "name": undisturbed["name"]})
     path, waiting = f"/v1/trainings/{again['id']}", set(again["runs"])
     while waiting:
@@ -78,41 +88,45 @@ def kill_and_resume(client: Client, redis: Redis, registry: ModelRegistry, undis
         for backend in [backend for backend in waiting if runs[backend]["epoch"] == 1]:
             time.sleep(0.5)  # the second epoch has started
             (worker,) = Worker.all(queue=Queue(backend, connection=redis, serializer="json"))
-            (horse,) = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
-            os.kill(int(horse), signal.SIGKILL)
+            (job_process,) = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+            os.kill(int(job_process), signal.SIGKILL)
             waiting.remove(backend)
         time.sleep(0.05)
     again = client.follow(path)
-    found = {}
+    resumed = {}
     for backend, run in again["runs"].items():
-        one, other = (registry.verify(work["name"], backend, work["version"]).weights for work in (undisturbed, again))
-        apart = max(float(np.abs(one[name] - other[name]).max()) for name in one)
-        found[backend] = {"resumed_after": run["resumed_after"], "max_weight_difference": apart}
-    return found
+        first, second = (
+            registry.verify(training["name"], backend, training["version"]).weights for training in (undisturbed, again)
+        )
+        difference = max(float(np.abs(first[name] - second[name]).max()) for name in first)
+        resumed[backend] = {"resumed_after": run["resumed_after"], "max_weight_difference": difference}
+    return resumed
 
 
 def main() -> int:
     """Measure, print one table and write `.tandem/bench/parity.json`."""
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as (client, settings):
-        works = {}
+        trainings = {}
         for name, request in TRAININGS.items():
             started_at = time.perf_counter()
-            works[name] = train(client, request)
-            results[name] = summarize(works[name], time.perf_counter() - started_at)
-        results["transplants of cnn"] = transplant(client, works["cnn"]["name"])
+            trainings[name] = train(client, request)
+            results[name] = summarize(trainings[name], time.perf_counter() - started_at)
+        results["transplants of cnn"] = transplant(client, trainings["cnn"]["name"])
         with Redis.from_url(settings.redis_url) as redis:
             results["lenet5, killed and resumed"] = kill_and_resume(
-                client, redis, ModelRegistry(settings.model_dir), works["lenet5"]
+                client, redis, ModelRegistry(settings.model_dir), trainings["lenet5"]
             )
     table = Table(title="Whole trainings on MNIST with the same data, weights and batches")
     for column in ("network", "test accuracy", "same class", "weights differ by", "probabilities", "McNemar's p"):
         table.add_column(column)
     for name in TRAININGS:
-        r = results[name]
-        accuracies = ", ".join(f"{value:.4f}" for value in r["test_accuracy"].values())
-        differences = (f"{r[f'max_{what}_difference']:.1e}" for what in ("weight", "probability"))
-        table.add_row(name, accuracies, f"{r['same_class']:,} of 10,000", *differences, f"{r['mcnemar_p']:.2f}")
+        figures = results[name]
+        accuracies = ", ".join(f"{value:.4f}" for value in figures["test_accuracy"].values())
+        differences = (f"{figures[f'max_{what}_difference']:.1e}" for what in ("weight", "probability"))
+        table.add_row(
+            name, accuracies, f"{figures['same_class']:,} of 10,000", *differences, f"{figures['mcnemar_p']:.2f}"
+        )
     console = Console()
     console.print(table)
     console.print({name: result for name, result in results.items() if name not in TRAININGS})

@@ -1,4 +1,4 @@
-"""A separate stack for a benchmark, on free ports. It ends with the benchmark."""
+"""Starts a separate stack for a benchmark, on free ports, and copies the project for changed stacks."""
 
 import os
 import shutil
@@ -15,8 +15,11 @@ from shared.settings import Settings
 def copy_project(place: Path, environments: Iterable[str]) -> None:
     """Copy the project to an empty folder, so that the copy can be changed.
 
+    Files that git ignores are not copied.
+
     Args:
-        environments: the names of the virtual environments that the copy uses, as symbolic links.
+        place: the empty folder.
+        environments: the names of the virtual environments that the copy uses. It gets symbolic links to them.
     """
     listing = ["git", "ls-files", "-co", "--exclude-standard"]
     for name in subprocess.run(listing, capture_output=True, text=True, check=True).stdout.splitlines():
@@ -30,13 +33,16 @@ def copy_project(place: Path, environments: Iterable[str]) -> None:
 
 @contextmanager
 def running_stack(state: Path) -> Iterator[tuple[Client, Settings]]:
-    """Run a stack.
+    """Start a stack, wait until it is ready, and stop it at the end.
 
     Args:
-        state: the folder for its state. Datasets are shared with `make up`.
+        state: the folder for its models, its Redis data and its logs. The cache of datasets is that of `make up`.
 
     Yields:
-        A client of its gateway, and its settings.
+        A client of the stack's gateway, and the stack's settings.
+
+    Raises:
+        StackError: the stack did not start.
     """
     cache = str(Path(".tandem/data").absolute())
     stack = Stack(isolate_environ({"TANDEM_CACHE_DIR": cache, **os.environ}, state), log=state / "log")

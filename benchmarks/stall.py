@@ -1,11 +1,11 @@
-"""How much do large pictures delay others? Connections post a small file of 30 million pixels without pause.
+"""Measure how much large pictures delay small ones. Connections post a PNG of 30 million pixels without pause.
 
-    python -m benchmarks.stall [--seconds 20] [--connections 4]
+    .venv/test/bin/python -m benchmarks.stall [--seconds 20] [--connections 4]
 
 A PNG of 3.7 kB can hold 30 million pixels, so a limit on bytes does not limit the work of decoding. One more connection
-posts a picture of 28 x 28 pixels, which the event loop decodes, and then one of 200 x 200, which a thread decodes: one
-request after the other, first alone, then while the others post the large picture. The table shows the latencies, and
-how many large pictures were answered.
+posts a picture of 28 x 28 pixels, which the event loop decodes, and then one of 200 x 200, which a thread decodes. It
+sends one request after the other: first alone, then while the others post the large picture. The table shows the
+latencies, and how many large pictures were answered.
 """
 
 import argparse
@@ -35,9 +35,11 @@ LARGE_SIZE = (6000, 5000)
 
 @dataclass
 class LargePictures:
-    """Posts a large picture over several connections until it is told to stop.
+    """Posts a large picture over several connections, from the beginning of a `with` block to its end.
 
     Attributes:
+        url: where the picture is posted.
+        connections: how many connections post at the same time.
         statuses: how many answers had each status.
     """
 

@@ -1,4 +1,4 @@
-"""`make welcome`: trains the starter model again and writes it to `shared/models/welcome/`."""
+"""Train the starter model again, and write it to `shared/models/welcome/`. `make welcome` runs this program."""
 
 import json
 import sys

@@ -13,21 +13,21 @@ from safetensors.torch import load_file
 from torch import nn
 
 
-def load() -> nn.Module:
-    """Build the network and load its weights.
+def load_network() -> nn.Module:
+    """Build the network with the weights from the file that TANDEM_WEIGHTS names.
 
-    The file has kernels as [in, out], torch has them as [out, in].
+    In the file, a kernel has the shape [in, out]. In torch, it has the shape [out, in].
     """
     torch.set_num_threads(1)
     weights = load_file(os.environ["TANDEM_WEIGHTS"])
-    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.Sigmoid(), nn.Linear(10, 10))
-    for index, layer in ((1, model[1]), (2, model[3])):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.Sigmoid(), nn.Linear(10, 10))
+    for index, layer in ((1, network[1]), (2, network[3])):
         layer.weight.data = weights[f"layers.{index}.kernel"].T.contiguous()
         layer.bias.data = weights[f"layers.{index}.bias"]
-    return model.eval()
+    return network.eval()
 
 
 @torch.inference_mode()
-def probabilities(model: nn.Module, pixels: np.ndarray) -> np.ndarray:
+def compute_probabilities(network: nn.Module, pixels: np.ndarray) -> np.ndarray:
     """Compute the probabilities, float32 [N, 10], of images, uint8 [N, 28, 28, 1]."""
-    return model(torch.from_numpy(pixels).float() / 255).softmax(1).numpy()
+    return network(torch.from_numpy(pixels).float() / 255).softmax(1).numpy()

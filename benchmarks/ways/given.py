@@ -1,4 +1,4 @@
-"""What all programs share: the data, the batch size, the numbers of SGD, and a clock."""
+"""What all programs share: the data, the batch sizes, the parameters of SGD, and a clock."""
 
 import json
 import resource
@@ -21,8 +21,8 @@ settings = Settings.from_env()
 
 def mnist() -> tuple[Split, Split]:
     """Return MNIST's training split and test split as NumPy arrays."""
-    found = datasets.find("mnist", settings)
-    return datasets.read(found, "train", settings), datasets.read(found, "test", settings)
+    dataset = datasets.find("mnist", settings)
+    return datasets.read(dataset, "train", settings), datasets.read(dataset, "test", settings)
 
 
 class Clock:
@@ -32,9 +32,9 @@ class Clock:
         self._answers = sys.stdout
         sys.stdout = sys.stderr  # other output goes to the log
 
-    def answer(self, **what: object) -> None:
+    def answer(self, **figures: object) -> None:
         """Print a JSON object on one line of the original standard output."""
-        print(json.dumps(what), file=self._answers, flush=True)
+        print(json.dumps(figures), file=self._answers, flush=True)
 
     def begin(self) -> None:
         """Wait for a line on standard input, then start the clock. Exit at the end of the input."""

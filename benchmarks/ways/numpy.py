@@ -43,24 +43,24 @@ def floor(network: str, clock: Clock) -> None:
     for epoch in range(1, WITHOUT_END):
         clock.begin()
         order = batches.draw_order(SEED, epoch, len(data))
-        every = []
+        batch_logits = []
         for start in range(0, len(data), BATCH):
             batch = order[start : start + BATCH]
             x, hidden, logits = forward(pixels[batch])
-            every.append(logits)
+            batch_logits.append(logits)
             error = softmax(logits)
             error[np.arange(len(batch)), labels[batch]] -= 1
             error /= len(batch)
-            inner = error @ w2.T * hidden * (1 - hidden)
-            gradients = x.T @ inner, inner.sum(0), hidden.T @ error, error.sum(0)
+            hidden_error = error @ w2.T * hidden * (1 - hidden)
+            gradients = x.T @ hidden_error, hidden_error.sum(0), hidden.T @ error, error.sum(0)
             for weight, gradient in zip(weights, gradients, strict=True):
                 np.subtract(weight, rate * gradient, out=weight)
-        loss, correct = figures(np.concatenate(every), labels[order])
+        loss, correct = figures(np.concatenate(batch_logits), labels[order])
         test_loss, test_correct = 0.0, 0
         for start in range(0, len(test), EVALUATION_BATCH):
             *_, logits = forward(test.images[start : start + EVALUATION_BATCH].reshape(-1, 784))
-            found = figures(logits, test.labels[start : start + EVALUATION_BATCH])
-            test_loss, test_correct = test_loss + found[0], test_correct + found[1]
+            batch_loss, batch_correct = figures(logits, test.labels[start : start + EVALUATION_BATCH])
+            test_loss, test_correct = test_loss + batch_loss, test_correct + batch_correct
         print(f"loss {loss / len(data):.4f}, accuracy {correct / len(data):.4f}, test {test_loss / len(test):.4f}")
         clock.end(test_correct / len(test))
 

@@ -11,9 +11,9 @@ from shared.network.weights import initial_weights
 
 def train(backend: Backend, network: str, clock: Clock) -> None:
     """Train a preset on MNIST with SGD."""
-    found = datasets.find("mnist", settings)
-    data, test = (backend.load_data(found, settings.cache_dir, split) for split in ("train", "test"))
-    described = PRESETS[network].network(found.shape, len(found.classes))
+    dataset = datasets.find("mnist", settings)
+    data, test = (backend.load_data(dataset, settings.cache_dir, split) for split in ("train", "test"))
+    described = PRESETS[network].network(dataset.shape, len(dataset.classes))
     model = backend.define_network(described, initial_weights(described, SEED))
     optimizer = backend.define_optimizer(Sgd(learning_rate=LEARNING_RATE, momentum=MOMENTUM[network]), model)
     loss = backend.define_loss()
@@ -23,6 +23,6 @@ def train(backend: Backend, network: str, clock: Clock) -> None:
     while True:
         clock.begin()
         epoch_loss, accuracy = next(epochs)
-        held = backend.evaluate(model, loss, test)
-        print(f"loss {epoch_loss:.4f}, accuracy {accuracy:.4f}, test {held.loss:.4f}, {held.accuracy:.4f}")
-        clock.end(held.accuracy)
+        scores = backend.evaluate(model, loss, test)
+        print(f"loss {epoch_loss:.4f}, accuracy {accuracy:.4f}, test {scores.loss:.4f}, {scores.accuracy:.4f}")
+        clock.end(scores.accuracy)

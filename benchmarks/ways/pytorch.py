@@ -35,11 +35,14 @@ def network_of(name: str, flatten: type[nn.Module] = nn.Flatten) -> nn.Sequentia
 
 
 def article(network: str, clock: Clock) -> None:
-    """The article's program: torchvision converts image by image, a line every 100 batches, tests image by image."""
+    """The article's program: torchvision converts image by image, and the test batches have one image.
+
+    It prints the loss every 100 batches.
+    """
     to_tensor, folder = torchvision.transforms.ToTensor(), given.settings.cache_dir
     train_set = torchvision.datasets.MNIST(folder, train=True, transform=to_tensor)
     test_set = torchvision.datasets.MNIST(folder, train=False, transform=to_tensor)
-    train_loader = DataLoader(train_set, batch_size=BATCH, is_order_shared=True)
+    train_loader = DataLoader(train_set, batch_size=BATCH, shuffle=True)
     test_loader = DataLoader(test_set, batch_size=1)
     model = network_of(network)
     criterion = nn.CrossEntropyLoss()
@@ -71,7 +74,7 @@ def article(network: str, clock: Clock) -> None:
 def usual(network: str, clock: Clock) -> None:
     """The usual program: the data is in tensors, but the loader still takes examples one by one."""
     data, test = (TensorDataset(_scaled(split), torch.from_numpy(split.labels)) for split in given.mnist())
-    train_loader = DataLoader(data, batch_size=BATCH, is_order_shared=True)
+    train_loader = DataLoader(data, batch_size=BATCH, shuffle=True)
     test_loader = DataLoader(test, batch_size=EVALUATION_BATCH)
     model = network_of(network)
     criterion = nn.CrossEntropyLoss()
@@ -79,7 +82,7 @@ def usual(network: str, clock: Clock) -> None:
     for epoch in range(1, WITHOUT_END):
         clock.begin()
         model.train()
-        total_loss, seen = 0.0, 0
+        total_loss, train_correct = 0.0, 0
         for x, y in train_loader:
             optimizer.zero_grad()
             logits = model(x)
@@ -87,15 +90,14 @@ def usual(network: str, clock: Clock) -> None:
             loss.backward()
             optimizer.step()
             total_loss += loss.item() * len(y)
-            seen += (logits.argmax(1) == y).sum().item()
+            train_correct += (logits.argmax(1) == y).sum().item()
         model.eval()
         correct = 0
         with torch.no_grad():
             for x, y in test_loader:
                 correct += (model(x).argmax(1) == y).sum().item()
-        print(
-            f"{epoch}: loss {total_loss / len(data):.4f}, accuracy {seen / len(data):.4f}, test {correct / len(test)}"
-        )
+        loss, accuracy = total_loss / len(data), train_correct / len(data)
+        print(f"{epoch}: loss {loss:.4f}, accuracy {accuracy:.4f}, test {correct / len(test)}")
         clock.end(correct / len(test))
 
 
@@ -107,6 +109,7 @@ class FlattenLast(nn.Module):
     """Flatten images that are stored channels last, without a copy."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return [N, H * W * C] of images [N, C, H, W]."""
         return x.permute(0, 2, 3, 1).flatten(1)
 
 

@@ -16,6 +16,7 @@ versions = backend.versions
 
 
 def network_of(name: str, batch_norm: Callable[[], keras.Layer] = layers.BatchNormalization) -> keras.Sequential:
+    """Build a preset with Keras' own layers."""
     conv = partial(layers.Conv2D, activation="relu")
     norm = partial(batch_norm, momentum=0.9, epsilon=1e-3)
     pool = layers.MaxPooling2D
@@ -41,9 +42,11 @@ class Clocked(keras.callbacks.Callback):
         self.clock = clock
 
     def on_epoch_begin(self, *_: object) -> None:
+        """Start the clock."""
         self.clock.begin()
 
     def on_epoch_end(self, _: int, logs: dict[str, float]) -> None:
+        """Stop the clock and report the accuracy on the test split."""
         self.clock.end(logs["val_accuracy"])
 
 
@@ -77,6 +80,7 @@ class FusedBatchNorm(layers.BatchNormalization):
     """Batch norm in one operation. Keras 3 uses several."""
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Normalize images. With `training`, use the batch's statistics and update the moving averages."""
         moving = self.moving_mean.value, self.moving_variance.value
         y, *averages = tf.compat.v1.nn.fused_batch_norm(
             *(x, self.gamma.value, self.beta.value, *moving, self.epsilon),
@@ -103,14 +107,14 @@ def tight(network: str, clock: Clock) -> None:
     images, labels = tf.constant(data.images), tf.constant(data.labels, tf.int32)
     test_images, test_labels = tf.constant(test.images), tf.constant(test.labels, tf.int32)
 
-    def move(parameter: tf.Variable, velocity: tf.Variable, gradient: tf.Tensor) -> None:
+    def update(parameter: tf.Variable, velocity: tf.Variable, gradient: tf.Tensor) -> None:
         ops, w, v = tf.raw_ops, parameter.handle, velocity.handle
         if momentum:
             ops.ResourceApplyMomentum(var=w, accum=v, lr=LEARNING_RATE, grad=gradient, momentum=momentum)
         else:
             ops.ResourceApplyGradientDescent(var=w, alpha=LEARNING_RATE, delta=gradient)
 
-    def count(images: tf.Tensor, labels: tf.Tensor, size: int, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+    def run_split(images: tf.Tensor, labels: tf.Tensor, size: int, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the loss and accuracy of a split; with `training`, also update the weights after each batch."""
         total, correct = tf.constant(0.0), tf.constant(0, tf.int64)
         for start in tf.range(0, tf.size(labels), size):
@@ -120,8 +124,9 @@ def tight(network: str, clock: Clock) -> None:
                 losses = cross_entropy(y, logits)
                 loss = tf.reduce_mean(losses)
             if training:
-                for moved in zip(parameters, velocities, tape.gradient(loss, parameters), strict=True):
-                    move(*moved)
+                gradients = tape.gradient(loss, parameters)
+                for parameter, velocity, gradient in zip(parameters, velocities, gradients, strict=True):
+                    update(parameter, velocity, gradient)
             total += tf.reduce_sum(losses)
             correct += tf.math.count_nonzero(tf.argmax(logits, 1, tf.int32) == y)
         examples = tf.size(labels)
@@ -129,11 +134,11 @@ def tight(network: str, clock: Clock) -> None:
 
     @tf.function
     def train(order: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return count(tf.gather(images, order), tf.gather(labels, order), BATCH, training=True)
+        return run_split(tf.gather(images, order), tf.gather(labels, order), BATCH, training=True)
 
     @tf.function
     def evaluate() -> tuple[tf.Tensor, tf.Tensor]:
-        return count(test_images, test_labels, EVALUATION_BATCH, training=False)
+        return run_split(test_images, test_labels, EVALUATION_BATCH, training=False)
 
     for epoch in range(1, WITHOUT_END):
         clock.begin()

@@ -19,12 +19,12 @@ NETWORK = PRESETS["mlp"].network((8, 8, 1), 10)
 DIGITS = datasets.DIGITS
 
 
-def train(backend, settings, weights, shuffle):
+def train(backend, settings, weights, is_order_shared):
     """Returns: the model, and its history of (loss, accuracy)."""
     data = backend.load_data(DIGITS, settings.cache_dir, "train")
     model = backend.define_network(NETWORK, weights)
     optimizer = backend.define_optimizer(OPTIMIZER, model)
-    epochs = generate_epochs(data, 0, 1, EPOCHS, shuffle)
+    epochs = generate_epochs(data, 0, 1, EPOCHS, is_order_shared)
     return model, list(backend.train(model, optimizer, backend.define_loss(), data, BATCH_SIZE, epochs))
 
 

@@ -1,15 +1,16 @@
-"""The article's network behind Flask and gunicorn, as most people write it."""
+"""Serves the article's network with Flask and gunicorn, as most people write it."""
 
 import article
 import numpy as np
 from flask import Flask, Response, jsonify, request
 
 app = Flask(__name__)
-model = article.load()
+network = article.load_network()
 
 
 @app.post("/predict")
 def predict() -> Response:
+    """Answer an Open Inference Protocol request with `{"probabilities": [[...]]}`."""
     tensor = request.get_json()["inputs"][0]
     pixels = np.array(tensor["data"], dtype=np.uint8).reshape(tensor["shape"])
-    return jsonify(probabilities=article.probabilities(model, pixels).tolist())
+    return jsonify(probabilities=article.compute_probabilities(network, pixels).tolist())

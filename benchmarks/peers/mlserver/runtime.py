@@ -1,4 +1,4 @@
-"""The article's network behind MLServer, as a custom runtime."""
+"""Serves the article's network with MLServer, as a custom runtime."""
 
 import article
 from mlserver import MLModel
@@ -6,12 +6,16 @@ from mlserver.codecs import NumpyCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
 
-class Article(MLModel):
+class ArticleRuntime(MLModel):
+    """The methods that MLServer calls."""
+
     async def load(self) -> bool:
-        self.network = article.load()
+        """Load the network. Returns True, because the model is then ready."""
+        self.network = article.load_network()
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        """Answer an Open Inference Protocol request with the output `probabilities`, float32 [N, 10]."""
         pixels = NumpyCodec.decode_input(payload.inputs[0])
-        output = NumpyCodec.encode_output("probabilities", article.probabilities(self.network, pixels))
+        output = NumpyCodec.encode_output("probabilities", article.compute_probabilities(self.network, pixels))
         return InferenceResponse(model_name=self.name, outputs=[output])

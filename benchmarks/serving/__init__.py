@@ -1,0 +1,1 @@
+"""Compares Tandem with other model servers: the same network, weights, picture and machine."""
