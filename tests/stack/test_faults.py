@@ -155,7 +155,7 @@ def test_a_model_with_a_flipped_byte_is_not_served(client: Client, settings: Set
         headers = {"Content-Type": "image/png"}
         answer = requests.post(f"{client.url}/v1/predictions?model=flipped", data=picture, headers=headers, timeout=30)
         assert answer.status_code == 200
-        assert "not what was published" in answer.json()["errors"]["pytorch"]
+        assert "was changed after its publication" in answer.json()["errors"]["pytorch"]
         assert list(answer.json()["images"][0]["results"]) == ["tensorflow"]
         alone = f"{client.url}/v1/predictions?model=flipped&backends=pytorch"
         assert requests.post(alone, data=picture, headers=headers, timeout=30).status_code == 503

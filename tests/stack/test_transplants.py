@@ -40,7 +40,7 @@ def weights(client: Client, name: str, backend: str, version: int) -> dict:
 
 @pytest.mark.parametrize(("source", "to"), [("pytorch", "tensorflow"), ("tensorflow", "pytorch")])
 def test_a_transplanted_model_has_the_same_weights_and_predictions(client: Client, source: str, to: str) -> None:
-    name = f"transplanted-to-{to}"
+    name = f"transplanted-to-{to}-here"
     train(client, name, [source])
     moved = transplant(client, name, source, to)
     assert moved["model"] == {"name": name, "backend": to, "version": 1}
