@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from services.gateway.schemas.predictions import PredictionQuery
-from shared.jobs.payloads import EvaluationRequest, TrainingJob, TrainingRequest
+from shared.jobs.payloads import CertificateJob, CertificateRequest, EvaluationRequest, TrainingJob, TrainingRequest
+from shared.network.description import PRESETS
 
 
 def test_an_empty_training_has_the_documented_defaults() -> None:
@@ -96,3 +97,12 @@ def test_a_training_job_reads_what_the_gateway_has_always_written() -> None:
     assert (job.id, job.backend, job.name, job.version) == ("1", "pytorch", "article-mnist", 3)
     assert job.request.backends == ["pytorch"]
     assert job.model_dump(mode="json") == stored
+
+
+def test_records_from_before_warnings_and_notes_can_be_read() -> None:
+    """One record that cannot be read would make the whole list of trainings fail."""
+    shared = {"id": "1", "backend": "", "created_at": "", "network": PRESETS["article"].network((8, 8, 1), 10)}
+    training = {**shared, "kind": "training", "name": "m", "version": 1, "request": TrainingRequest()}
+    assert TrainingJob.model_validate(training).warnings == []
+    certificate = {**shared, "kind": "certificate", "request": CertificateRequest(), "asked": []}
+    assert CertificateJob.model_validate(certificate).notes == []
