@@ -56,6 +56,13 @@ Names = Annotated[
     AfterValidator(_check_unique),
     Accepts("one or more names, separated by commas, each once"),
 ]
+AnyNames = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(_split_at_commas),
+    AfterValidator(_check_unique),
+    Accepts("names, separated by commas, each once"),
+]
 Folder = Annotated[Path, AfterValidator(Path.absolute)]
 Port = Annotated[int, Field(ge=1, le=65_535), Accepts("a port number from 1 to 65535")]
 Seconds = Annotated[float, Field(ge=0.001), Accepts("a number of seconds, at least 0.001")]
@@ -69,6 +76,7 @@ PredictorUrl = Annotated[
 ]
 GatewayUrl = Annotated[str, _allow_placeholders("port"), Accepts("a URL that may contain {port}, and no other braces")]
 Device = Annotated[Literal["cpu", "cuda", "auto"], Accepts("cpu, cuda or auto")]
+Switch = Annotated[bool, Accepts("1 or 0")]
 LogFormat = Annotated[Literal["auto", "json", "text"], Accepts("auto, json or text")]
 
 
@@ -102,7 +110,13 @@ class Settings(BaseSettings):
     )
     data_dir: Folder = Field(Path("data"), description="the folder with your datasets, and with mnist/*.gz")
     redis_url: str = Field("redis://127.0.0.1:6390/0", description="the Redis server for queues and jobs")
+    redis_user: str = Field("default", description="the Redis user of this process")
+    redis_password_file: Folder | None = Field(None, description="the file with the password of that user")
     bind_host: str = Field("127.0.0.1", description="the address on which the servers listen")
+    public_host: str = Field(
+        default_factory=lambda earlier: earlier["bind_host"],
+        description="address at which clients reach the gateway",
+    )
     gateway_port: Port = Field(8080, description="the port of the gateway")
     predictor_url: PredictorUrl = Field(
         "http://127.0.0.1:{port}",
@@ -111,7 +125,19 @@ class Settings(BaseSettings):
     predictor_port: Port = Field(8101, description="port of the first predictor; the others follow")
     gateway_url: GatewayUrl = Field("http://127.0.0.1:{port}", description="gateway's URL for load tests")
     prediction_timeout_s: Seconds = Field(10, description="time limit of a prediction, in seconds")
+    joint_timeout_s: Seconds = Field(2, description="time limit once one of several backends answered")
     job_timeout_s: WholeSeconds = Field(3600, description="time limit of a training or an evaluation, in seconds")
+    max_queued: WholeNumber = Field(1000, description="how many jobs may wait in one queue")
+    keep_days: WholeNumber = Field(90, description="days until the record of a job expires; models stay")
+    token_file: Folder = Field(
+        default_factory=lambda earlier: earlier["state_dir"] / "tokens.json",
+        description="access tokens, hashed; made by the first token",
+    )
+    anonymous: Switch = Field(False, description="1 serves other addresses than loopback without tokens")
+    allowed_hosts: AnyNames = Field((), description="names in `Host` to answer, besides loopback")
+    cors_origins: AnyNames = Field((), description="origins whose pages may call the API")
+    rate_limit: AutomaticCount = Field(500, description="requests per second and client; 0: no limit")
+    prediction_rate_limit: AutomaticCount = Field(10_000, description="predictions a second and client; 0: no limit")
     threads: AutomaticCount = Field(0, description="threads per trainer; 0 means max(1, cores // backends)")
     prediction_threads: WholeNumber = Field(1, description="threads per predictor")
     device: Device = Field("cpu", description="cpu, cuda, or auto: a GPU if there is one")

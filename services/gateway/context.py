@@ -12,7 +12,8 @@ from services.gateway.prediction.triton_statistics import TritonStatistics
 from shared.data import datasets
 from shared.data.datasets import Dataset
 from shared.errors import InvalidRequestError
-from shared.jobs.job_queue import JobQueue, connect
+from shared.jobs.connection import connect
+from shared.jobs.job_queue import JobQueue
 from shared.jobs.signing import signing_key
 from shared.models.aliases import Aliases
 from shared.models.registry import ModelRegistry
@@ -52,7 +53,7 @@ class Context:
     @classmethod
     def from_settings(cls, settings: Settings) -> "Context":
         """Make the objects. Nothing connects before the first request; the key that signs jobs is made if missing."""
-        redis = connect(settings.redis_url, patient=False)
+        redis = connect(settings, patient=False)
         registry, aliases = ModelRegistry(settings.model_dir), Aliases(redis)
         return cls(
             settings,

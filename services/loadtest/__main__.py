@@ -13,7 +13,8 @@ from services.loadtest.generator import CONNECTIONS
 from services.loadtest.results import ALLOWED_LATE_MS, ALLOWED_LATE_SHARE
 from services.loadtest.sides import Sides
 from services.loadtest.strategies import measure_rates, search_largest_rates
-from shared.jobs.job_queue import LOADTEST, connect
+from shared.jobs.connection import connect
+from shared.jobs.job_queue import LOADTEST
 from shared.jobs.kinds import LOAD_TEST
 from shared.jobs.loadtests import LoadConditions, LoadTestJob
 from shared.jobs.run_state import SUCCEEDED, Run
@@ -29,7 +30,7 @@ def main() -> int:
     settings = Settings.from_env()
     configure_logs(settings.logs)
     structlog.get_logger().info("load tester ready", gateway=settings.url_of_gateway)
-    redis = connect(settings.redis_url, patient=True)
+    redis = connect(settings, patient=True)
     handlers = {LOADTEST: JobHandler(LOAD_TEST.job, partial(carry_out, settings), LOAD_TEST.run)}
     return consume(LOADTEST, settings, redis, handlers)
 

@@ -23,10 +23,8 @@ from typing import cast
 
 import structlog
 from redis import Redis
-from redis.backoff import ExponentialWithJitterBackoff
 from redis.client import Pipeline
 from redis.exceptions import WatchError
-from redis.retry import Retry
 from rq import Queue
 from rq import Retry as JobRetry
 from rq.command import send_stop_job_command
@@ -59,21 +57,6 @@ ONCE_S = 86_400  # how long an Idempotency-Key is remembered
 MAX_RACES = 100  # how often a submission is repeated because another one changed the same keys
 
 log = structlog.get_logger()
-
-
-def connect(url: str, patient: bool) -> Redis:
-    """Return a client of Redis. It connects when it is first used.
-
-    Args:
-        url: Redis's address.
-        patient: True for a trainer, which waits minutes for Redis to come back. False for the gateway, which gives up
-            within two seconds, because a client waits for its answer.
-    """
-    if patient:
-        backoff = ExponentialWithJitterBackoff(base=0.1, cap=2)
-        return Redis.from_url(url, retry=Retry(backoff, 120), socket_connect_timeout=5)
-    backoff = ExponentialWithJitterBackoff(base=0.05, cap=0.1)
-    return Redis.from_url(url, retry=Retry(backoff, 1), socket_timeout=1, socket_connect_timeout=1)
 
 
 def overall_status(statuses: Iterable[Status]) -> Status:

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from shared.backend import Backend, Events
-from shared.jobs.job_queue import connect
+from shared.jobs.connection import connect
 from shared.jobs.kinds import CERTIFICATE, DELETION, EVALUATION, TRAINING, TRANSPLANT
 from shared.jobs.run_state import Run, is_open
 from shared.jobs.worker import JobHandler, consume, show_alive
@@ -52,7 +52,7 @@ def main(name: str, load: Callable[[], tuple[Backend, Events]]) -> int:
     """
     settings = Settings.from_env()
     configure_logs(settings.logs)
-    registry, redis = ModelRegistry(settings.model_dir), connect(settings.redis_url, patient=True)
+    registry, redis = ModelRegistry(settings.model_dir), connect(settings, patient=True)
     registry.remove_abandoned_drafts()
     if publish_starter(registry, name):
         log.info("welcome model published", backend=name)

@@ -32,6 +32,7 @@ from shared.logs import REQUEST_ID, begin_request, configure_logs, request_id
 from shared.process import freeze_heap
 from shared.settings import Settings
 from shared.web.body_reader import BodyReader, HeldBytes
+from shared.web.gate import CALLER, Gate, OpenGate
 from shared.web.problems import PROBLEM_TYPE, ProblemDocument, problem_of
 from shared.web.request_metrics import record_request
 from shared.web.wsgi_bridge import UNKNOWN_ROUTE, call_flask, environ_of, install_route_names
@@ -76,11 +77,13 @@ class Route:
         rule: the route's name in metrics, such as `/v2/models/<name>/infer`.
         pattern: matches the whole path; its named groups become `path_values`.
         handler: may raise any error; the server turns it into a problem document.
+        scope: what a client must be allowed to do.
     """
 
     rule: str
     pattern: re.Pattern[str]
     handler: Handler
+    scope: str = ""
 
 
 async def run_in_thread(executor: Executor | None, function: Callable[..., T], *arguments: Any) -> T:
@@ -101,6 +104,7 @@ class HttpServer:
         threads: how many requests Flask works on at once.
         on_start: called with the event loop once it runs.
         bodies: reads request bodies; by default within the limits of this module.
+        gate: decides which requests are let in; by default all.
     """
 
     def __init__(
@@ -110,8 +114,10 @@ class HttpServer:
         threads: int,
         on_start: Callable[[asyncio.AbstractEventLoop], None] | None = None,
         bodies: BodyReader | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._app, self._routes, self._on_start = app, routes, on_start
+        self._gate = gate or OpenGate()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="flask")
         self._bodies = bodies or BodyReader(MAX_BODY_BYTES, MAX_TOTAL_BODY_BYTES, BODY_TIMEOUT_S)
         install_route_names(app)
@@ -145,11 +151,13 @@ class HttpServer:
         try:
             route, path_values = self._match(request.method, request.path)
             rule = route.rule if route else UNKNOWN_ROUTE
+            caller = self._gate.admit(request, route.scope if route else None)
             body = await self._bodies.read(request, held)
             if route:
                 response = await route.handler(_buffered(request, path_values, body))
             else:
-                rule, response = await run_in_thread(self._threads, call_flask, self._app, environ_of(request, body))
+                environ = {**environ_of(request, body), CALLER: caller}
+                rule, response = await run_in_thread(self._threads, call_flask, self._app, environ)
         except Exception as error:
             response = _from_document(problem_of(error, request.path))
             if not request.content.is_eof():  # the rest of the body is not read

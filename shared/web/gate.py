@@ -1,0 +1,43 @@
+"""What an HTTP server asks before it reads a request's body: who the client is, and whether it is let in."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiohttp import web
+
+CALLER = "tandem.caller"  # in the WSGI environ: the request's `Caller`
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request.
+
+    Attributes:
+        key: what limits count by: a token's id, or an address.
+        scopes: what the client may do.
+    """
+
+    key: str
+    scopes: frozenset[str] = frozenset()
+
+
+class Gate(Protocol):
+    """Decides which requests are let in."""
+
+    def admit(self, request: web.BaseRequest, scope: str | None) -> Caller:
+        """Return the client of a request whose headers have arrived.
+
+        Args:
+            scope: what the client must be allowed to do; None if the route is not known yet.
+
+        Raises:
+            TandemError, werkzeug's HTTPException: the request is refused.
+        """
+
+
+class OpenGate:
+    """Lets everybody in: for a server that only other services reach."""
+
+    def admit(self, request: web.BaseRequest, scope: str | None) -> Caller:  # noqa: ARG002 - the protocol's signature
+        """Return a client that is known by its address only."""
+        return Caller(request.remote or "")
