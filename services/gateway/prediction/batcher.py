@@ -8,6 +8,8 @@ locked.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from time import perf_counter
@@ -62,9 +64,16 @@ class Failure:
 Outcome = Answer | Failure
 
 
-@dataclass
-class _Waiting:
-    """A request that waits for a call."""
+@dataclass(eq=False, slots=True)
+class QueuedRequest:
+    """A request that waits for a call, or for the end of its call.
+
+    Attributes:
+        images: uint8 [N, H, W, C].
+        outcome: the prediction, once there is one. Cancel it with `Batcher.withdraw`.
+        since: when the request came, in seconds of `time.perf_counter`.
+        id: the request's id, for the logs.
+    """
 
     images: NDArray[np.uint8]
     outcome: asyncio.Future[Outcome]
@@ -84,14 +93,26 @@ class Batcher:
     Args:
         client: of the backend's predictor.
         timeout_s: how long a request may wait for its call, and how long the call may take.
+        on_idle: called with the batcher when no call is in flight and no request waits.
     """
 
-    def __init__(self, client: PredictorClient, backend: str, name: str, version: int, timeout_s: float) -> None:
+    def __init__(
+        self,
+        client: PredictorClient,
+        backend: str,
+        name: str,
+        version: int,
+        timeout_s: float,
+        on_idle: "Callable[[Batcher], None] | None" = None,
+    ) -> None:
+        self.key = (backend, name, version)
         self._client, self._backend, self._timeout_s = client, backend, timeout_s
         self._name, self._version = name, version
+        self._on_idle = on_idle
         self._call_seconds, self._call_images = _histograms_of(backend)
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[QueuedRequest] = deque()
         self._in_flight = False
+        self._call_started = 0.0  # when the call that is in flight began
         self._sender: asyncio.Task[None] | None = None  # the event loop itself keeps no reference
 
     @property
@@ -99,26 +120,54 @@ class Batcher:
         """Whether no call is in flight and no request waits."""
         return not self._in_flight
 
+    @property
+    def call_age_s(self) -> float:
+        """For how many seconds the call in flight has had no reply; 0 if there is none."""
+        return perf_counter() - self._call_started if self._in_flight else 0.0
+
     async def predict(self, images: NDArray[np.uint8]) -> Outcome:
         """Predict images, uint8 [N, H, W, C], at once or with the other requests that wait.
 
         If more than MAX_WAITING_IMAGES images would wait, the outcome is a Failure at once.
         """
-        if not self._in_flight:
+        if not self._in_flight:  # a future and a task would take longer than a small prediction
             self._in_flight = True
             try:
                 return await self._call([images])
             finally:
                 self._send_waiting()
-        if self.count_waiting()[0] + len(images) > MAX_WAITING_IMAGES:
-            return Failure(f"{self._backend} has {MAX_WAITING_IMAGES} images waiting: try again in a moment")
-        request = _Waiting(images, asyncio.get_running_loop().create_future())
-        self._waiting.append(request)
+        request = self.enqueue(images)
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await request.outcome
         except TimeoutError:
             return Failure(f"{self._backend} did not answer in time")
+        finally:
+            self.withdraw(request)
+
+    def enqueue(self, images: NDArray[np.uint8]) -> QueuedRequest:
+        """Have images, uint8 [N, H, W, C], predicted by the next call. The caller waits for the request's outcome.
+
+        If more than MAX_WAITING_IMAGES images would wait, the outcome is a Failure at once. A caller that stops waiting
+        must withdraw the request.
+        """
+        request = QueuedRequest(images, asyncio.get_running_loop().create_future())
+        if self._in_flight and self.count_waiting()[0] + len(images) > MAX_WAITING_IMAGES:
+            request.outcome.set_result(
+                Failure(f"{self._backend} has {MAX_WAITING_IMAGES} images waiting: try again in a moment")
+            )
+            return request
+        self._waiting.append(request)
+        if not self._in_flight:
+            self._send_waiting()
+        return request
+
+    def withdraw(self, request: QueuedRequest) -> None:
+        """Forget a request for whose outcome nobody waits. A call in flight goes on, because others may share it."""
+        if not request.outcome.done() or request.outcome.cancelled():
+            request.outcome.cancel()
+            with suppress(ValueError):  # its call is in flight
+                self._waiting.remove(request)
 
     def count_waiting(self) -> tuple[int, float]:
         """Return how many images wait, and for how many seconds the first of them has. Any thread may call this."""
@@ -127,10 +176,17 @@ class Batcher:
         return sum(len(request.images) for request in requests), age_s
 
     def _send_waiting(self) -> None:
-        """After a call: send the requests that wait, if there are any."""
-        self._in_flight = bool(self._waiting)
-        if self._in_flight:
+        """Send the requests that wait, if there are any. No call may be in flight."""
+        if self._waiting:
+            self._in_flight, self._call_started = True, perf_counter()
             self._sender = asyncio.get_running_loop().create_task(self._send())
+        else:
+            self._become_idle()
+
+    def _become_idle(self) -> None:
+        self._in_flight = False
+        if self._on_idle:
+            self._on_idle(self)
 
     async def _send(self) -> None:
         """Call until no request waits."""
@@ -142,11 +198,12 @@ class Batcher:
                     outcome = await self._call([request.images for request in requests])
                 _share(outcome, requests, started)
         finally:
-            self._in_flight = False
+            self._become_idle()
 
     async def _call(self, parts: list[NDArray[np.uint8]]) -> Outcome:
         """Call the predictor with the images of one or more requests, and record the call."""
         backend, started = self._backend, perf_counter()
+        self._call_started = started
         try:
             images = np.concatenate(parts) if len(parts) > 1 else parts[0]
             self._call_images.observe(len(images))
@@ -165,19 +222,18 @@ class Batcher:
             self._call_seconds.observe(duration_s)
         return Answer(computed.probabilities, duration_s * 1000, computed.compute_ms)
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> list[QueuedRequest]:
         """Take the first requests that fit into one call."""
-        taken: list[_Waiting] = []
+        taken: list[QueuedRequest] = []
         count = 0
         while self._waiting and (not taken or count + len(self._waiting[0].images) <= MAX_CALL_IMAGES):
             request = self._waiting.popleft()
-            if not request.outcome.done():  # else its client no longer waits
-                taken.append(request)
-                count += len(request.images)
+            taken.append(request)
+            count += len(request.images)
         return taken
 
 
-def _share(outcome: Outcome, requests: list[_Waiting], started: float) -> None:
+def _share(outcome: Outcome, requests: list[QueuedRequest], started: float) -> None:
     """Give each request its rows of a call's probabilities, or the call's failure."""
     first = 0
     for request in requests:

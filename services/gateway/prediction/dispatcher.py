@@ -1,15 +1,17 @@
 """Sends images to several backends at once, and asks predictors for their health.
 
-Each backend has its own deadline and its own failure: a backend that is down or slow costs only its own answer.
+Each backend has its own failure: a backend that is down or slow costs only its own answer.
 """
 
 import asyncio
+from concurrent.futures import Future
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from services.gateway.prediction.batcher import Batcher, Outcome
+from services.gateway.prediction.joint_prediction import JointLimits, PendingPrediction, collect_outcomes
 from shared.serving.client import ConnectionFailedError, PredictorClient
 from shared.serving.health import ProcessUse
 from shared.settings import Settings
@@ -20,7 +22,7 @@ HEALTH_TIMEOUT_S = 1.0
 class Dispatcher:
     """The predictors of all backends.
 
-    `predict` runs on the server's event loop. Flask's threads call `health` and `count_waiting`.
+    `predict` runs on the server's event loop. Flask's threads call `ask_health` and `count_waiting`.
 
     Attributes:
         loop: the server's event loop; it is set when the server starts.
@@ -29,33 +31,55 @@ class Dispatcher:
     loop: asyncio.AbstractEventLoop
 
     def __init__(self, settings: Settings) -> None:
-        self._timeout_s = settings.prediction_timeout_s
+        self._limits = JointLimits(settings.joint_timeout_s, settings.prediction_timeout_s)
         self._clients = {backend: PredictorClient(settings.url_of(backend)) for backend in settings.backends}
         self._batchers: dict[tuple[str, str, int], Batcher] = {}
 
     async def predict(
-        self, backends: tuple[str, ...], name: str, version: int, images: NDArray[np.uint8]
+        self,
+        backends: tuple[str, ...],
+        name: str,
+        version: int,
+        images: NDArray[np.uint8],
+        *,
+        wait_for_all: bool = True,
     ) -> dict[str, Outcome]:
-        """Have every backend predict the same images, uint8 [N, H, W, C]."""
-        calls = [self._predict(backend, name, version, images) for backend in backends]
-        outcomes = [await calls[0]] if len(calls) == 1 else await asyncio.gather(*calls)
-        return dict(zip(backends, outcomes, strict=True))
+        """Have every backend predict the same images, uint8 [N, H, W, C].
 
-    async def _predict(self, backend: str, name: str, version: int, images: NDArray[np.uint8]) -> Outcome:
-        """Predict with one backend. A batcher exists only while requests for its model are on their way."""
+        `joint_prediction.py` decides how long several backends are waited for.
+
+        Args:
+            wait_for_all: False to return as soon as one backend has answered.
+        """
+        if len(backends) == 1:
+            return {backends[0]: await self._batcher_of(backends[0], name, version).predict(images)}
+        batchers = {backend: self._batcher_of(backend, name, version) for backend in backends}
+        pending = {
+            backend: PendingPrediction(batcher, batcher.enqueue(images)) for backend, batcher in batchers.items()
+        }
+        return await collect_outcomes(pending, self._limits, wait_for_all)
+
+    def _batcher_of(self, backend: str, name: str, version: int) -> Batcher:
+        """Return the batcher of a model. It exists only while requests for the model are on their way."""
         key = (backend, name, version)
         batcher = self._batchers.get(key)
         if batcher is None:
-            batcher = self._batchers[key] = Batcher(self._clients[backend], *key, self._timeout_s)
-        try:
-            return await batcher.predict(images)
-        finally:
-            if batcher.is_idle and self._batchers.get(key) is batcher:
-                del self._batchers[key]
+            client, timeout_s = self._clients[backend], self._limits.first_s
+            batcher = self._batchers[key] = Batcher(client, *key, timeout_s, self._forget)
+        return batcher
 
-    def health(self) -> dict[str, ProcessUse | None]:
-        """Return what each predictor reports of itself, or None if it does not answer. It blocks."""
-        return asyncio.run_coroutine_threadsafe(self._ask_health(), self.loop).result()
+    def _forget(self, batcher: Batcher) -> None:
+        """Drop an idle batcher."""
+        if self._batchers.get(batcher.key) is batcher:
+            del self._batchers[batcher.key]
+
+    def ask_health(self) -> "Future[dict[str, ProcessUse | None]]":
+        """Ask each predictor what it reports of itself, without waiting.
+
+        Returns:
+            The reports by backend, after at most HEALTH_TIMEOUT_S; None for a predictor that does not answer.
+        """
+        return asyncio.run_coroutine_threadsafe(self._ask_health(), self.loop)
 
     def count_waiting(self, backend: str) -> tuple[int, float]:
         """Return how many images wait for a backend, and for how many seconds the first of them has."""

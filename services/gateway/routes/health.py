@@ -36,8 +36,9 @@ def routes(context: Context) -> APIBlueprint:
     @api.get("/v2/health/ready", responses={200: Health, 503: Health})
     def ready() -> tuple[dict[str, bool | dict[str, str]], int]:
         """Redis and at least one predictor answer, with or without a model."""
-        predictors = {backend: process is not None for backend, process in context.dispatcher.health().items()}
+        reports = context.dispatcher.ask_health()  # Redis and the predictors have the same second to answer
         redis = _redis_answers(context)
+        predictors = {backend: process is not None for backend, process in reports.result().items()}
         details = {name: "up" if is_up else "down" for name, is_up in {"redis": redis, **predictors}.items()}
         is_ready = redis and any(predictors.values())
         return {"ready": is_ready, "details": details}, 200 if is_ready else 503

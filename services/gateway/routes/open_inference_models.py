@@ -100,13 +100,13 @@ def _metadata(context: Context, address: ModelAddress) -> ModelMetadata:
 
 def _require_ready(context: Context, address: ModelAddress) -> ModelReady:
     """Return that a model is ready, or raise UnavailableError if a predictor does not answer."""
-    if reason := _why_unavailable(context.dispatcher.health(), address.backends):
+    if reason := _why_unavailable(context.dispatcher.ask_health().result(), address.backends):
         raise UnavailableError(reason)
     return ModelReady(name=address.title, ready=True)
 
 
 def _index(context: Context) -> list[IndexEntry]:
-    health = context.dispatcher.health()
+    health = context.dispatcher.ask_health().result()
     entries = []
     for title in context.addresses.titles():
         reason = _why_unavailable(health, parse_title(title, context.settings.backends)[1])

@@ -90,7 +90,9 @@ def routes(context: Context) -> EventLoopBlueprint:
         uploads = await read_uploads(request)
         opened = await _open_pictures(context, uploads, manifest)
         prepared = await _prepare_pictures(context, opened, manifest, query)
-        outcomes = await context.dispatcher.predict(backends, query.model, version, prepared.tensor)
+        outcomes = await context.dispatcher.predict(
+            backends, query.model, version, prepared.tensor, wait_for_all=query.wait == "all"
+        )
         answers = _answers_of(outcomes)
         headers = {"Content-Type": "application/json", "Server-Timing": _server_timing(prepared, answers, started)}
         return web.Response(headers=headers, body=_body(query, manifest.classes, version, prepared, outcomes, answers))

@@ -9,7 +9,7 @@ from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 from prometheus_client import CollectorRegistry, Gauge
 from redis.exceptions import RedisError
-from rq import Worker
+from rq.worker_registration import get_keys
 
 from services.gateway.context import Context
 from services.gateway.routes.responses import json_response
@@ -33,11 +33,12 @@ def routes(context: Context) -> APIBlueprint:
     @api.get("/v1/status", responses={200: SystemStatus})
     def status() -> Response:
         """Every backend's predictor, trainers and queue; answered even when nothing else answers."""
-        predictors = context.dispatcher.health()
+        reports = context.dispatcher.ask_health()  # the predictors answer while Redis is asked
         try:
-            queues = {name: _queue_status(context, name) for name in (*predictors, LOADTEST)}
+            queues = {name: _queue_status(context, name) for name in (*context.settings.backends, LOADTEST)}
         except RedisError:
             queues = {}
+        predictors = reports.result()
         return json_response(
             SystemStatus(
                 version=VERSION,
@@ -65,9 +66,17 @@ def routes(context: Context) -> APIBlueprint:
 
 
 def _queue_status(context: Context, name: str) -> QueueStatus:
+    """Return a queue's length and its workers.
+
+    RQ's own `Worker.all` would set the time limit of every connection of the gateway to some minutes. So the keys that
+    RQ's workers write are read directly. A worker that died leaves its name, and its record expires.
+    """
     queue = queue_of(name, context.redis)
-    workers = Worker.all(queue=queue, serializer="json")
-    trainers = [TrainerStatus(state=worker.get_state(), job=worker.get_current_job_id()) for worker in workers]
+    with context.redis.pipeline(transaction=False) as pipeline:
+        for key in sorted(get_keys(queue)):
+            pipeline.hmget(key, ["state", "current_job"])
+        workers = cast(list[list[bytes | None]], pipeline.execute())
+    trainers = [TrainerStatus(state=state.decode(), job=job and job.decode()) for state, job in workers if state]
     return QueueStatus(trainers=trainers, queued=queue.count)
 
 

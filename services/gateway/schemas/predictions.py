@@ -1,6 +1,6 @@
 """Query and response body of POST /v1/predictions."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,13 @@ class PredictionQuery(RequestBody):
     backends: Annotated[str | None, Field(description="separated by commas; by default all")] = None
     version: VersionText | None = None
     prepared: Annotated[bool, Field(description="also return what the model saw of each picture")] = False
+    wait: Annotated[
+        Literal["all", "any"],
+        Field(
+            description="all: wait for every backend, at most TANDEM_JOINT_TIMEOUT_S once one has answered; "
+            "any: return the first answer"
+        ),
+    ] = "all"
 
 
 class Prediction(ResponseBody):

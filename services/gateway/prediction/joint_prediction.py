@@ -1,0 +1,77 @@
+"""Waits for the predictions of several backends: which backends are waited for, and how long (ADR 19).
+
+Once one backend has answered, the others have until `joint_s` after the request began. If none has answered by then,
+the first answer ends the wait. A backend that is left out gets a Failure that says why.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from services.gateway.prediction.batcher import Answer, Batcher, Failure, Outcome, QueuedRequest
+
+
+@dataclass(frozen=True)
+class JointLimits:
+    """How long a prediction by several backends may take, in seconds since the request began.
+
+    Attributes:
+        joint_s: for the other backends, once one has answered.
+        first_s: for the first answer.
+    """
+
+    joint_s: float
+    first_s: float
+
+
+class PendingPrediction(NamedTuple):
+    """A backend's request, and the batcher that has it."""
+
+    batcher: Batcher
+    request: QueuedRequest
+
+
+async def collect_outcomes(
+    pending: Mapping[str, PendingPrediction], limits: JointLimits, wait_for_all: bool
+) -> dict[str, Outcome]:
+    """Wait for the outcomes of requests that have just been enqueued, and withdraw those that take too long.
+
+    Args:
+        pending: the request of each backend.
+        limits: how long to wait.
+        wait_for_all: False to return as soon as one backend has answered.
+
+    Returns:
+        The outcome of every backend, in the order of `pending`.
+    """
+    loop = asyncio.get_running_loop()
+    started_s = loop.time()
+    outcomes: dict[str, Outcome] = {}
+    unfinished = dict(pending)
+    limit_s = limits.first_s
+    try:
+        while unfinished:
+            waited_for = [one.request.outcome for one in unfinished.values()]
+            timeout_s = max(0.0, started_s + limit_s - loop.time())
+            finished, _ = await asyncio.wait(waited_for, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            for backend in [name for name, one in unfinished.items() if one.request.outcome in finished]:
+                outcomes[backend] = unfinished.pop(backend).request.outcome.result()
+            if any(isinstance(outcome, Answer) for outcome in outcomes.values()):
+                limit_s = min(limits.joint_s, limits.first_s)
+                if not wait_for_all:
+                    outcomes |= {backend: Failure(f"{backend} was not waited for (wait=any)") for backend in unfinished}
+                    break
+                for backend in [name for name, one in unfinished.items() if one.batcher.call_age_s > limit_s]:
+                    age_s = unfinished[backend].batcher.call_age_s
+                    outcomes[backend] = Failure(f"{backend} has not replied to a call for {age_s:.1f} s")
+                    del unfinished[backend]
+            if not finished:
+                outcomes |= {
+                    backend: Failure(f"{backend} did not answer within {limit_s:g} s") for backend in unfinished
+                }
+                break
+    finally:
+        for batcher, request in pending.values():
+            batcher.withdraw(request)
+    return {backend: outcomes[backend] for backend in pending}
