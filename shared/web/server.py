@@ -11,6 +11,7 @@ pictures in `shared/data/images.py`.
 import asyncio
 import re
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import copy_context
@@ -35,6 +36,7 @@ from shared.web.body_reader import BodyReader, HeldBytes
 from shared.web.gate import CALLER, Gate, OpenGate
 from shared.web.problems import PROBLEM_TYPE, ProblemDocument, problem_of
 from shared.web.request_metrics import record_request
+from shared.web.server_processes import BACKLOG
 from shared.web.wsgi_bridge import UNKNOWN_ROUTE, call_flask, environ_of, install_route_names
 
 MAX_BODY_BYTES = 64 * 2**20
@@ -42,8 +44,9 @@ MAX_TOTAL_BODY_BYTES = 256 * 2**20  # of all bodies that are being read or worke
 BODY_TIMEOUT_S = 60
 MAX_HEADER_BYTES = 32 * 2**10  # of the request line, and of each header; browsers send cookies of over 8 kB
 STOP_TIMEOUT_S = 5  # for requests that are being answered when the server is told to stop
+DRAIN_TIMEOUT_S = 15  # for open connections when another process takes this one's place
+DRAIN_POLL_S = 0.05  # how often a server that another process replaces looks whether it has connections
 LOOP_THREADS = 16  # for `run_in_thread` without an executor; some wait for Redis or for the disk
-BACKLOG = 1024  # connections that wait to be accepted
 MAX_REASON_LENGTH = 200  # of what aiohttp says about a malformed request; it quotes the request
 
 T = TypeVar("T")
@@ -120,13 +123,32 @@ class HttpServer:
         self._gate = gate or OpenGate()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="flask")
         self._bodies = bodies or BodyReader(MAX_BODY_BYTES, MAX_TOTAL_BODY_BYTES, BODY_TIMEOUT_S)
+        self._is_draining = False
         install_route_names(app)
 
-    async def serve(self, host: str, port: int) -> None:
-        """Serve until SIGTERM or SIGINT."""
-        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    async def serve(
+        self,
+        host: str,
+        port: int,
+        listeners: Sequence[socket.socket] = (),
+        on_ready: Callable[[], None] | None = None,
+    ) -> None:
+        """Serve until SIGTERM or SIGINT.
+
+        After SIGHUP, another process takes this one's place: accept no more connections, close each open connection
+        behind its next response, and return when none is left, at the latest after DRAIN_TIMEOUT_S.
+
+        Args:
+            host: the address to listen on.
+            port: the port to listen on.
+            listeners: sockets that listen already, in place of host and port.
+            on_ready: called when connections are accepted.
+        """
+        loop, stop, drain = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
+        if listeners:
+            loop.add_signal_handler(signal.SIGHUP, drain.set)
         loop.set_default_executor(ThreadPoolExecutor(LOOP_THREADS, thread_name_prefix="loop"))
         if self._on_start:
             self._on_start(loop)
@@ -137,11 +159,30 @@ class HttpServer:
             max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,
         )
-        runner = web.ServerRunner(server)
+        runner = web.ServerRunner(server, shutdown_timeout=STOP_TIMEOUT_S)
         await runner.setup()
-        await web.TCPSite(runner, host, port, shutdown_timeout=STOP_TIMEOUT_S, backlog=BACKLOG).start()
-        await stop.wait()
+        sites: list[web.BaseSite] = [web.SockSite(runner, listener, backlog=BACKLOG) for listener in listeners]
+        for site in sites or [web.TCPSite(runner, host, port, backlog=BACKLOG)]:
+            await site.start()
+        if on_ready:
+            on_ready()
+        events = [loop.create_task(event.wait()) for event in (stop, drain)]
+        await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
+        if drain.is_set():
+            await self._drain(runner, server, stop)
+        for event in events:
+            event.cancel()
         await runner.cleanup()
+
+    async def _drain(self, runner: web.ServerRunner, server: web.Server, stop: asyncio.Event) -> None:
+        """Accept no more connections, and wait until the open ones are closed or the server is told to stop."""
+        self._is_draining = True
+        for site in runner.sites:
+            await site.stop()
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + DRAIN_TIMEOUT_S
+        while server.connections and not stop.is_set() and loop.time() < deadline_s:
+            await asyncio.sleep(DRAIN_POLL_S)
 
     async def _respond(self, request: web.BaseRequest) -> web.Response:
         """Answer a request: set its id, record its metrics, and turn errors into problem documents."""
@@ -164,6 +205,8 @@ class HttpServer:
                 response.force_close()
         finally:
             self._bodies.release(held)
+        if self._is_draining:
+            response.force_close()
         # Clients can make up any number of methods, so only those of known routes become labels of metrics.
         method = request.method if rule != UNKNOWN_ROUTE else UNKNOWN_ROUTE
         return _finish(response, request.path, rule, method, started)
@@ -230,13 +273,27 @@ class _Connection(RequestHandler):
         return response
 
 
-def serve(load: Callable[[], HttpServer], settings: Settings, port: int) -> None:
-    """Make a server and run it until the process is told to stop."""
+def serve(
+    load: Callable[[], HttpServer],
+    settings: Settings,
+    port: int,
+    listeners: Sequence[socket.socket] = (),
+    on_ready: Callable[[], None] | None = None,
+) -> None:
+    """Make a server and run it until the process is told to stop.
+
+    Args:
+        load: makes the server.
+        settings: the address to listen on, and the format of the logs.
+        port: the port to listen on.
+        listeners: sockets that listen already, in place of address and port.
+        on_ready: called when connections are accepted.
+    """
     configure_logs(settings.logs)
     log.info("starting", address=f"http://{settings.bind_host}:{port}")
     server = load()
     freeze_heap()
-    uvloop.run(server.serve(settings.bind_host, port))
+    uvloop.run(server.serve(settings.bind_host, port, listeners, on_ready))
 
 
 def _buffered(request: web.BaseRequest, path_values: dict[str, str], body: bytes) -> BufferedRequest:

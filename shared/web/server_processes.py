@@ -1,0 +1,245 @@
+"""The parent of a server's processes: it owns the listening sockets, and starts the processes that serve them.
+
+While a process starts, connections wait in the sockets' backlog, so a process can die or be replaced without a refused
+connection. The parent reads no request. It imports no web framework, and its children are forks that do so themselves.
+
+    SIGHUP             start new processes; when they serve, the old ones finish their requests and end
+    SIGTERM, SIGINT    end all processes, then the parent
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from shared.process import end_with_parent
+
+BACKLOG = 1024  # connections that wait to be accepted
+POLL_S = 0.05  # how often the parent looks whether a new process serves
+START_TIMEOUT_S = 60.0  # a process that does not serve by then is killed
+DRAIN_TIMEOUT_S = 30.0  # a replaced process that has not ended by then is killed
+STOP_TIMEOUT_S = 7.0  # the same after SIGTERM: supervisor waits 8 s, and Docker 10 s
+FIRST_PAUSE_S = 0.1  # before a process that died while it started is started again; doubled at each failure in a row
+LONGEST_PAUSE_S = 5.0
+FORCED_EXIT = 128  # plus the number of the signal: what shells report of a killed process
+HANDLED_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
+
+Serve = Callable[[Callable[[], None]], None]
+
+log = structlog.get_logger()
+
+
+def open_listeners(host: str, port: int) -> list[socket.socket]:
+    """Return listening sockets for all addresses of a host.
+
+    Raises:
+        OSError: the port is in use, or the host is unknown.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    addresses = dict.fromkeys((family, address) for family, _, _, _, address in found)
+    return [socket.create_server(address[:2], family=family, backlog=BACKLOG) for family, address in addresses]
+
+
+@dataclass(eq=False)
+class _Child:
+    """A process that serves, or is about to.
+
+    Attributes:
+        ready: the read end of a pipe; the process writes to it when it serves. None once it does.
+        is_serving: whether it serves.
+        is_replaced: whether a newer process takes its place.
+        is_told_to_end: whether it was told to finish its requests and end.
+        killed_at_s: when it is killed, unless it serves or ends before; seconds of `time.monotonic`.
+    """
+
+    pid: int
+    ready: int | None
+    killed_at_s: float | None
+    is_serving: bool = False
+    is_replaced: bool = False
+    is_told_to_end: bool = False
+
+
+class ServerProcesses:
+    """Starts processes that serve the same sockets, and replaces each one that dies.
+
+    Args:
+        serve: called in each process with a function that it calls when it serves. When `serve` returns, the process
+            ends. It must handle SIGTERM (end soon) and SIGHUP (accept no more connections, finish the open ones, end).
+        count: how many processes serve at the same time.
+    """
+
+    def __init__(self, serve: Serve, count: int = 1) -> None:
+        self._serve, self._count = serve, count
+        self._children: list[_Child] = []
+        self._parent = os.getpid()
+        self._original_mask: set[int] = set()
+        self._has_served = False
+        self._failed_starts = 0  # in a row
+        self._start_at_s = 0.0
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT.
+
+        Returns:
+            The exit status: 0, or that of a process that ended before any process had ever served.
+        """
+        # Blocked signals wait for `sigtimedwait`. So this class needs no handlers, and loses no signal.
+        self._original_mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED_SIGNALS))
+        try:
+            while True:
+                self._start_missing()
+                received = self._wait_for_signal()
+                self._note_ready()
+                status = self._reap()
+                if status is not None:
+                    return status
+                if received in (signal.SIGTERM, signal.SIGINT):
+                    return 0
+                if received == signal.SIGHUP:
+                    log.info("replacing the server's processes")
+                    for child in self._children:
+                        child.is_replaced = True
+                self._drain_replaced()
+                self._kill_late()
+        finally:
+            self._stop()
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._original_mask)
+
+    def _current(self) -> list[_Child]:
+        """Return the processes that no newer process replaces."""
+        return [child for child in self._children if not child.is_replaced]
+
+    def _start_missing(self) -> None:
+        while len(self._current()) < self._count and time.monotonic() >= self._start_at_s:
+            self._children.append(self._start())
+
+    def _start(self) -> _Child:
+        ready, announce = os.pipe()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            os.close(ready)
+            self._run_child(announce)
+        os.close(announce)
+        os.set_blocking(ready, False)
+        return _Child(pid, ready, time.monotonic() + START_TIMEOUT_S)
+
+    def _run_child(self, announce: int) -> None:
+        """Serve, and end the process."""
+        status = 1
+        try:
+            end_with_parent(signal.SIGKILL)
+            if os.getppid() == self._parent:  # else it ended before the line above
+                signal.pthread_sigmask(signal.SIG_SETMASK, self._original_mask)
+                self._serve(lambda: _announce(announce))
+                status = 0
+        except KeyboardInterrupt:
+            status = FORCED_EXIT + signal.SIGINT
+        except BaseException:
+            log.exception("the server's process failed")
+        finally:
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(status)  # a thread that does not end must not keep the process
+
+    def _wait_for_signal(self) -> int | None:
+        """Return the next signal, or None when there is something else to do."""
+        now_s = time.monotonic()
+        times_s = [child.killed_at_s for child in self._children if child.killed_at_s is not None]
+        if any(child.ready is not None for child in self._children):
+            times_s.append(now_s + POLL_S)
+        if len(self._current()) < self._count:
+            times_s.append(self._start_at_s)
+        if not times_s:
+            return signal.sigwaitinfo(HANDLED_SIGNALS).si_signo
+        received = signal.sigtimedwait(HANDLED_SIGNALS, max(0.0, min(times_s) - now_s))
+        return received.si_signo if received else None
+
+    def _note_ready(self) -> None:
+        """Find the processes that serve by now."""
+        for child in self._children:
+            if child.ready is None:
+                continue
+            try:
+                is_serving = bool(os.read(child.ready, 1))  # else the process has ended
+            except BlockingIOError:
+                continue
+            os.close(child.ready)
+            child.ready = None
+            if is_serving:
+                child.is_serving, child.killed_at_s = True, None
+                self._has_served, self._failed_starts = True, 0
+
+    def _reap(self) -> int | None:
+        """Forget the processes that have ended.
+
+        Returns:
+            The exit status of a process that ended without serving, if none has ever served; else None.
+        """
+        for child in list(self._children):
+            pid, wait_status = os.waitpid(child.pid, os.WNOHANG)
+            if not pid:
+                continue
+            self._children.remove(child)
+            if child.ready is not None:
+                os.close(child.ready)
+            if child.is_replaced:
+                continue
+            status = os.waitstatus_to_exitcode(wait_status)
+            if not self._has_served:
+                return status if status >= 0 else FORCED_EXIT - status
+            log.warning("a process of the server ended; another one takes its place", pid=child.pid, status=status)
+            if not child.is_serving:
+                pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._failed_starts)
+                self._start_at_s = time.monotonic() + pause_s
+                self._failed_starts += 1
+        return None
+
+    def _drain_replaced(self) -> None:
+        """Once enough new processes serve, tell the replaced ones to finish."""
+        if sum(child.is_serving for child in self._current()) < self._count:
+            return
+        for child in self._children:
+            if child.is_replaced and not child.is_told_to_end:
+                # A process that does not serve yet has no handler for SIGHUP, so the signal ends it.
+                os.kill(child.pid, signal.SIGHUP)
+                child.is_told_to_end, child.killed_at_s = True, time.monotonic() + DRAIN_TIMEOUT_S
+
+    def _kill_late(self) -> None:
+        now_s = time.monotonic()
+        for child in self._children:
+            if child.killed_at_s is not None and child.killed_at_s <= now_s:
+                log.error("a process of the server did not start or end in time and is killed", pid=child.pid)
+                os.kill(child.pid, signal.SIGKILL)
+                child.killed_at_s = None
+
+    def _stop(self) -> None:
+        """End all processes. Those that take longer than STOP_TIMEOUT_S are killed."""
+        for child in self._children:
+            os.kill(child.pid, signal.SIGTERM)
+        deadline_s = time.monotonic() + STOP_TIMEOUT_S
+        while self._children:
+            for child in list(self._children):
+                if os.waitpid(child.pid, os.WNOHANG)[0]:
+                    self._children.remove(child)
+            remaining_s = deadline_s - time.monotonic()
+            if remaining_s <= 0:
+                for child in self._children:
+                    os.kill(child.pid, signal.SIGKILL)
+            if self._children:
+                signal.sigtimedwait({signal.SIGCHLD}, max(POLL_S, remaining_s))
+
+
+def _announce(pipe: int) -> None:
+    """Tell the parent that this process serves."""
+    os.write(pipe, b"1")
+    os.close(pipe)
