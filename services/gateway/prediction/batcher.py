@@ -9,7 +9,6 @@ locked.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from time import perf_counter
@@ -64,7 +63,7 @@ class Failure:
 Outcome = Answer | Failure
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class QueuedRequest:
     """A request that waits for a call, or for the end of its call.
 
@@ -166,7 +165,7 @@ class Batcher:
         """Forget a request for whose outcome nobody waits. A call in flight goes on, because others may share it."""
         if not request.outcome.done() or request.outcome.cancelled():
             request.outcome.cancel()
-            with suppress(ValueError):  # its call is in flight
+            if request in self._waiting:  # else its call is in flight
                 self._waiting.remove(request)
 
     def count_waiting(self) -> tuple[int, float]:
