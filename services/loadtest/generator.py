@@ -3,7 +3,7 @@
 LoadGen decides when a query is issued and which image it carries. `sender.py` posts the image. Latency counts from
 the scheduled time, so that a stalled service is charged for every request that arrived during the stall (Schroeder,
 Wierman and Harchol-Balter 2006, "Open versus closed: a cautionary tale"). The scheduled times come from `arrivals.py`.
-If the mean latency differs from the one in LoadGen's own record, the block is refused.
+If the mean latency differs from the one in LoadGen's own record, or the process died, the block has a fault.
 """
 
 import io
@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mlperf_loadgen as loadgen
@@ -22,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.loadtest.arrivals import draw_arrivals
-from services.loadtest.sender import HTTP_OK, QueryOutcome, Sender, parse_server_timing
-from shared.errors import TandemError
+from services.loadtest.sender import GENERATOR_DIED, HTTP_OK, TIMING_PARTS, QueryOutcome, Sender, parse_server_timing
 from shared.jobs.loadtests import Scenario
 from shared.process import end_with_parent
 
@@ -70,6 +69,7 @@ class Block:
         late_s: float64 [N], how late the generator was: in sending if a connection was free, else in issuing.
         parts_ms: float64 [N, 6], the parts of Server-Timing in the order of TIMING_PARTS; nan if not reported.
         cpu_share: CPU seconds per second of wall time of the generator's process.
+        fault: why the block's figures cannot be relied on; empty if they can.
     """
 
     scheduled_s: NDArray[np.float64]
@@ -79,12 +79,18 @@ class Block:
     late_s: NDArray[np.float64]
     parts_ms: NDArray[np.float64]
     cpu_share: float
+    fault: str = ""
 
     @property
     def is_answered(self) -> NDArray[np.bool_]:
         """bool [N], which queries were answered with 200."""
         answered: NDArray[np.bool_] = self.status == HTTP_OK
         return answered
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the generator's process died, so that nothing is known of the queries."""
+        return bool((self.status == GENERATOR_DIED).all())
 
     @property
     def latency_ms(self) -> NDArray[np.float64]:
@@ -109,8 +115,8 @@ def run_block(plan: BlockPlan, images: list[bytes]) -> Block:
         plan: what to send.
         images: the PNG files from which LoadGen chooses.
 
-    Raises:
-        TandemError: the process died.
+    Returns:
+        What happened. If the process died, no query counts as answered, and the block has a fault.
     """
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
@@ -120,10 +126,25 @@ def run_block(plan: BlockPlan, images: list[bytes]) -> Block:
     try:
         arrays = np.load(io.BytesIO(receiver.recv_bytes()), allow_pickle=False)
     except EOFError:
-        raise TandemError("the load generator's process died: the load tester's log shows why") from None
-    finally:
         process.join()
-    return Block(**{**arrays, "cpu_share": float(arrays["cpu_share"])})
+        return _lost_block(plan, f"the load generator's process died with exit code {process.exitcode}")
+    process.join()
+    return Block(**{**arrays, "cpu_share": float(arrays["cpu_share"]), "fault": str(arrays["fault"])})
+
+
+def _lost_block(plan: BlockPlan, fault: str) -> Block:
+    """Return the block of a process that died: its queries are unanswered, over the planned duration."""
+    zeros = np.zeros(plan.queries)
+    return Block(
+        scheduled_s=zeros,
+        sent_s=zeros,
+        done_s=np.full(plan.queries, plan.duration_s),
+        status=np.full(plan.queries, GENERATOR_DIED),
+        late_s=zeros,
+        parts_ms=np.full((plan.queries, len(TIMING_PARTS)), np.nan),
+        cpu_share=0.0,
+        fault=fault,
+    )
 
 
 def _run_in_child(pipe: multiprocessing.connection.Connection, plan: BlockPlan, images: list[bytes]) -> None:
@@ -153,8 +174,8 @@ class _BlockRun:
             loadgen.StartTestWithLogSettings(sut, qsl, _test_settings(self._plan), _log_settings(folder))
             cpu_share = (time.process_time() - cpu) / (time.perf_counter() - wall)
             block = self._make_block(cpu_share)
-            _check_mean_latency(block, Path(folder, "mlperf_log_summary.txt").read_text())
-        return block
+            fault = _compare_mean_latency(block, Path(folder, "mlperf_log_summary.txt").read_text())
+        return replace(block, fault=fault)
 
     def _issue(self, samples: list[loadgen.QuerySample]) -> None:
         now_s = time.perf_counter()
@@ -190,15 +211,18 @@ def _complete(token: int) -> None:
     loadgen.QuerySamplesComplete([loadgen.QuerySampleResponse(token, 0, 0)])
 
 
-def _check_mean_latency(block: Block, loadgen_summary: str) -> None:
-    """Raise TandemError if the block's mean latency is not the one in LoadGen's summary."""
+def _compare_mean_latency(block: Block, loadgen_summary: str) -> str:
+    """Return a fault if the block's mean latency is not the one in LoadGen's summary, else an empty text.
+
+    They differ on a busy machine: if even the most punctual query is issued late, the block's start is taken to be
+    later than it was, and every latency is too short.
+    """
     found = re.search(r"Mean latency \(ns\)\s*:\s*(\d+)", loadgen_summary)
     loadgen_ms = float(found[1]) / 1e6 if found else np.nan
     block_ms = float((block.done_s - block.scheduled_s).mean() * 1000)
-    if not abs(block_ms - loadgen_ms) <= 0.5 + 0.02 * loadgen_ms:
-        raise TandemError(
-            f"the measured mean latency is {block_ms:.3f} ms, but LoadGen's own record says {loadgen_ms:.3f} ms"
-        )
+    if abs(block_ms - loadgen_ms) <= 0.5 + 0.02 * loadgen_ms:
+        return ""
+    return f"the measured mean latency is {block_ms:.3f} ms, but LoadGen's own record says {loadgen_ms:.3f} ms"
 
 
 def _test_settings(plan: BlockPlan) -> loadgen.TestSettings:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from services.loadtest.generator import Block
 from services.loadtest.intervals import estimate_quantile, estimate_shift
-from services.loadtest.sender import CONNECTION_FAILED, HTTP_OK, NOT_SENT, TIMED_OUT
+from services.loadtest.sender import CONNECTION_FAILED, GENERATOR_DIED, HTTP_OK, NOT_SENT, TIMED_OUT
 from shared.jobs.loadtests import LoadResult
 
 QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
@@ -22,7 +22,12 @@ INTERVAL_CONFIDENCE = 0.95
 ALLOWED_LATE_MS = 5.0
 ALLOWED_LATE_SHARE = 0.1
 ALLOWED_CPU_SHARE = 0.9  # of the one core that the generator's process can use
-ERROR_KINDS = {CONNECTION_FAILED: "connection", TIMED_OUT: "timeout", NOT_SENT: "not sent in time"}
+ERROR_KINDS = {
+    CONNECTION_FAILED: "connection",
+    TIMED_OUT: "timeout",
+    NOT_SENT: "not sent in time",
+    GENERATOR_DIED: "load generator died",
+}
 
 
 @dataclass(frozen=True)
@@ -34,16 +39,32 @@ class MeasuredBlock:
         start_s: when the block began, in seconds since the start of the load test.
         cpu_seconds: CPU time that the predictor used during the block; None if unknown.
         peak_memory_bytes: the predictor's peak resident memory since it started; None if unknown.
+        was_restarted: whether the predictor was restarted during the block or since the last one.
     """
 
     block: Block
     start_s: float
     cpu_seconds: float | None
     peak_memory_bytes: int | None
+    was_restarted: bool = False
+
+
+def find_fault(measured: list[MeasuredBlock]) -> str | None:
+    """Return why the figures of these blocks cannot be relied on, or None if they can."""
+    blocks = [one.block for one in measured]
+    if fault := find_generator_fault(blocks):
+        return fault
+    if restarts := sum(one.was_restarted for one in measured):
+        return f"the predictor was restarted in {restarts} of {len(measured)} blocks"
+    if silent := sum(not block.is_answered.any() for block in blocks):
+        return f"no request was answered with 200 in {silent} of {len(measured)} blocks"
+    return None
 
 
 def find_generator_fault(blocks: list[Block]) -> str | None:
     """Return why the generator did not keep its schedule in these blocks, or None if it did."""
+    if faults := [block.fault for block in blocks if block.fault]:
+        return f"in {len(faults)} of {len(blocks)} blocks, {faults[0]}"
     late_ms = _late_p99_ms(blocks)
     latencies_ms = np.concatenate([block.latency_ms for block in blocks])
     allowed_ms = ALLOWED_LATE_MS
@@ -69,7 +90,7 @@ def compute_result(measured: list[MeasuredBlock], target_qps: float | None, late
     latencies_ms = [block.latency_ms for block in blocks]
     answered = sum(map(len, latencies_ms))
     statuses = Counter(status for block in blocks for status in block.status.tolist() if status != HTTP_OK)
-    invalid_reason = find_generator_fault(blocks) or (None if answered else "no request was answered with 200")
+    invalid_reason = find_fault(measured)
     quantiles, intervals = _estimate_figures(blocks) if answered else ({}, {})
     return LoadResult(
         target_qps=target_qps,

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 ANSWER_TIMEOUT_S = 15.0
 HTTP_OK = 200
-CONNECTION_FAILED, TIMED_OUT, NOT_SENT = 0, 1, 2  # used in place of an HTTP status
+# Used in place of an HTTP status:
+CONNECTION_FAILED, TIMED_OUT, NOT_SENT, GENERATOR_DIED = 0, 1, 2, 3
 TIMING_PARTS = ("total", "decode", "prepare", "queue", "hop", "compute")  # names in the Server-Timing header
 
 

@@ -53,6 +53,7 @@ class Sides:
         self._images = encode_test_images(job.dataset, settings, job.request.seed)
         self._start_s = time.perf_counter()
         self._finished_blocks = 0
+        self._pids: dict[str, int] = {}  # side -> the process that predicted last
 
     def order_in_round(self, number: int) -> list[str]:
         """Return the order of the sides in a round; over the rounds, each is first and last equally often."""
@@ -67,14 +68,16 @@ class Sides:
             The requests per second that the side answers one after the other.
 
         Raises:
-            UnavailableError: the side answered no request with 200.
+            UnavailableError: the side answered no request with 200, or the load generator's process died.
         """
         block = self._send_block(side, "single_stream", 1, WARM_UP_REQUESTS, WARM_UP_S, 0)
+        if block.is_lost:
+            raise UnavailableError(f"{block.fault}: the load tester's log shows why")
         if not block.is_answered.any():
             raise UnavailableError(f"{side} answered none of the warm-up requests: check that its predictor is up")
         return len(block.done_s) / float(block.done_s.max())
 
-    def measure(self, side: str, target_qps: float | None, queries: int, duration_s: float, seed: int) -> Block:
+    def measure(self, side: str, target_qps: float | None, queries: int, duration_s: float, seed: int) -> MeasuredBlock:
         """Measure one block, keep it in `measured` and return it.
 
         Args:
@@ -97,10 +100,18 @@ class Sides:
         if before and after and before.pid == after.pid:
             cpu_seconds = after.cpu_seconds - before.cpu_seconds
         memory = after.peak_memory_bytes if after else None
-        measured = MeasuredBlock(block, start_s, cpu_seconds, memory)
+        measured = MeasuredBlock(block, start_s, cpu_seconds, memory, self._was_restarted(side, before, after))
         self.measured[side].setdefault(target_qps, []).append(measured)
         self._finished_blocks += 1
-        return block
+        return measured
+
+    def _was_restarted(self, side: str, *reports: ProcessUse | None) -> bool:
+        """Return whether a side's predictor is another process than before, and remember the newest one."""
+        is_new = False
+        for pid in [report.pid for report in reports if report]:
+            is_new |= self._pids.setdefault(side, pid) != pid
+            self._pids[side] = pid
+        return is_new
 
     def fetch_process(self, side: str) -> ProcessUse | None:
         """Ask the gateway about the process that predicts for a side; return None if it is down."""

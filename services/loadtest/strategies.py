@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from services.loadtest.comparisons import compare_sides, to_interval
 from services.loadtest.intervals import estimate_shift
-from services.loadtest.results import INTERVAL_CONFIDENCE, compute_result, find_generator_fault
+from services.loadtest.results import INTERVAL_CONFIDENCE, MeasuredBlock, compute_result, find_generator_fault
 from services.loadtest.sides import Sides
 from shared.jobs.loadtests import LoadComparison, LoadFindings, LoadResult, LoadTestRequest, Metric
 
@@ -97,10 +97,12 @@ def search_largest_rates(sides: Sides, request: LoadTestRequest) -> LoadFindings
             steps[side].append(current[side])
     qps = {side: SLOWEST_QPS * 2.0 ** (np.array(found) / STEPS_PER_OCTAVE) for side, found in steps.items()}
     limited = [side for side in sides.names if probe.is_generator_limit(side)]
-    reason = f"the load generator reached its own limit before the limit of {', '.join(limited)}"
+    reasons = [f"{side}: {fault}" for side, fault in probe.faults.items()]
+    if limited:
+        reasons.append(f"the load generator reached its own limit before the limit of {', '.join(limited)}")
     return LoadFindings(
-        valid=not limited,
-        invalid_reason=reason if limited else None,
+        valid=not reasons,
+        invalid_reason="; ".join(reasons) or None,
         results=_compute_results(sides, request),
         largest_qps={side: to_interval(estimate_shift(found, INTERVAL_CONFIDENCE)) for side, found in qps.items()},
         comparisons=compare_sides(sides.names, qps, "largest_qps"),
@@ -108,20 +110,29 @@ def search_largest_rates(sides: Sides, request: LoadTestRequest) -> LoadFindings
 
 
 class _Probe:
-    """Measures single blocks of a search, and counts missed bounds and the generator's faults."""
+    """Measures single blocks of a search, and counts missed bounds and the generator's faults.
+
+    Attributes:
+        faults: why the largest rate of a side cannot be relied on, by side.
+    """
 
     def __init__(self, sides: Sides, request: LoadTestRequest) -> None:
         self._sides = sides
         self._bound_ms = request.latency_bound_ms
         self._duration_s = request.duration_s / (CLIMB_PROBES + PASSES * len(HALVINGS))
+        self.faults: dict[str, str] = {}
         self._misses = dict.fromkeys(sides.names, 0)
         self._generator_faults = dict.fromkeys(sides.names, 0)
 
     def meets_bound(self, side: str, step: int, seed: int) -> bool:
         """Measure a block; return whether all requests are answered and the p99 is within the bound."""
         qps = SLOWEST_QPS * 2 ** (step / STEPS_PER_OCTAVE)
-        block = self._sides.measure(side, qps, max(1, round(qps * self._duration_s)), self._duration_s, seed)
-        if block.is_answered.all() and block.p99_ms <= self._bound_ms:
+        measured = self._sides.measure(side, qps, max(1, round(qps * self._duration_s)), self._duration_s, seed)
+        block = measured.block
+        is_met = bool(block.is_answered.all() and block.p99_ms <= self._bound_ms)
+        if fault := _find_search_fault(measured, is_met):
+            self.faults.setdefault(side, f"at {qps:.0f}/s, {fault}")
+        if is_met:
             return True
         self._misses[side] += 1
         self._generator_faults[side] += find_generator_fault([block]) is not None
@@ -130,6 +141,18 @@ class _Probe:
     def is_generator_limit(self, side: str) -> bool:
         """Return whether the generator was at fault in more than half of a side's misses."""
         return 2 * self._generator_faults[side] > self._misses[side] > 0
+
+
+def _find_search_fault(measured: MeasuredBlock, is_met: bool) -> str | None:
+    """Return why a block says nothing about the side's rate, or None.
+
+    A generator that is late in a block that misses the bound is no fault: `is_generator_limit` counts such blocks.
+    """
+    if measured.was_restarted:
+        return "the predictor was restarted"
+    if measured.block.fault and (is_met or measured.block.is_lost):
+        return measured.block.fault
+    return None if measured.block.is_answered.any() else "no request was answered with 200"
 
 
 def _climb(probe: _Probe, side: str) -> int:

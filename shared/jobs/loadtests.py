@@ -98,7 +98,7 @@ class LoadResult(ResponseBody):
     achieved_qps: Annotated[float, Field(description="requests answered with 200, per second")]
     queries: Annotated[int, Field(description="all requests, answered or not")]
     blocks: int
-    valid: Annotated[bool, Field(description="whether the load generator kept its schedule")]
+    valid: Annotated[bool, Field(description="whether the figures can be relied on")]
     invalid_reason: str | None
     p50_ms: float | None
     p90_ms: float | None
@@ -141,7 +141,7 @@ class LoadComparison(ResponseBody):
 class LoadFindings(ResponseBody):
     """What the measurements of a load test show."""
 
-    valid: Annotated[bool, Field(description="whether the load generator kept its schedule")]
+    valid: Annotated[bool, Field(description="whether the figures can be relied on")]
     invalid_reason: str | None
     results: Annotated[dict[str, list[LoadResult]], Field(description="by backend, then by rate")]
     largest_qps: Annotated[dict[str, Interval], Field(description="only of a search: with a 95 % interval")]

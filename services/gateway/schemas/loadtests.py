@@ -19,9 +19,7 @@ class LoadTest(ResponseBody):
     created_at: str
     progress: Progress | None = None
     error: str | None = None
-    valid: Annotated[
-        bool | None, Field(description="whether the load generator kept its schedule; null until the end")
-    ] = None
+    valid: Annotated[bool | None, Field(description="whether the figures can be relied on; null until the end")] = None
     invalid_reason: str | None = None
     results: Annotated[dict[str, list[LoadResult]], Field(default_factory=dict, description="by backend, then by rate")]
     largest_qps: Annotated[
