@@ -155,10 +155,12 @@ def main() -> int:
 
 
 def gateway_memory_bytes() -> int:
-    """Return the resident memory of the gateway that this process started."""
-    (pid,) = find_child_processes("services.gateway")
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) * 1024
+    """Return the resident memory of the larger of the gateway's two processes, which this process started."""
+    statuses = [
+        Path(f"/proc/{pid}/status").read_text().splitlines() for pid in find_child_processes("services.gateway")
+    ]
+    lines = [line for status in statuses for line in status if line.startswith("VmRSS")]
+    return max(int(line.split()[1]) for line in lines) * 1024
 
 
 if __name__ == "__main__":

@@ -46,10 +46,9 @@ async def collect_outcomes(
         The outcome of every backend, in the order of `pending`.
     """
     loop = asyncio.get_running_loop()
-    started_s = loop.time()
+    started_s, limit_s = loop.time(), limits.first_s
     outcomes: dict[str, Outcome] = {}
     unfinished = dict(pending)
-    limit_s = limits.first_s
     try:
         while unfinished:
             waited_for = [one.request.outcome for one in unfinished.values()]
@@ -57,21 +56,33 @@ async def collect_outcomes(
             finished, _ = await asyncio.wait(waited_for, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
             for backend in [name for name, one in unfinished.items() if one.request.outcome in finished]:
                 outcomes[backend] = unfinished.pop(backend).request.outcome.result()
-            if any(isinstance(outcome, Answer) for outcome in outcomes.values()):
-                limit_s = min(limits.joint_s, limits.first_s)
-                if not wait_for_all:
-                    outcomes |= {backend: Failure(f"{backend} was not waited for (wait=any)") for backend in unfinished}
-                    break
-                for backend in [name for name, one in unfinished.items() if one.batcher.call_age_s > limit_s]:
-                    age_s = unfinished[backend].batcher.call_age_s
-                    outcomes[backend] = Failure(f"{backend} has not replied to a call for {age_s:.1f} s")
-                    del unfinished[backend]
             if not finished:
                 outcomes |= {
                     backend: Failure(f"{backend} did not answer within {limit_s:g} s") for backend in unfinished
                 }
                 break
+            if any(isinstance(outcome, Answer) for outcome in outcomes.values()):
+                limit_s = min(limits.joint_s, limits.first_s)
+                left_out = _leave_out(unfinished, limit_s, wait_for_all)
+                outcomes |= left_out
+                unfinished = {backend: one for backend, one in unfinished.items() if backend not in left_out}
     finally:
         for batcher, request in pending.values():
             batcher.withdraw(request)
     return {backend: outcomes[backend] for backend in pending}
+
+
+def _leave_out(unfinished: Mapping[str, PendingPrediction], limit_s: float, wait_for_all: bool) -> dict[str, Failure]:
+    """Return the backends that are not waited for any longer now that another one has answered.
+
+    A backend whose call in flight, perhaps of another request, has had no reply for longer than the limit probably
+    hangs. If every request waited for it up to the limit, it would slow all requests.
+    """
+    if not wait_for_all:
+        return {backend: Failure(f"{backend} was not waited for (wait=any)") for backend in unfinished}
+    ages_s = {backend: one.batcher.call_age_s for backend, one in unfinished.items()}
+    return {
+        backend: Failure(f"{backend} has not replied to a call for {age_s:.1f} s")
+        for backend, age_s in ages_s.items()
+        if age_s > limit_s
+    }
