@@ -1,0 +1,175 @@
+"""A server's process is killed or replaced, and no connection is refused meanwhile."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from aiohttp import web
+from flask import Flask
+
+from services.stack.stack import free_ports
+from shared.settings import Settings
+from shared.web.server import BufferedRequest, HttpServer, Route, serve
+from shared.web.server_processes import ServerProcesses, open_listeners
+from tests.polling import wait_until
+
+TIMEOUT_S = 30
+CRASH = "crash"  # a file in the server's folder: while it exists, a new process ends with CRASH_STATUS
+HOLD = "hold"  # a file in the server's folder: while it exists, requests to /loop/wait get no answer
+CRASH_STATUS = 7
+
+
+def run_server(folder: Path, port: int) -> int:
+    """Run a server whose answers are the id of the process that gave them. The tests start it as a program."""
+
+    async def answer(request: BufferedRequest) -> web.Response:
+        if request.path_values["what"] == "wait":
+            (folder / "waiting").touch()
+            while (folder / HOLD).exists():
+                await asyncio.sleep(0.01)
+        return web.Response(text=str(os.getpid()))
+
+    def serve_requests(on_ready: Callable[[], None]) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            (folder / CRASH).read_bytes()
+            os._exit(CRASH_STATUS)
+        settings = Settings.from_env({"TANDEM_STATE_DIR": str(folder)})
+        route = Route("/loop/<what>", re.compile("/loop/(?P<what>[^/]+)"), answer)
+        server = HttpServer(Flask("test", static_folder=None), [route], 1)
+        serve(lambda: server, settings, port, listeners, on_ready)
+
+    listeners = open_listeners("127.0.0.1", port)
+    return ServerProcesses(serve_requests).run()
+
+
+class RunningServer:
+    """The parent process of a server, and its URL."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (self.port,) = free_ports(1)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.parent = subprocess.Popen([sys.executable, "-m", __name__, str(folder), str(self.port)])
+
+    def ask(self, path: str = "/loop/x") -> int:
+        """Return the id of the process that answers a request on a new connection."""
+        return int(requests.post(f"{self.url}{path}", timeout=TIMEOUT_S).text)
+
+    def children(self) -> list[int]:
+        text = Path(f"/proc/{self.parent.pid}/task/{self.parent.pid}/children").read_text()
+        return [int(pid) for pid in text.split()]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RunningServer]:
+    running = RunningServer(tmp_path)
+    try:
+        wait_until(running.ask, message="the server did not start")
+        yield running
+    finally:
+        running.parent.kill()
+        running.parent.wait()
+
+
+def test_a_request_to_a_server_whose_process_was_killed_is_answered_by_the_next_process(server: RunningServer) -> None:
+    killed = set()
+    for _ in range(3):
+        pid = server.ask()
+        killed.add(pid)
+        os.kill(pid, signal.SIGKILL)
+        assert server.ask() not in killed
+
+
+def test_a_process_that_dies_again_and_again_is_started_until_it_serves(server: RunningServer) -> None:
+    (server.folder / CRASH).touch()
+    os.kill(server.ask(), signal.SIGKILL)
+    with socket.create_connection(("127.0.0.1", server.port), TIMEOUT_S) as waiting:
+        waiting.sendall(b"POST /loop/x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        wait_until(lambda: not server.children(), message="no process has died at its start")
+        (server.folder / CRASH).unlink()
+        assert waiting.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_sighup_replaces_the_process_which_finishes_its_requests(server: RunningServer) -> None:
+    (server.folder / HOLD).touch()
+    with socket.create_connection(("127.0.0.1", server.port), TIMEOUT_S) as held, requests.Session() as kept:
+        old = int(kept.post(f"{server.url}/loop/x", timeout=TIMEOUT_S).text)
+        held.sendall(b"POST /loop/wait HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        wait_until((server.folder / "waiting").exists, message="the request did not arrive")
+        server.parent.send_signal(signal.SIGHUP)
+        wait_until(lambda: server.ask() != old, message="the process was not replaced")
+        answer = wait_until(lambda: closing_answer(kept, server), message="the kept connection was not closed in order")
+        assert int(answer.text) == old
+        assert int(kept.post(f"{server.url}/loop/x", timeout=TIMEOUT_S).text) != old
+        (server.folder / HOLD).unlink()
+        with held.makefile("rb") as reply:
+            assert reply.read().endswith(str(old).encode())
+    wait_until(lambda: old not in server.children(), message="the old process did not end")
+
+
+def closing_answer(session: requests.Session, server: RunningServer) -> requests.Response | None:
+    """Return the answer on a session's connection if the server closes the connection behind it."""
+    answer = session.post(f"{server.url}/loop/x", timeout=TIMEOUT_S)
+    return answer if answer.headers.get("Connection") == "close" else None
+
+
+def test_a_replacement_that_does_not_start_leaves_the_old_process_serving(server: RunningServer) -> None:
+    old = server.ask()
+    (server.folder / CRASH).touch()
+    server.parent.send_signal(signal.SIGHUP)
+    seen: set[int] = set()
+
+    def count_attempts() -> bool:
+        seen.update(server.children())
+        return len(seen) > 2
+
+    wait_until(count_attempts, message="the replacement was not tried again", every_s=0.001)
+    assert server.ask() == old
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_signal_ends_both_processes(server: RunningServer, signum: signal.Signals) -> None:
+    pid = server.ask()
+    server.parent.send_signal(signum)
+    assert server.parent.wait(TIMEOUT_S) == 0
+    assert not Path(f"/proc/{pid}").exists()
+    with pytest.raises(requests.ConnectionError):
+        server.ask()
+
+
+def test_the_process_ends_with_its_parent(server: RunningServer) -> None:
+    pid = server.ask()
+    server.parent.kill()
+    server.parent.wait()
+    wait_until(lambda: has_ended(pid), message="the process outlived its parent")
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
+    except OSError:
+        return True
+
+
+def test_a_server_that_never_starts_ends_with_the_status_of_its_process(tmp_path: Path) -> None:
+    (tmp_path / CRASH).touch()
+    running = RunningServer(tmp_path)
+    assert running.parent.wait(TIMEOUT_S) == CRASH_STATUS
+
+
+def test_a_port_in_use_is_an_error(server: RunningServer) -> None:
+    with pytest.raises(OSError, match="in use"):
+        open_listeners("127.0.0.1", server.port)
+
+
+if __name__ == "__main__":
+    sys.exit(run_server(Path(sys.argv[1]), int(sys.argv[2])))
