@@ -1,19 +1,126 @@
-"""The gateway's metrics."""
+"""Status and metrics are answered while Redis is down, and while it is frozen."""
 
+import asyncio
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
+from redis import Redis
+from rq import SimpleWorker
 
 from services.gateway.app import create_app
 from services.gateway.context import Context
+from services.stack.stack import find_redis_server, free_ports
+from shared.jobs.job_queue import queue_of
 from shared.settings import Settings
+from tests.polling import wait_until
+
+READS = ["/v1/trainings", "/v1/trainings/x", "/v1/evaluations/x", "/v1/loadtests/x", "/v1/certificates/x"]
 
 
-def test_without_redis_a_scrape_still_returns_what_the_gateway_itself_knows(tmp_path: Path) -> None:
-    environ = {"TANDEM_STATE_DIR": str(tmp_path), "TANDEM_REDIS_URL": "redis://127.0.0.1:1/0"}
-    gateway = create_app(Context.from_settings(Settings.from_env(environ))).test_client()
-    answer = gateway.get("/metrics")
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Yield a running event loop, as the server has one."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture
+def redis_process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Yield a Redis server and its port."""
+    (port,) = free_ports(1)
+    command = [find_redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: Redis(port=port).ping(), message="Redis did not start")
+            yield process, port
+        finally:
+            process.kill()
+
+
+def gateway(folder: Path, redis_port: int, loop: asyncio.AbstractEventLoop) -> tuple[Context, FlaskClient]:
+    """Return a gateway without predictors: nothing listens on port 1 of this machine."""
+    environ = {
+        "TANDEM_STATE_DIR": str(folder),
+        "TANDEM_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
+        "TANDEM_PREDICTOR_URL": "http://127.0.0.1:1",
+    }
+    context = Context.from_settings(Settings.from_env(environ))
+    context.start(loop)
+    return context, create_app(context).test_client()
+
+
+@contextmanager
+def frozen(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+def test_without_redis_a_scrape_still_returns_what_the_gateway_itself_knows(
+    tmp_path: Path, loop: asyncio.AbstractEventLoop
+) -> None:
+    _, client = gateway(tmp_path, 1, loop)
+    answer = client.get("/metrics")
     assert answer.status_code == 200
     families = {family.name: family.samples for family in text_string_to_metric_families(answer.text)}
     assert len(families["tandem_prediction_queue_pictures"]) == 2
     assert families["tandem_jobs_waiting"] == families["tandem_training_examples_per_second"] == []
+
+
+def test_without_redis_and_predictors_status_names_them_as_down(
+    tmp_path: Path, loop: asyncio.AbstractEventLoop
+) -> None:
+    _, client = gateway(tmp_path, 1, loop)
+    answer = client.get("/v1/status")
+    assert answer.status_code == 200
+    assert answer.json["redis"] == "down"
+    assert {backend["predictor"] for backend in answer.json["backends"].values()} == {"down"}
+    assert client.get("/v2/health/ready").status_code == 503
+
+
+def test_status_lists_the_workers_of_each_queue(
+    tmp_path: Path, loop: asyncio.AbstractEventLoop, redis_process: tuple[subprocess.Popen[bytes], int]
+) -> None:
+    context, client = gateway(tmp_path, redis_process[1], loop)
+    worker = SimpleWorker([queue_of("pytorch", context.redis)], connection=context.redis)
+    worker.register_birth()
+    worker.set_state("idle")
+    context.redis.sadd("rq:workers:pytorch", "rq:worker:that-died-and-whose-record-has-expired")
+    status = client.get("/v1/status").json
+    assert status["redis"] == "up"
+    assert status["backends"]["pytorch"]["trainers"] == [{"state": "idle", "job": None}]
+    assert status["backends"]["tensorflow"] == {"predictor": "down", "process": None, "trainers": [], "queued": 0}
+
+
+def test_while_redis_is_frozen_every_route_answers_also_after_a_status(
+    tmp_path: Path, loop: asyncio.AbstractEventLoop, redis_process: tuple[subprocess.Popen[bytes], int]
+) -> None:
+    """Every read is answered after the client's own time limits. With RQ's limits, each would take some minutes."""
+    process, port = redis_process
+    context, client = gateway(tmp_path, port, loop)
+    worker = SimpleWorker([queue_of("pytorch", context.redis)], connection=Redis(port=port))
+    worker.register_birth()
+    assert client.get("/v1/status").json["redis"] == "up"
+    assert context.redis.connection_pool.connection_kwargs["socket_timeout"] == 1
+    with frozen(process):
+        answers = {path: client.get(path) for path in [*READS, "/v1/status", "/metrics", "/v2/health/ready"]}
+    assert {answers[path].status_code for path in READS} == {503}
+    assert {answers[path].content_type for path in READS} == {"application/problem+json"}
+    assert answers["/v1/status"].status_code == answers["/metrics"].status_code == 200
+    assert answers["/v1/status"].json["redis"] == "down"
+    assert answers["/v2/health/ready"].status_code == 503
+    assert client.get("/v1/status").json["redis"] == "up"
