@@ -1,18 +1,22 @@
 """LoadGen against a real HTTP server on loopback: schedule, latency, stalls, errors, and a slow generator."""
 
+import multiprocessing
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 
 from services.loadtest.arrivals import draw_arrivals
-from services.loadtest.generator import Block, BlockPlan, run_block
+from services.loadtest.generator import Block, BlockPlan, _compare_mean_latency, run_block
 from services.loadtest.results import MeasuredBlock, compute_result, find_generator_fault
 from services.loadtest.sender import HTTP_OK
 from shared.jobs.loadtests import LoadResult, Scenario
+from tests.polling import wait_until
 
 STALL_S = 0.5
 SERVER_TIMING = (
@@ -80,13 +84,21 @@ def run(
     return run_block(BlockPlan(scenario, url, qps, queries, duration_s, seed), [b"image"] * 8)
 
 
+def run_without_fault(service: Service, qps: float, queries: int) -> Block:
+    """Return a block whose mean latency is LoadGen's own. On a busy machine this may take several attempts."""
+    return wait_until(
+        lambda: None if (block := run(service, "server", qps, queries)).fault else block,
+        message="every block had a fault",
+    )
+
+
 def compute(block: Block) -> LoadResult:
     return compute_result([MeasuredBlock(block, 0, None, None)], target_qps=100, latency_bound_ms=50)
 
 
 def test_the_drawn_schedule_is_loadgens_own(service: Service) -> None:
-    """`run_block` refuses a block whose mean latency differs from LoadGen's; no request is sent early."""
-    block = run(service, "server", qps=200, queries=200)
+    """A block whose mean latency differs from LoadGen's has a fault; no request is sent early."""
+    block = run_without_fault(service, qps=200, queries=200)
     assert len(block.done_s) == 200
     assert (block.status == HTTP_OK).all()
     assert np.array_equal(block.scheduled_s, draw_arrivals(3, 200, 200))
@@ -127,6 +139,30 @@ def test_error_responses_are_counted_by_status(service: Service) -> None:
     assert result.p99_ms is None
     assert not result.valid
     assert not result.meets_bound
+
+
+def test_a_generator_that_dies_leaves_a_block_with_a_fault_and_no_answers(service: Service) -> None:
+    service.stall_from = 1
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run, service, "server")
+        wait_until(lambda: service.held > 0, message="the generator sent nothing")
+        for process in multiprocessing.active_children():
+            process.kill()
+        block = running.result()
+    assert block.is_lost
+    result = compute(block)
+    assert result.errors == {"load generator died": 100}
+    assert not result.valid
+    assert result.invalid_reason == "in 1 of 1 blocks, the load generator's process died with exit code -9"
+
+
+def test_a_mean_latency_that_differs_from_loadgens_record_is_a_fault_of_the_block(service: Service) -> None:
+    block = run(service, "server")
+    mean_ns = (block.done_s - block.scheduled_s).mean() * 1e9
+    assert _compare_mean_latency(block, f"Mean latency (ns) : {mean_ns:.0f}") == ""
+    fault = _compare_mean_latency(block, f"Mean latency (ns) : {mean_ns + 5e6:.0f}")
+    assert "LoadGen's own record says" in fault
+    assert find_generator_fault([block, replace(block, fault=fault)]) == f"in 1 of 2 blocks, {fault}"
 
 
 def test_refused_connections_are_counted_as_errors() -> None:
