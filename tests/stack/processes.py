@@ -25,6 +25,18 @@ def find_processes(settings: Settings, module: str) -> list[int]:
     return sorted(found)
 
 
+def find_gateway(settings: Settings) -> tuple[int, list[int]]:
+    """Return the pid of the gateway's parent process, and those of its children, which serve."""
+    pids = find_processes(settings, "services.gateway")
+    (parent,) = (pid for pid in pids if _parent_of(pid) not in pids)
+    return parent, [pid for pid in pids if pid != parent]
+
+
+def _parent_of(pid: int) -> int:
+    """Return the pid of a process's parent: the second field behind the command's name in proc_pid_stat(5)."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def find_worker(redis: Redis, backend: str) -> Worker:
     """Return RQ's worker of a backend's trainer."""
     (worker,) = Worker.all(queue=Queue(backend, connection=redis, serializer="json"))
