@@ -4,8 +4,10 @@ import base64
 import csv
 import io
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -15,6 +17,10 @@ from PIL import Image
 
 from services.cli.client import FINAL, Client
 from services.gateway.reports.loadtest_report import LoadTestReport, render_csv, render_html, render_png
+from services.gateway.routes.loadtests import MAX_WAITING_LOAD_TESTS
+from shared.settings import Settings
+from tests.polling import wait_until
+from tests.stack.processes import find_processes
 
 pytestmark = pytest.mark.stack
 
@@ -155,6 +161,40 @@ def test_a_load_test_is_cancelled(client: Client, digits_model: dict) -> None:
     report = requests.get(f"{client.url}/v1/loadtests/{work['id']}/report.html", timeout=10)
     assert report.status_code == 409
     assert "cancelled" in report.json()["detail"]
+
+
+def test_a_predictor_that_is_killed_during_a_load_test_makes_it_invalid_and_its_errors_are_counted(
+    client: Client, digits_model: dict, settings: Settings
+) -> None:
+    work = submit(client, digits_model, target_qps=[20], duration_s=10, backends=["pytorch"])
+    path = f"/v1/loadtests/{work['id']}"
+    wait_until(lambda: client.get(path)["progress"]["done"] >= 3, message="no block was measured")
+    (predictor,) = find_processes(settings, "services.pytorch.predictor")
+    os.kill(predictor, signal.SIGKILL)
+    found = client.follow(path)
+    assert found["status"] == "succeeded"
+    assert not found["valid"]
+    (result,) = found["results"]["pytorch"]
+    assert result["invalid_reason"] in found["invalid_reason"]
+    assert result["errors"]
+    assert result["p50_ms"] > 0
+
+
+def test_at_most_ten_load_tests_wait(client: Client, digits_model: dict) -> None:
+    submitted = []
+    try:
+        for _ in range(MAX_WAITING_LOAD_TESTS + 1):
+            submitted.append(submit(client, digits_model, target_qps=[10], duration_s=600)["id"])
+            wait_until(
+                lambda: client.get(f"/v1/loadtests/{submitted[0]}")["status"] == "running", message="none was started"
+            )
+        body = {"model": digits_model["name"], "target_qps": [10]}
+        refused = requests.post(f"{client.url}/v1/loadtests", json=body, timeout=10)
+        assert refused.status_code == 503
+        assert "10 load tests wait already" in refused.json()["detail"]
+    finally:
+        for identity in submitted[::-1]:
+            requests.post(f"{client.url}/v1/loadtests/{identity}/cancel", timeout=10)
 
 
 @pytest.mark.parametrize(
