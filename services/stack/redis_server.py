@@ -124,9 +124,9 @@ class RedisServer:
             check.unlink(missing_ok=True)
             check.symlink_to(program)
         command = ["/bin/sh", str(CHECK.absolute()), str(self.folder), str(check)]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        result = subprocess.run(command, stdout=subprocess.PIPE, text=True, errors="replace", check=False)
         if result.returncode:
-            raise StackError(result.stdout.strip() or result.stderr.strip())
+            raise StackError(result.stdout.strip())
 
 
 def find_redis_server() -> str:

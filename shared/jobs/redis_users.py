@@ -25,8 +25,8 @@ _GATEWAY_COMMANDS = (
     *("zrevrangebyscore", "zremrangebyscore", "llen", "lrange", "rpush", "sadd", "smembers", "srem", "publish"),
 )
 _WORKER_COMMANDS = (
-    *("exists", "get", "del", "expire", "type", "hget", "hgetall", "hset", "hdel", "hkeys", "hlen", "hincrby"),
-    *("blmove", "lmove", "lpush", "rpush", "lrem", "lrange", "lpos", "zadd", "zrem", "zrange", "zscore"),
+    *("exists", "get", "del", "expire", "type", "hget", "hmget", "hgetall", "hset", "hdel", "hkeys", "hlen", "hincrby"),
+    *("blmove", "lmove", "lpush", "rpush", "lrem", "lrange", "llen", "lpos", "zadd", "zrem", "zrange", "zscore"),
     *("sadd", "smembers", "srem", "subscribe", "unsubscribe"),
 )
 
@@ -59,7 +59,7 @@ class RedisUser:
         """
         read_only = "%R~" if has_read_only_keys else "~"
         parts = [
-            f"user {self.name} reset on #{hashlib.sha256(password.encode()).hexdigest()}",
+            f"user {self.name} reset resetchannels on #{hashlib.sha256(password.encode()).hexdigest()}",
             *(f"~{key}" for key in self.keys),
             *(f"{read_only}{key}" for key in self.readable_keys),
             *(f"&{channel}" for channel in self.channels),
@@ -69,8 +69,14 @@ class RedisUser:
         return " ".join(parts)
 
 
-DEFAULT_USER_RULE = "user default reset on nopass -@all +ping"
-"""The rule of a client that has not logged in: health checks need no password, and nothing else is allowed."""
+DEFAULT_USER_RULE = "user default reset resetchannels off ~* &* +@all"
+"""The rule of a client that has not logged in. The user is off, so such a client may do nothing.
+
+It has every right nevertheless: while Redis 7.0 reads its append-only file, it checks each transaction in it against
+the rights of this user, and drops what the user may not do without a message.
+"""
+HEALTH_RULE = "user health reset resetchannels on nopass -@all +ping"
+"""A health check needs no password, and may do nothing but PING."""
 OPERATOR_USER = RedisUser(OPERATOR, ("@all",), keys=("*",), channels=("*",))
 """May do everything: for people and tests. The containers have no such user."""
 
@@ -121,7 +127,7 @@ def write_users(path: Path, users: Mapping[RedisUser, Path], has_read_only_keys:
         OSError: a file cannot be read or written.
     """
     rules = [user.to_rule(read_or_create_password(password), has_read_only_keys) for user, password in users.items()]
-    text = "\n".join([DEFAULT_USER_RULE, *rules, ""])
+    text = "\n".join([DEFAULT_USER_RULE, HEALTH_RULE, *rules, ""])
     write_atomically(path, text.encode(), mode=mode, sync=True)
 
 
@@ -141,6 +147,8 @@ def _worker_user(name: str, queue: str) -> RedisUser:
             *(f"rq:job:*-{_ID}-{queue}", f"rq:job:*-{_ID}-{queue}:depend*"),
             *(f"rq:execution:*-{_ID}-{queue}:*", f"rq:executions:*-{_ID}-{queue}", f"rq:results:*-{_ID}-{queue}"),
             *(f"rq:worker:{queue}.*", "rq:workers", f"rq:workers:{queue}"),
+            # Earlier versions of Tandem gave workers names without their queue. What such a worker left is removed.
+            *(f"rq:worker:{_ID}", f"rq:worker:{_ID}:executions"),
         ),
         readable_keys=("tandem:*", "rq:suspended"),
         channels=(f"rq:pubsub:{queue}.*",),
