@@ -21,13 +21,17 @@ def main(folder: Path) -> int:
     """Create what is missing, and write the users of Redis.
 
     Returns:
-        The exit status of the process.
+        The exit status of the process: 1 if a folder cannot be written.
     """
     settings = Settings.from_env()
-    signing_key(settings.key_file)
     users = {user: folder / user.name / "redis-password" for user in list_users(settings.backends)}
-    # Redis runs as another user than the other services. Its volume is mounted by no other service.
-    write_users(folder / "redis/users.acl", users, has_read_only_keys=True, mode=0o644)
+    try:
+        signing_key(settings.key_file)
+        # Redis runs as another user than the other services. Its volume is mounted by no other service.
+        write_users(folder / "redis/users.acl", users, has_read_only_keys=True, mode=0o644)
+    except OSError as error:
+        print(f"A secret cannot be written: {error}. Each backend needs a volume at {folder}/<backend>-trainer.")
+        return 1
     print(f"The secrets of {', '.join(user.name for user in users)} are ready.")
     return 0
 
