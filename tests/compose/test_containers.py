@@ -72,10 +72,9 @@ def test_a_damaged_file_of_redis_is_reported_with_the_command_that_repairs_it(co
     compose("stop", "redis")
     try:
         run(f"cp {FILE} /data/copy")
-        run(
-            f"size=$(wc -c < {FILE}); end=$(head -c $((size / 2)) {FILE} | grep -a -b '^\\*' | tail -n 1 | cut -d: -f1); "
-            f"printf XX | dd of={FILE} bs=1 seek=$end conv=notrunc"
-        )
+        start_of_command = f"head -c $((size / 2)) {FILE} | grep -a -b '^\\*' | tail -n 1 | cut -d: -f1"
+        write = f"printf XX | dd of={FILE} bs=1 seek=$start conv=notrunc"
+        run(f"size=$(wc -c < {FILE}); start=$({start_of_command}); {write}")
         answer = compose("run", "--rm", "--no-deps", "-T", "redis", check=False)
         assert answer.returncode == 1
         found = re.search(r"damaged after byte .*: (docker compose .*)$", answer.stdout, re.MULTILINE)
