@@ -11,6 +11,7 @@ IN_MEMORY = {"/dev/shm", "/dev/mqueue"}  # Docker makes them writable in every c
 LISTENING = "0A"  # a state in /proc/net/tcp
 LOCAL_NAME_SERVER = "0B00007F"  # 127.0.0.11, where Docker answers questions about names
 # Prints the user and the capabilities of every process, every mounted path that this user may write, and the sockets.
+# Under /proc, Docker mounts its null device on files that a container must not read.
 PROBE = """
 grep -h -E '^(Uid|Cap[A-Z][a-z]+):' /proc/[0-9]*/status
 awk '{print $2}' /proc/mounts | sort -u | while read -r path; do [ -w "$path" ] && echo "writable: $path"; done
@@ -61,7 +62,7 @@ def describe(compose: Compose, service: str) -> Container:
     report = compose(*start, service, "sh", "-c", PROBE).stdout
     users = {number for line in re.findall(r"^Uid:(.*)$", report, re.MULTILINE) for number in line.split()}
     masks = re.findall(r"^(Cap\w+):\s*([0-9a-f]+)$", report, re.MULTILINE)
-    paths = set(re.findall(r"^writable: (.*)$", report, re.MULTILINE)) - IN_MEMORY
+    paths = set(re.findall(r"^writable: (?!/proc/)(.*)$", report, re.MULTILINE)) - IN_MEMORY
     patterns = [path for path in read_table()[service].writable_paths if "*" in path]
     named = {next((one for one in patterns if fnmatch.fnmatch(path, one)), path) for path in paths}
     networks = compose.inspect(service)["NetworkSettings"]["Networks"]
