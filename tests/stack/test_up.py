@@ -78,6 +78,25 @@ def test_the_error_for_a_port_in_use_names_its_setting() -> None:
     assert "set TANDEM_GATEWAY_PORT to another port" in result.stderr
 
 
+def test_a_damaged_file_of_redis_stops_the_start_with_the_command_that_repairs_it() -> None:
+    with tempfile.TemporaryDirectory(prefix="tandem-up-") as folder:
+        redis = Path(folder, "redis")
+        redis.mkdir()
+        write = b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n"
+        (redis / "appendonly.aof").write_bytes(write + b"damage" + write)
+        result = subprocess.run(
+            [*python_of("stack"), "-m", "services.stack", "up"],
+            env=isolate_environ(os.environ, Path(folder)),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert result.returncode == 1
+    assert result.stderr.startswith("Tandem cannot start: The file of Redis is damaged after byte 27 of 60.")
+    assert result.stderr.endswith(f"redis-check-aof --fix {redis}/appendonly.aof\n")
+
+
 def test_an_invalid_setting_is_refused_in_one_line() -> None:
     result = subprocess.run(
         [*python_of("stack"), "-m", "services.stack", "up"],

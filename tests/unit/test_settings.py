@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.settings import Accepts, Settings
+from shared.settings import LONGEST_SOCKET_PATH, Accepts, Settings
 
 
 def test_without_variables_the_defaults_apply() -> None:
@@ -90,3 +90,16 @@ def test_the_url_of_a_predictor_may_contain_its_backend() -> None:
     settings = Settings.from_env({"TANDEM_PREDICTOR_URL": "http://{backend}-predictor:9000"})
     assert settings.url_of("pytorch") == "http://pytorch-predictor:9000"
     assert settings.port_of("pytorch") == 9000
+
+
+def test_redis_listens_on_a_socket_in_the_state_folder() -> None:
+    assert Settings.from_env({"TANDEM_STATE_DIR": "/s t"}).redis_url == "unix:///s%20t/redis/redis.sock?db=0"
+    assert Settings.from_env({"TANDEM_REDIS_URL": "redis://r:1/0"}).redis_url == "redis://r:1/0"
+    with pytest.raises(ValueError, match="TANDEM_REDIS_URL='http://r' is not valid: set it to a URL that begins with"):
+        Settings.from_env({"TANDEM_REDIS_URL": "http://r"})
+
+
+def test_a_state_folder_with_a_long_path_has_its_own_socket_elsewhere() -> None:
+    urls = {Settings.from_env({"TANDEM_STATE_DIR": f"/{name * 120}"}).redis_url for name in ("a", "b", "a")}
+    assert len(urls) == 2
+    assert all(len(url.removeprefix("unix://").removesuffix("?db=0")) <= LONGEST_SOCKET_PATH for url in urls)
