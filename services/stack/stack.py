@@ -102,13 +102,14 @@ class Stack:
     def read_health(self) -> dict[str, str]:
         """Return the state of each part, `up` or `down`, as the gateway reports it.
 
-        If the gateway does not answer, or not with a health report, the result is `{"gateway": "down"}`.
+        If the gateway does not answer, or not with a health report, the result is `{"gateway": "down"}`. If it
+        requires tokens, it says only that it is ready: then the result is `{"gateway": "up"}`.
         """
         # A proxy cannot reach a loopback address of this machine.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(f"{self.url}/v2/health/ready", timeout=5) as response:
-                return dict(json.load(response)["details"])
+                return dict(json.load(response).get("details") or {"gateway": "up"})
         except (OSError, ValueError, KeyError):
             return {"gateway": "down"}
 
@@ -237,7 +238,9 @@ def isolate_environ(environ: Mapping[str, str], state_dir: Path) -> dict[str, st
         "TANDEM_STATE_DIR": str(state_dir),
         "TANDEM_MODEL_DIR": str(state_dir / "models"),
         "TANDEM_KEY_FILE": str(state_dir / "job.key"),
+        "TANDEM_TOKEN_FILE": str(state_dir / "tokens.json"),
         "TANDEM_BIND_HOST": "127.0.0.1",
+        "TANDEM_PUBLIC_HOST": "127.0.0.1",
         "TANDEM_PREDICTOR_URL": "http://127.0.0.1:{port}",
         "TANDEM_GATEWAY_URL": "http://127.0.0.1:{port}",
         "TANDEM_GATEWAY_PORT": str(gateway),

@@ -21,6 +21,18 @@ class Caller:
     scopes: frozenset[str] = frozenset()
 
 
+class AnsweredByGate(Exception):  # noqa: N818 - it is no error
+    """The gate itself answers the request, for example a browser's preflight.
+
+    Attributes:
+        response: the response.
+    """
+
+    def __init__(self, response: web.Response) -> None:
+        super().__init__()
+        self.response = response
+
+
 class Gate(Protocol):
     """Decides which requests are let in."""
 
@@ -28,11 +40,15 @@ class Gate(Protocol):
         """Return the client of a request whose headers have arrived.
 
         Args:
-            scope: what the client must be allowed to do; None if the route is not known yet.
+            scope: what the client must be allowed to do; None if the route is not known yet; "" if nothing special.
 
         Raises:
+            AnsweredByGate: the request has its response already.
             TandemError, werkzeug's HTTPException: the request is refused.
         """
+
+    def complete(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """Add the headers that a response needs because of who sent the request."""
 
 
 class OpenGate:
@@ -41,3 +57,6 @@ class OpenGate:
     def admit(self, request: web.BaseRequest, scope: str | None) -> Caller:  # noqa: ARG002 - the protocol's signature
         """Return a client that is known by its address only."""
         return Caller(request.remote or "")
+
+    def complete(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """Add nothing."""
