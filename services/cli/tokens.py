@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from services.cli.client import Client
 from services.cli.responses import CreatedTokenJson, TokenListJson
@@ -29,7 +29,7 @@ def list_tokens(client: Client, console: Console) -> None:
         ClientError: the gateway refuses it.
     """
     found: TokenListJson = client.get("/v1/tokens")
-    table = Table("ID", "name", "scopes", "created", "expires", "last used")
+    table = Table(Column("ID", no_wrap=True), "name", "scopes", "created", "expires", "last used")
     for token in found["tokens"]:
         times = [_minute_of(token[key]) for key in ("created_at", "expires_at", "last_used_at")]
         table.add_row(token["id"], token["name"], ", ".join(token["scopes"]), *times)

@@ -9,6 +9,7 @@ import math
 from werkzeug.exceptions import TooManyRequests
 
 MAX_KEYS = 10_000
+ROUNDING_S = 1e-6  # what sums of floating-point seconds may be off
 PURGE_S = 1.0  # a table that is full is searched for full buckets no more often
 
 
@@ -24,7 +25,7 @@ class RateLimit:
     def __init__(self, per_second: float, burst: float, max_keys: int = MAX_KEYS) -> None:
         self._per_second = per_second
         self._step_s = 1 / per_second if per_second else 0.0
-        self._slack_s = max(burst - 1, 0) * self._step_s
+        self._slack_s = max(burst - 1, 0) * self._step_s + ROUNDING_S
         self._max_keys = max_keys
         self._full_at_s: dict[str, float] = {}
         self._purged_s = float("-inf")
