@@ -58,7 +58,8 @@ class TokenStore:
         self._table: TokenTable | None = TokenTable()  # None: the file is damaged
         self._seen: tuple[int, int, int] | None = None
         self._checked_s = float("-inf")
-        self._used: dict[str, float] = {}  # id -> seconds since 1970; what was not written yet
+        self._used: dict[str, float] = {}  # id -> seconds since 1970, as this process has seen it
+        self._written: dict[str, float] = {}  # the same when it was written last
         self._task: asyncio.Task[None] | None = None
 
     def table(self) -> TokenTable:
@@ -150,8 +151,8 @@ class TokenStore:
 
     def write_times(self) -> None:
         """Write the times of last use that are not in their file yet. A failure is logged only."""
-        used, self._used = self._used, {}
-        if not used:
+        used = self._used.copy()  # the event loop changes it meanwhile
+        if used == self._written:
             return
         try:
             with self._locked():
@@ -160,6 +161,7 @@ class TokenStore:
                 merged = {**times, **{identity: max(s, times.get(identity, 0.0)) for identity, s in used.items()}}
                 kept = {identity: used_s for identity, used_s in merged.items() if identity in known}
                 write_atomically(self._times_path, _TIMES.dump_json(kept), mode=FILE_MODE)
+                self._written = used
         except (OSError, DamagedTokenFileError) as error:
             log.warning("the times of last use cannot be written", reason=str(error))
 
