@@ -14,8 +14,8 @@ from multidict import istr
 from werkzeug.exceptions import Forbidden, HTTPException
 
 from shared.settings import Settings
+from shared.web.gate import LOOPBACK_NAMES
 
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 WILDCARD_HOSTS = ("0.0.0.0", "::", "[::]", "*", "")  # noqa: S104 - nothing listens here
 SEC_FETCH_SITE, SEC_FETCH_MODE, SEC_FETCH_DEST = istr("Sec-Fetch-Site"), istr("Sec-Fetch-Mode"), istr("Sec-Fetch-Dest")
 OWN_SITES = ("same-origin", "none")  # "none": the user typed the address
@@ -60,7 +60,7 @@ class HostCheck:
         public = _bracketed(settings.public_host)
         own = [host for host in (public, urlsplit(settings.url_of_gateway).hostname or "") if host]
         named = [host for host in own if host not in WILDCARD_HOSTS]
-        return cls([*LOOPBACK_HOSTS, *named, *settings.allowed_hosts])
+        return cls([*LOOPBACK_NAMES, *named, *settings.allowed_hosts])
 
     def check(self, host: str | None) -> None:
         """Refuse a request for another host.
