@@ -107,6 +107,13 @@ class UntrustedJobError(TandemError):
     title = "Untrusted job"
 
 
+def describe_error(error: BaseException) -> str:
+    """Return an error's message for clients. If the operating system named a path in it, the path is left out."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return str(error.strerror)
+    return str(error)
+
+
 def problem(status: int, title: str, detail: str) -> dict[str, object]:
     """Return an RFC 9457 problem document.
 

@@ -10,9 +10,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from requests.auth import AuthBase
 
 TIMEOUT_S = 30
 POLL_S = 0.2
+NO_CONTENT = 204
 FINAL = ("succeeded", "failed", "cancelled")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -21,19 +23,33 @@ class ClientError(Exception):
     """The gateway refused a request or did not answer. The message is written for the user."""
 
 
+class _BearerToken(AuthBase):
+    """Sends a token with each request. Without it, `requests` could send a password from ~/.netrc instead."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
 class Client:
     """A session with one gateway. Connections are kept open between requests.
 
     Args:
         url: the gateway's URL, without a path.
+        token: an access token, if the gateway requires one.
 
     Attributes:
         url: the same, without a slash at its end.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str | None = None) -> None:
         self.url = url.rstrip("/")
         self._session = requests.Session()
+        if token:
+            self._session.auth = _BearerToken(token)
         # A proxy cannot reach a loopback address of this machine.
         self._session.trust_env = urlsplit(self.url).hostname not in LOOPBACK
 
@@ -52,6 +68,14 @@ class Client:
             ClientError: the gateway does not answer, or answers with an error.
         """
         return self._call("POST", path, json=body)
+
+    def delete(self, path: str) -> Any:
+        """Delete what a path names, and return the JSON of the response, or None if it has no body.
+
+        Raises:
+            ClientError: the gateway does not answer, or answers with an error.
+        """
+        return self._call("DELETE", path)
 
     def predict(self, model: str, picture: Path) -> Any:
         """Post an image file as a form, as a browser does, and return the predictions of every backend.
@@ -88,6 +112,8 @@ class Client:
             response = self._session.request(method, self.url + path, timeout=TIMEOUT_S, **arguments)
         except requests.RequestException as error:
             raise ClientError(f"{self.url} does not answer ({type(error).__name__}). Is Tandem running?") from None
+        if response.status_code == NO_CONTENT:
+            return None
         try:
             body = response.json()
         except ValueError:

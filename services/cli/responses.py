@@ -69,3 +69,28 @@ class PredictionJson(TypedDict):
     """`POST /v1/predictions`."""
 
     images: list[PredictedImageJson]
+
+
+class TokenJson(TypedDict):
+    """One token in `GET /v1/tokens`; times are ISO 8601."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+
+
+class TokenListJson(TypedDict):
+    """`GET /v1/tokens`."""
+
+    tokens: list[TokenJson]
+
+
+class CreatedTokenJson(TypedDict):
+    """`POST /v1/tokens`."""
+
+    id: str
+    scopes: list[str]
+    token: str

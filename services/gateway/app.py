@@ -1,19 +1,21 @@
 """The gateway's server and its Flask application: every resource's routes, and the OpenAPI document of all."""
 
-from typing import Any
-
-from flask import Response, make_response, render_template_string, request
+import structlog
+from flask import Response, request
 from flask_openapi3 import Info, OpenAPI
-from flask_openapi3_swagger.plugins import RegisterPlugin
-from flask_openapi3_swagger.templates import swagger_html_string
 from pydantic import ValidationError
 from werkzeug.routing import BaseConverter
 
+from services.gateway.access.gate import GatewayGate
+from services.gateway.access.modes import ClosedError, mode_at_start
+from services.gateway.access.route_scopes import declared_requirements, install_scopes, public_paths
+from services.gateway.access.token_store import DamagedTokenFileError
 from services.gateway.context import Context
 from services.gateway.routes import (
     aliases,
     certificates,
     datasets,
+    docs,
     evaluations,
     health,
     loadtests,
@@ -24,26 +26,28 @@ from services.gateway.routes import (
     predictions,
     status,
     tfserving,
+    tokens,
     trainings,
     transplants,
 )
 from services.gateway.routes.event_loop import PLACEHOLDERS, EventLoopBlueprint
 from services.gateway.routes.request_bodies import MAX_JSON_BYTES, why
 from services.gateway.schemas.catalog import Problem
+from services.gateway.scopes import SECURITY_SCHEME
 from services.gateway.version import VERSION
 from shared.web.problems import ProblemDocument, install_problems, problem_response
 from shared.web.server import HttpServer
 
 FLASK_THREADS = 16  # most of them wait for a predictor or for Redis
-EVENT_LOOP_ROUTES = "event_loop_routes"  # the key of the application's extension that holds them
-PROBLEM = {
-    "description": "A problem document (RFC 9457)",
-    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-}
+# Keys of the application's extensions.
+EVENT_LOOP_ROUTES = "event_loop_routes"  # the routes that the server answers itself
+PUBLIC_PATHS = "public_paths"  # what needs no token
 RESOURCES = (
     *(trainings, evaluations, certificates, loadtests, predictions, models, aliases, transplants),
-    *(open_inference, open_inference_models, tfserving, networks, datasets, status, health),
+    *(open_inference, open_inference_models, tfserving, networks, datasets, status, health, tokens),
 )
+
+log = structlog.get_logger()
 
 
 class TitleConverter(BaseConverter):
@@ -61,31 +65,50 @@ class BackendConverter(BaseConverter):
 
 
 def create_server(context: Context) -> HttpServer:
-    """Return the gateway's server. Nothing connects until a request comes."""
+    """Return the gateway's server. Nothing connects until a request comes.
+
+    Raises:
+        SystemExit: the gateway would serve nobody, its file of tokens is damaged, or a setting is not valid. The
+            message is one line that says what to do.
+    """
     app = create_app(context)
-    return HttpServer(app, app.extensions[EVENT_LOOP_ROUTES], FLASK_THREADS, context.start)
+    try:
+        mode = mode_at_start(context.settings, context.tokens.read())
+        gate = GatewayGate(context.settings, context.tokens, context.job_key, app.extensions[PUBLIC_PATHS])
+    except (ClosedError, DamagedTokenFileError, ValueError) as error:
+        raise SystemExit(f"Tandem's gateway cannot start: {error}") from None
+    log.info("access", mode=mode.name.lower(), meaning=mode.value)
+    return HttpServer(app, app.extensions[EVENT_LOOP_ROUTES], FLASK_THREADS, context.start, gate=gate)
 
 
 def create_app(context: Context) -> OpenAPI:
-    """Return the Flask application. Its extension EVENT_LOOP_ROUTES lists the routes that the server answers itself."""
+    """Return the Flask application. Its extensions hold what the server needs besides it.
+
+    Raises:
+        ValueError: a route declares no scope.
+    """
     app = OpenAPI(
         "gateway",
         info=Info(title="Tandem", version=VERSION, description="One network, TensorFlow and PyTorch, side by side."),
         static_folder=None,
         doc_ui=False,
+        security_schemes={SECURITY_SCHEME: {"type": "http", "scheme": "bearer"}},
         validation_error_callback=_refuse,
         validation_error_model=Problem,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.converters |= {"title": TitleConverter, "backend": BackendConverter}
     install_problems(app)
-    app.extensions[EVENT_LOOP_ROUTES] = []
-    for resource in RESOURCES:
-        api = resource.routes(context)
+    resources = [resource.routes(context) for resource in RESOURCES]
+    for api in resources:
         app.register_api(api)
-        if isinstance(api, EventLoopBlueprint):
-            app.extensions[EVENT_LOOP_ROUTES] += api.event_loop_routes
-    _install_docs(app)
+    app.register_blueprint(docs.routes(lambda: app.api_doc))
+    requirements = declared_requirements(resources) | docs.requirements()
+    app.extensions[PUBLIC_PATHS] = public_paths(requirements)
+    app.extensions[EVENT_LOOP_ROUTES] = [
+        route for api in resources if isinstance(api, EventLoopBlueprint) for route in api.event_loop_routes
+    ]
+    install_scopes(app, requirements)
 
     @app.before_request
     def limit_json() -> Response | None:
@@ -103,27 +126,3 @@ def _refuse(error: ValidationError) -> Response:
     if request.is_json and request.get_json(silent=True) is None:
         return problem_response(ProblemDocument.of(400, "Bad request", "the body is not JSON"))
     return problem_response(ProblemDocument.of(422, "Invalid request", why(error)))
-
-
-def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the OpenAPI document with the problem document as every operation's only error."""
-    for path in document["paths"].values():
-        for operation in path.values():
-            operation["responses"].pop("422", None)
-            operation["responses"]["default"] = PROBLEM
-    components = document["components"]
-    document["components"] = {name: part for name, part in components.items() if part is not None}
-    return document
-
-
-def _install_docs(app: OpenAPI) -> None:
-    """Serve the OpenAPI document at /openapi.json, and its page at /docs."""
-    app.register_blueprint(RegisterPlugin.register(doc_url="/openapi.json"), url_prefix="")
-
-    @app.get("/openapi.json", doc_ui=False)
-    def openapi() -> Response:
-        return make_response(_with_problems(app.api_doc))
-
-    @app.get("/docs", doc_ui=False)
-    def docs() -> str:
-        return render_template_string(swagger_html_string, doc_url="/openapi.json", oauth_config=None)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from redis import Redis
 
+from services.gateway.access.token_store import TokenStore
 from services.gateway.prediction.dispatcher import Dispatcher
 from services.gateway.prediction.model_address import ModelAddresses
 from services.gateway.prediction.triton_statistics import TritonStatistics
@@ -34,6 +35,8 @@ class Context:
         dispatcher: sends predictions to the backends' predictors.
         aliases: the aliases of models.
         addresses: finds the model that a request names.
+        tokens: the access tokens.
+        job_key: the key that signs jobs.
         statistics: counts predictions for clients of Triton.
         decoders: threads that open and decode pictures.
         large_decoder: the thread that decodes large pictures, one after the other, so that they delay no others.
@@ -46,6 +49,8 @@ class Context:
     dispatcher: Dispatcher
     aliases: Aliases
     addresses: ModelAddresses
+    tokens: TokenStore
+    job_key: bytes
     statistics: TritonStatistics = field(default_factory=TritonStatistics)
     decoders: Executor = field(default_factory=lambda: ThreadPoolExecutor(DECODER_THREADS, "decoder"))
     large_decoder: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "large-decoder"))
@@ -55,19 +60,23 @@ class Context:
         """Make the objects. Nothing connects before the first request; the key that signs jobs is made if missing."""
         redis = connect(settings, patient=False)
         registry, aliases = ModelRegistry(settings.model_dir), Aliases(redis)
+        job_key = signing_key(settings.key_file)
         return cls(
             settings,
             redis,
-            JobQueue(redis, settings.job_timeout_s, signing_key(settings.key_file)),
+            JobQueue(redis, settings.job_timeout_s, job_key),
             registry,
             Dispatcher(settings),
             aliases,
             ModelAddresses(registry, aliases, settings.backends),
+            TokenStore(settings.token_file),
+            job_key,
         )
 
     def start(self, loop: AbstractEventLoop) -> None:
-        """Let the dispatcher use the server's event loop, once it runs."""
+        """Let the dispatcher and the store of tokens use the server's event loop, once it runs."""
         self.dispatcher.loop = loop
+        self.tokens.start(loop)
 
     def require_data(self, found: Dataset) -> None:
         """Check that a dataset is on this machine and complete, so that no job is submitted that cannot read it.

@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import mlperf_loadgen as loadgen
@@ -47,6 +47,7 @@ class BlockPlan:
         queries: number of queries.
         duration_s: about how long the block takes.
         seed: decides the arrival times and which image each query carries.
+        headers: of every request.
     """
 
     scenario: Scenario
@@ -55,6 +56,7 @@ class BlockPlan:
     queries: int
     duration_s: float
     seed: int
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ class _BlockRun:
         self._image_count = len(images)
         connections = 1 if plan.scenario == "single_stream" else CONNECTIONS
         give_up_at_s = time.perf_counter() + plan.duration_s + GRACE_S
-        self._sender = Sender(plan.url, images, connections, give_up_at_s, _complete)
+        self._sender = Sender(plan.url, plan.headers, images, connections, give_up_at_s, _complete)
 
     def carry_out(self) -> Block:
         count = self._image_count

@@ -47,12 +47,19 @@ class Sender:
     """
 
     def __init__(
-        self, url: str, images: list[bytes], connections: int, give_up_at_s: float, on_complete: Callable[[int], None]
+        self,
+        url: str,
+        headers: dict[str, str],
+        images: list[bytes],
+        connections: int,
+        give_up_at_s: float,
+        on_complete: Callable[[int], None],
     ) -> None:
         """Start one thread per connection.
 
         Args:
             url: where images are posted, with its query string.
+            headers: of every request.
             images: PNG files; a query names one by its index.
             connections: how many requests can be under way at once.
             give_up_at_s: queries that are still waiting at this time are not sent; seconds of `time.perf_counter`.
@@ -62,6 +69,7 @@ class Sender:
         self.had_free_connection: list[bool] = []
         self.outcomes: list[QueryOutcome] = []
         self._url = urlsplit(url)
+        self._headers = {**headers, "Content-Type": "image/png"}
         self._connections = connections
         self._images = images
         self._give_up_at_s = give_up_at_s
@@ -99,7 +107,7 @@ class Sender:
     def _post(self, connection: http.client.HTTPConnection, image: bytes) -> tuple[int, str]:
         try:
             path = f"{self._url.path}?{self._url.query}"
-            connection.request("POST", path, image, {"Content-Type": "image/png"})
+            connection.request("POST", path, image, self._headers)
             response = connection.getresponse()
             response.read()
             return response.status, response.headers.get("Server-Timing", "")

@@ -16,8 +16,10 @@ from services.loadtest.generator import Block, BlockPlan, run_block
 from services.loadtest.results import MeasuredBlock
 from shared.data import batches, datasets
 from shared.errors import UnavailableError
+from shared.jobs.credentials import issue_loadtest_credential
 from shared.jobs.loadtests import LoadTestJob, Progress, Scenario
 from shared.jobs.run_state import Run
+from shared.jobs.signing import signing_key
 from shared.serving.health import ProcessUse
 from shared.settings import Settings
 
@@ -48,6 +50,9 @@ class Sides:
         self.measured: dict[str, dict[float | None, list[MeasuredBlock]]] = {side: {} for side in job.sides}
         self.planned_blocks = 0
         self._gateway_url = settings.url_of_gateway
+        expires_s = time.time() + settings.job_timeout_s
+        credential = issue_loadtest_credential(signing_key(settings.key_file), expires_s)
+        self._headers = {"Authorization": f"Bearer {credential}"}
         self._run = run
         self._job = job
         self._images = encode_test_images(job.dataset, settings, job.request.seed)
@@ -116,7 +121,7 @@ class Sides:
     def fetch_process(self, side: str) -> ProcessUse | None:
         """Ask the gateway about the process that predicts for a side; return None if it is down."""
         try:
-            answer = requests.get(f"{self._gateway_url}/v1/status", timeout=STATUS_TIMEOUT_S)
+            answer = requests.get(f"{self._gateway_url}/v1/status", headers=self._headers, timeout=STATUS_TIMEOUT_S)
             return ProcessUse.model_validate(answer.json()["backends"][self._job.sides[side]]["process"])
         except (requests.RequestException, ValueError, KeyError):  # a ValidationError is a ValueError
             return None
@@ -132,7 +137,7 @@ class Sides:
         job = self._job
         path = f"/v1/predictions?model={job.model}&version={job.version}&backends={job.sides[side]}"
         seed = int(np.random.SeedSequence([job.request.seed, seed]).generate_state(1)[0])
-        plan = BlockPlan(scenario, f"{self._gateway_url}{path}", qps, queries, duration_s, seed)
+        plan = BlockPlan(scenario, f"{self._gateway_url}{path}", qps, queries, duration_s, seed, self._headers)
         return run_block(plan, self._images)
 
 

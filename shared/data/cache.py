@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 
 from shared.data.catalog import Dataset, IdxFile
-from shared.errors import MissingDatasetError
+from shared.errors import MissingDatasetError, describe_error
 from shared.process import write_atomically
 from shared.settings import Settings
 
@@ -70,7 +70,7 @@ def _store(packed: bytes, file: IdxFile, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / file.name, data)
     except OSError as error:
-        raise MissingDatasetError(f"the data cache cannot be written: {error}") from error
+        raise MissingDatasetError(f"the data cache cannot be written: {describe_error(error)}") from error
 
 
 def _md5(data: bytes) -> str:

@@ -27,7 +27,7 @@ from rq.job import Job
 from rq.timeouts import JobTimeoutException
 from structlog.contextvars import bind_contextvars
 
-from shared.errors import SupersededError, TandemError, UntrustedJobError
+from shared.errors import SupersededError, TandemError, UntrustedJobError, describe_error
 from shared.jobs.job_queue import FUNCTION, RETRIES
 from shared.jobs.payloads import JobPayload, Status
 from shared.jobs.results import RunState
@@ -136,7 +136,7 @@ def perform(payload: str, signature: str) -> None:
         run.fail(str(error))
         log.warning("failed", reason=str(error))
     except Exception as error:
-        run.fail(f"{type(error).__name__}: {error}")
+        run.fail(f"{type(error).__name__}: {describe_error(error)}")
         log.exception("failed")
 
 

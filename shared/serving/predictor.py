@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import structlog
@@ -30,6 +31,7 @@ from shared.network.layers import Shape
 from shared.process import freeze_heap, usage
 from shared.serving.health import ProcessUse
 from shared.settings import Settings
+from shared.web.gate import ServiceGate
 from shared.web.problems import install_problems
 from shared.web.request_metrics import IMAGE_BUCKETS, SECONDS_BUCKETS, metrics_response
 from shared.web.server import BufferedRequest, HttpServer, Route, run_in_thread, serve
@@ -183,7 +185,8 @@ def create_server(backend: Backend, settings: Settings) -> HttpServer:
     backend.configure(threads=settings.prediction_threads, device=settings.device, seed=0)
     models = LoadedModels(backend, ModelRegistry(settings.model_dir))
     app = create_app(backend, models, settings.prediction_threads)
-    return HttpServer(app, [prediction_route(models)], FLASK_THREADS)
+    gate = ServiceGate(urlsplit(settings.url_of(backend.NAME)).hostname or "")
+    return HttpServer(app, [prediction_route(models)], FLASK_THREADS, gate=gate)
 
 
 def main(backend: Backend) -> int:

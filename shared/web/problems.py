@@ -14,7 +14,7 @@ RETRY_AFTER_S = 2
 PROBLEM_TYPE = "application/problem+json"
 # What a client needs besides the document: when to try again.
 HEADERS_BY_STATUS = {503: {"Retry-After": str(RETRY_AFTER_S)}}
-KEPT_HEADERS = ("Accept-Encoding", "Allow", "Retry-After")  # of those that Werkzeug's errors carry
+KEPT_HEADERS = ("Accept-Encoding", "Allow", "Retry-After", "WWW-Authenticate")  # of those that Werkzeug's errors carry
 
 log = structlog.get_logger()
 

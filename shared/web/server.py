@@ -33,9 +33,10 @@ from shared.logs import REQUEST_ID, begin_request, configure_logs, request_id
 from shared.process import freeze_heap
 from shared.settings import Settings
 from shared.web.body_reader import BodyReader, HeldBytes
-from shared.web.gate import CALLER, Gate, OpenGate
+from shared.web.gate import CALLER, AnsweredByGate, Gate, OpenGate
 from shared.web.problems import PROBLEM_TYPE, ProblemDocument, problem_of
 from shared.web.request_metrics import record_request
+from shared.web.security_headers import SECURITY_HEADERS
 from shared.web.server_processes import BACKLOG
 from shared.web.wsgi_bridge import UNKNOWN_ROUTE, call_flask, environ_of, install_route_names
 
@@ -80,7 +81,7 @@ class Route:
         rule: the route's name in metrics, such as `/v2/models/<name>/infer`.
         pattern: matches the whole path; its named groups become `path_values`.
         handler: may raise any error; the server turns it into a problem document.
-        scope: what a client must be allowed to do.
+        scope: what a client must be allowed to do; "" if nothing special.
     """
 
     rule: str
@@ -200,7 +201,10 @@ class HttpServer:
                 environ = {**environ_of(request, body), CALLER: caller}
                 rule, response = await run_in_thread(self._threads, call_flask, self._app, environ)
         except Exception as error:
-            response = _from_document(problem_of(error, request.path))
+            if isinstance(error, AnsweredByGate):
+                response = error.response
+            else:
+                response = _from_document(problem_of(error, request.path))
             if not request.content.is_eof():  # the rest of the body is not read
                 response.force_close()
         finally:
@@ -209,21 +213,16 @@ class HttpServer:
             response.force_close()
         # Clients can make up any number of methods, so only those of known routes become labels of metrics.
         method = request.method if rule != UNKNOWN_ROUTE else UNKNOWN_ROUTE
+        self._gate.complete(request, response)
         return _finish(response, request.path, rule, method, started)
 
     def _match(self, method: str, path: str) -> tuple[Route | None, dict[str, str]]:
-        """Return the route of a path and the values of its placeholders, or None: then the path is Flask's.
-
-        Raises:
-            MethodNotAllowed: the path is a route's, and the method is neither POST nor OPTIONS.
-        """
+        """Return the route of a path and the values of its placeholders, or None: then the path is Flask's."""
         for route in self._routes:
             if found := route.pattern.fullmatch(path):
                 if method == "POST":
                     return route, found.groupdict()
-                if method == "OPTIONS":
-                    return _OPTIONS, {}
-                raise MethodNotAllowed(["OPTIONS", "POST"], f"{method[:20]} is not allowed here: use POST")
+                return (_OPTIONS if method == "OPTIONS" else _OTHER_METHOD), {}
         return None, {}
 
 
@@ -231,7 +230,13 @@ async def _list_methods(_: BufferedRequest) -> web.Response:
     return web.Response(headers={"Allow": "OPTIONS, POST"})
 
 
+async def _refuse_method(_: BufferedRequest) -> web.Response:
+    raise MethodNotAllowed(["OPTIONS", "POST"], "the method is not allowed here: use POST")
+
+
+# What a path of the event loop's routes answers to other methods. The gate decides first who may know that.
 _OPTIONS = Route(UNKNOWN_ROUTE, re.compile(""), _list_methods)
+_OTHER_METHOD = Route(UNKNOWN_ROUTE, re.compile(""), _refuse_method)
 
 
 class _Server(web.Server):
@@ -306,7 +311,11 @@ def _from_document(document: ProblemDocument) -> web.Response:
 
 
 def _finish(response: web.Response, path: str, rule: str, method: str, started: float) -> web.Response:
-    """Name the request in its response, and record it."""
-    response.headers[REQUEST_ID] = request_id()
+    """Name the request in its response, protect whoever reads the response, and record it."""
+    headers = response.headers
+    headers[REQUEST_ID] = request_id()
+    for name, value in SECURITY_HEADERS:
+        if name not in headers:
+            headers[name] = value
     record_request(path, rule, method, response.status, perf_counter() - started)
     return response

@@ -16,7 +16,8 @@ def test_the_api_description_lists_the_routes_and_has_a_page(client: Client) -> 
     assert {"/v1/trainings", "/v1/evaluations", "/v1/predictions", "/v1/models"} <= set(document["paths"])
     page = requests.get(f"{client.url}/docs", timeout=10)
     assert page.status_code == 200
-    assert "/openapi.json" in page.text
+    assert "/docs/start.js" in page.text
+    assert "/openapi.json" in requests.get(f"{client.url}/docs/start.js", timeout=10).text
     assert requests.get(f"{client.url}/swagger/js/swagger-ui-bundle.js", timeout=10).status_code == 200
 
 

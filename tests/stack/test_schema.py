@@ -1,4 +1,7 @@
-"""Schemathesis: every response to a generated request is one that the OpenAPI document describes, and none is a 5xx."""
+"""Schemathesis: every response to a generated request is one that the OpenAPI document describes, and none is a 5xx.
+
+It has the token of an administrator, and sends requests without it, too: those have to be refused.
+"""
 
 import os
 import re
@@ -11,6 +14,8 @@ import requests
 from redis import Redis
 
 from services.cli.client import Client
+from shared.settings import Settings
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -20,16 +25,24 @@ EXAMPLES = os.environ.get("TANDEM_TEST_EXAMPLES", "20")  # per operation
 EXCLUDED_CHECK = "positive_data_acceptance"
 
 
-def test_every_response_is_described_by_the_openapi_document(client: Client, redis: Redis, digits_model: dict) -> None:
+def test_every_response_is_described_by_the_openapi_document(
+    client: Client, redis: Redis, settings: Settings, digits_model: dict
+) -> None:
     schemathesis = Path(sys.executable).with_name("schemathesis")
     options = ["--checks", "all", "--exclude-checks", EXCLUDED_CHECK, "--max-examples", EXAMPLES, "--seed", "1"]
     quiet = ["--no-color", "--warnings", "off", "--generation-database", "none"]
+    token = client.post("/v1/tokens", {"name": "schemathesis", "scopes": ["admin"]})["token"]
+    headers = {"Authorization": f"Bearer {token}"}
     try:
-        command = [schemathesis, "run", f"{client.url}/openapi.json", *options, *quiet]
+        sent = ["--header", f"Authorization: {headers['Authorization']}"]
+        command = [schemathesis, "run", f"{client.url}/openapi.json", *options, *quiet, *sent]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
     finally:
         for kind in ("trainings", "loadtests"):
             for work in redis.zrange(f"tandem:{kind}", 0, -1):
-                requests.post(f"{client.url}/v1/{kind}/{work.decode()}/cancel", timeout=10)
+                requests.post(f"{client.url}/v1/{kind}/{work.decode()}/cancel", headers=headers, timeout=10)
+        # Other tests have no token, and the generated requests made more of them.
+        settings.token_file.unlink()
+        wait_until(lambda: client.get("/v1/networks"), message="the gateway still requires tokens")
     assert answer.returncode == 0, answer.stdout
     assert re.search(r"(\d\d) selected / \1 total", answer.stdout), answer.stdout

@@ -10,6 +10,7 @@ from services.gateway.context import Context
 from services.gateway.routes.models import ModelPath
 from services.gateway.routes.responses import json_response
 from services.gateway.schemas.catalog import Aliased, AliasRequest
+from services.gateway.scopes import ADMIN_ONLY
 from shared.errors import NotFoundError
 from shared.models.versions import Alias
 
@@ -26,7 +27,7 @@ def routes(context: Context) -> APIBlueprint:
     """Return the routes of this module."""
     api = APIBlueprint("aliases", __name__, abp_tags=[TAG])
 
-    @api.put("/v1/models/<name>/aliases/<alias>", responses={200: Aliased})
+    @api.put("/v1/models/<name>/aliases/<alias>", security=ADMIN_ONLY, responses={200: Aliased})
     def move(path: AliasPath, body: AliasRequest) -> Response:
         """Make `stable` mean a version, for every backend that has it."""
         registry = context.registry

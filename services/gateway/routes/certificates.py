@@ -11,6 +11,7 @@ from services.gateway.routes.networks import fit_network
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import IdempotencyHeader, Submission, WorkPath, accepted, file_of, submit_once
 from services.gateway.schemas.certificates import Certificate
+from services.gateway.scopes import READ, TRAIN
 from shared.data import datasets
 from shared.errors import ConflictError, InvalidRequestError
 from shared.jobs.kinds import CERTIFICATE
@@ -31,17 +32,17 @@ def routes(context: Context) -> APIBlueprint:
     def answer(identity: str) -> Response:
         return accepted(f"/v1/certificates/{identity}", Certificate.of(jobs.read(CERTIFICATE, identity)))
 
-    @api.post("/v1/certificates", responses={202: Certificate})
+    @api.post("/v1/certificates", security=TRAIN, responses={202: Certificate})
     def submit(header: IdempotencyHeader, body: CertificateRequest) -> Response:
         """Take the same training steps in every backend, and compare outputs, gradients and weights."""
         return answer(submit_once(jobs, CERTIFICATE, header, (body,), lambda: _new_certificate(context, body)))
 
-    @api.get("/v1/certificates/<id>", responses={200: Certificate})
+    @api.get("/v1/certificates/<id>", security=READ, responses={200: Certificate})
     def read(path: WorkPath) -> Response:
         """Return a certificate: a verdict, the first layer that differs, and the differences at every step."""
         return json_response(Certificate.of(jobs.read(CERTIFICATE, path.id)))
 
-    @api.get("/v1/certificates/<id>/plot.png", responses=file_of("image/png", "a figure"))
+    @api.get("/v1/certificates/<id>/plot.png", security=READ, responses=file_of("image/png", "a figure"))
     def plot(path: WorkPath) -> Response:
         """Draw the differences over the steps, on a logarithmic scale."""
         certificate = Certificate.of(jobs.read(CERTIFICATE, path.id))

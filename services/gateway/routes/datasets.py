@@ -11,6 +11,7 @@ from services.gateway.reports.plots import samples_png
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import file_of
 from services.gateway.schemas.catalog import DatasetInfo, Datasets
+from services.gateway.scopes import READ
 from shared.data import datasets
 from shared.errors import InvalidDatasetError
 from shared.jobs.payloads import RequestBody
@@ -34,13 +35,13 @@ def routes(context: Context) -> APIBlueprint:
     """Return the routes under /v1/datasets."""
     api = APIBlueprint("datasets", __name__, abp_tags=[TAG])
 
-    @api.get("/v1/datasets", responses={200: Datasets})
+    @api.get("/v1/datasets", security=READ, responses={200: Datasets})
     def listing() -> Response:
         """Every dataset, including your own. `problem` says why a dataset cannot be used."""
         body = Datasets(datasets=[_dataset_info(context, name) for name in datasets.names(context.settings)])
         return json_response(body)
 
-    @api.get("/v1/datasets/<name>/samples.png", responses=file_of("image/png", "a figure"))
+    @api.get("/v1/datasets/<name>/samples.png", security=READ, responses=file_of("image/png", "a figure"))
     def samples(path: DatasetPath, query: SamplesQuery) -> Response:
         """The first training pictures with their labels, as one figure."""
         dataset = datasets.find(path.name, context.settings)

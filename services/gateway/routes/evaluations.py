@@ -7,6 +7,7 @@ from services.gateway.context import Context
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import IdempotencyHeader, Submission, WorkPath, accepted, submit_once
 from services.gateway.schemas.evaluations import Evaluation
+from services.gateway.scopes import READ, TRAIN
 from shared.data import datasets
 from shared.data.datasets import Dataset
 from shared.errors import ConflictError
@@ -27,12 +28,12 @@ def routes(context: Context) -> APIBlueprint:
     def answer(identity: str) -> Response:
         return accepted(f"/v1/evaluations/{identity}", Evaluation.of(jobs.read(EVALUATION, identity)))
 
-    @api.post("/v1/evaluations", responses={202: Evaluation})
+    @api.post("/v1/evaluations", security=TRAIN, responses={202: Evaluation})
     def submit(header: IdempotencyHeader, body: EvaluationRequest) -> Response:
         """Evaluate a model in every requested backend, and compare each pair."""
         return answer(submit_once(jobs, EVALUATION, header, (body,), lambda: _new_evaluation(context, body)))
 
-    @api.get("/v1/evaluations/<id>", responses={200: Evaluation})
+    @api.get("/v1/evaluations/<id>", security=READ, responses={200: Evaluation})
     def read(path: WorkPath) -> Response:
         """Return an evaluation: every backend's figures, and every pair's comparison."""
         return json_response(Evaluation.of(jobs.read(EVALUATION, path.id)))

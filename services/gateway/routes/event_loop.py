@@ -11,6 +11,7 @@ from flask_openapi3 import APIBlueprint
 from pydantic import BaseModel, ValidationError
 
 from services.gateway.routes.request_bodies import why
+from services.gateway.scopes import accepted_scopes
 from shared.errors import InvalidRequestError
 from shared.web.server import BufferedRequest, Handler, Route
 
@@ -36,12 +37,13 @@ class EventLoopBlueprint(APIBlueprint):
         self.event_loop_routes: list[Route] = []
 
     def post(self, rule: str, **options: Any) -> Callable[[T], T]:
-        """Declare a route; the arguments are those of `APIBlueprint.post`."""
+        """Declare a route; the arguments are those of `APIBlueprint.post`. `security` names exactly one scope."""
         describe = super().post(rule, **options)
 
         def decorate(handler: T) -> T:
             describe(handler)
-            self.event_loop_routes.append(Route(rule, _pattern_of(rule), _validating(handler)))
+            (scope,) = accepted_scopes(options["security"])  # the server itself checks it, before it reads the body
+            self.event_loop_routes.append(Route(rule, _pattern_of(rule), _validating(handler), scope))
             return handler
 
         return decorate

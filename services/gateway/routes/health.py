@@ -4,9 +4,11 @@ from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 from redis.exceptions import RedisError
 
+from services.gateway.access.route_scopes import current_caller
 from services.gateway.context import Context
 from services.gateway.routes.responses import json_response
 from services.gateway.schemas.catalog import Health, Index
+from services.gateway.scopes import ANY_TOKEN, PUBLIC
 
 TAG = Tag(name="health", description="Open Inference Protocol v2 health")
 
@@ -15,7 +17,7 @@ def routes(context: Context) -> APIBlueprint:
     """Return the routes of this resource."""
     api = APIBlueprint("health", __name__, abp_tags=[TAG])
 
-    @api.get("/", responses={200: Index})
+    @api.get("/", security=ANY_TOKEN, responses={200: Index})
     def index() -> Response:
         """Where to go from here."""
         return json_response(
@@ -28,20 +30,24 @@ def routes(context: Context) -> APIBlueprint:
             )
         )
 
-    @api.get("/v2/health/live", responses={200: Health})
+    @api.get("/v2/health/live", security=PUBLIC, responses={200: Health})
     def live() -> dict[str, bool]:
         """The gateway answers."""
         return {"live": True}
 
-    @api.get("/v2/health/ready", responses={200: Health, 503: Health})
+    @api.get("/v2/health/ready", security=PUBLIC, responses={200: Health, 503: Health})
     def ready() -> tuple[dict[str, bool | dict[str, str]], int]:
-        """Redis and at least one predictor answer, with or without a model."""
+        """Redis and at least one predictor answer, with or without a model.
+
+        Clients without a token do not see `details` if tokens are required.
+        """
         reports = context.dispatcher.ask_health()  # Redis and the predictors have the same second to answer
         redis = _redis_answers(context)
         predictors = {backend: process is not None for backend, process in reports.result().items()}
         details = {name: "up" if is_up else "down" for name, is_up in {"redis": redis, **predictors}.items()}
         is_ready = redis and any(predictors.values())
-        return {"ready": is_ready, "details": details}, 200 if is_ready else 503
+        shown: dict[str, bool | dict[str, str]] = {"details": details} if current_caller().scopes else {}
+        return {"ready": is_ready, **shown}, 200 if is_ready else 503
 
     return api
 

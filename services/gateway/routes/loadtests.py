@@ -10,6 +10,7 @@ from services.gateway.reports.loadtest_report import LoadTestReport, render_csv,
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import IdempotencyHeader, Submission, WorkPath, accepted, file_of, submit_once
 from services.gateway.schemas.loadtests import LoadTest
+from services.gateway.scopes import READ, TRAIN
 from shared.data import datasets
 from shared.errors import ConflictError, InvalidRequestError, UnavailableError
 from shared.jobs.job_queue import LOADTEST, queue_of
@@ -19,6 +20,8 @@ from shared.jobs.results import LoadTestRun, RunState
 from shared.jobs.run_state import QUEUED, SUCCEEDED
 
 MAX_WAITING_LOAD_TESTS = 10  # each keeps the machine busy for up to TANDEM_JOB_TIMEOUT_S
+# The page's styles and its figure are inside it. It has no script.
+REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
 TAG = Tag(name="load tests", description="Which backend holds up better")
 
 
@@ -36,35 +39,42 @@ def routes(context: Context) -> APIBlueprint:
             raise ConflictError(f"the load test is {load_test.status}: only a load test that succeeded has a report")
         response = make_response(render(LoadTestReport.model_validate(load_test.model_dump())))
         response.headers["Content-Type"] = media_type
+        response.headers["Content-Security-Policy"] = REPORT_POLICY
         return response
 
-    @api.post("/v1/loadtests", responses={202: LoadTest})
+    @api.post("/v1/loadtests", security=TRAIN, responses={202: LoadTest})
     def submit(header: IdempotencyHeader, body: LoadTestRequest) -> Response:
         """Send the same requests at the same times to each backend, in balanced order."""
         return answer(submit_once(jobs, LOAD_TEST, header, (body,), lambda: _new_load_test(context, body)))
 
-    @api.get("/v1/loadtests/<id>", responses={200: LoadTest})
+    @api.get("/v1/loadtests/<id>", security=READ, responses={200: LoadTest})
     def read(path: WorkPath) -> Response:
         """Return the progress of a load test, and its results once it has succeeded."""
         return json_response(_load_test(jobs.read(LOAD_TEST, path.id)))
 
-    @api.post("/v1/loadtests/<id>/cancel", responses={202: LoadTest})
+    @api.post("/v1/loadtests/<id>/cancel", security=TRAIN, responses={202: LoadTest})
     def cancel(path: WorkPath) -> Response:
         """End a load test at once."""
         jobs.cancel(LOAD_TEST, path.id)
         return answer(path.id)
 
-    @api.get("/v1/loadtests/<id>/report.html", responses=file_of("text/html", "a page that refers to no other file"))
+    @api.get(
+        "/v1/loadtests/<id>/report.html",
+        security=READ,
+        responses=file_of("text/html", "a page that refers to no other file"),
+    )
     def html(path: WorkPath) -> Response:
         """Return the report as a page: claims, figures, diagrams and conditions."""
         return report(path.id, render_html, "text/html; charset=utf-8")
 
-    @api.get("/v1/loadtests/<id>/report.png", responses=file_of("image/png", "a figure"))
+    @api.get("/v1/loadtests/<id>/report.png", security=READ, responses=file_of("image/png", "a figure"))
     def png(path: WorkPath) -> Response:
         """Draw latency by rate, its distribution, latency over time, and where the time was spent."""
         return report(path.id, render_png, "image/png")
 
-    @api.get("/v1/loadtests/<id>/report.csv", responses=file_of("text/csv", "a row for each backend and rate"))
+    @api.get(
+        "/v1/loadtests/<id>/report.csv", security=READ, responses=file_of("text/csv", "a row for each backend and rate")
+    )
     def csv(path: WorkPath) -> Response:
         """Return the figures as a table."""
         return report(path.id, render_csv, "text/csv; charset=utf-8")

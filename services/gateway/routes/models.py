@@ -12,6 +12,7 @@ from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import WorkPath, accepted, file_of
 from services.gateway.routes.tfserving import version_status
 from services.gateway.schemas.catalog import Deletion, ModelDetail, ModelList, ModelVersions
+from services.gateway.scopes import ADMIN_ONLY, READ, READ_OR_PREDICT
 from shared.errors import ConflictError, NotFoundError
 from shared.jobs.kinds import DELETION
 from shared.jobs.payloads import DeletionJob
@@ -39,13 +40,13 @@ def routes(context: Context) -> APIBlueprint:
     api = APIBlueprint("models", __name__, abp_tags=[TAG])
     jobs, registry = context.jobs, context.registry
 
-    @api.get("/v1/models", responses={200: ModelList})
+    @api.get("/v1/models", security=READ, responses={200: ModelList})
     def listing() -> Response:
         """List every model with the versions of each backend."""
         models = [ModelVersions(name=name, versions=_versions(context, name)) for name in registry.names()]
         return json_response(ModelList(models=models))
 
-    @api.get("/v1/models/<title:name>", responses={200: ModelDetail})
+    @api.get("/v1/models/<title:name>", security=READ_OR_PREDICT, responses={200: ModelDetail})
     def read(path: ModelPath) -> Response:
         """Return a model's versions, and the manifest of each backend's newest version.
 
@@ -71,6 +72,7 @@ def routes(context: Context) -> APIBlueprint:
 
     @api.get(
         "/v1/models/<name>/<backend>/<version>/weights.safetensors",
+        security=READ,
         responses=file_of("application/octet-stream", "a safetensors file"),
     )
     def weights(path: VersionPath) -> Response:
@@ -78,12 +80,13 @@ def routes(context: Context) -> APIBlueprint:
         response = make_response(registry.read_weights_file(path.name, path.backend, path.version))
         response.mimetype = "application/octet-stream"
         response.add_etag()
+        response.headers["Cache-Control"] = "private, no-cache"  # a client asks each time whether its copy is current
         file = f"{path.name}-{path.backend}-{path.version}.safetensors"
         response.headers["Content-Disposition"] = f'attachment; filename="{file}"'
         response.make_conditional(request)
         return response
 
-    @api.delete("/v1/models/<name>/<backend:backend>/<int:version>", responses={202: Deletion})
+    @api.delete("/v1/models/<name>/<backend:backend>/<int:version>", security=ADMIN_ONLY, responses={202: Deletion})
     def delete(path: VersionPath) -> Response:
         """Delete one version of a backend's model. The backend's trainer performs the deletion."""
         if path.version not in registry.versions(path.name, path.backend):
@@ -97,7 +100,7 @@ def routes(context: Context) -> APIBlueprint:
         identity = jobs.submit(DELETION, job, {path.backend: RunState(status=QUEUED)})
         return accepted(f"/v1/deletions/{identity}", Deletion.of(jobs.read(DELETION, identity)))
 
-    @api.get("/v1/deletions/<id>", responses={200: Deletion})
+    @api.get("/v1/deletions/<id>", security=READ, responses={200: Deletion})
     def read_deletion(path: WorkPath) -> Response:
         """Return the state of a deletion."""
         return json_response(Deletion.of(jobs.read(DELETION, path.id)))

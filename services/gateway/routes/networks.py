@@ -6,6 +6,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from services.gateway.context import Context
 from services.gateway.routes.responses import json_response
 from services.gateway.schemas.catalog import NetworkPreset, Networks
+from services.gateway.scopes import READ
 from shared.data.datasets import MNIST, Dataset
 from shared.errors import InvalidNetworkError, InvalidRequestError
 from shared.network.description import PRESETS, Network, Preset
@@ -17,7 +18,7 @@ def routes(context: Context) -> APIBlueprint:
     """Return the routes of this module."""
     api = APIBlueprint("networks", __name__, abp_tags=[TAG])
 
-    @api.get("/v1/networks", responses={200: Networks})
+    @api.get("/v1/networks", security=READ, responses={200: Networks})
     def listing() -> Response:
         """List the presets, with their layers for ten classes and their number of parameters on MNIST."""
         return json_response(Networks(networks=[_describe(name, preset) for name, preset in PRESETS.items()]))

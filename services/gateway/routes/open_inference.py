@@ -18,6 +18,7 @@ from services.gateway.routes.event_loop import EventLoopBlueprint
 from services.gateway.routes.request_bodies import describe_body, parse_json
 from services.gateway.routes.uploads import MAX_IMAGES
 from services.gateway.schemas.protocols import InferInput, InferRequest, InferResponse, TensorParameters
+from services.gateway.scopes import PREDICT
 from shared.errors import InvalidRequestError
 from shared.models.versions import Alias, VersionText
 from shared.web.server import BufferedRequest, run_in_thread
@@ -72,7 +73,7 @@ def routes(context: Context) -> EventLoopBlueprint:
             outcomes = await context.dispatcher.predict(parsed.backends, address.name, address.version, parsed.images)
             return _respond(address, parsed, require_all(outcomes, len(parsed.images), timed))
 
-    @api.post("/v2/models/<name>/infer", responses={200: InferResponse})
+    @api.post("/v2/models/<name>/infer", security=PREDICT, responses={200: InferResponse})
     async def infer(request: BufferedRequest, path: TitlePath) -> web.Response:
         """Predict 1 to 64 pictures with the newest version; `image` in, probabilities out.
 
@@ -80,7 +81,7 @@ def routes(context: Context) -> EventLoopBlueprint:
         """
         return await answer(request, path.name)
 
-    @api.post("/v2/models/<name>/versions/<version>/infer", responses={200: InferResponse})
+    @api.post("/v2/models/<name>/versions/<version>/infer", security=PREDICT, responses={200: InferResponse})
     async def infer_version(request: BufferedRequest, path: TitleVersionPath) -> web.Response:
         """Predict 1 to 64 pictures with one version."""
         return await answer(request, path.name, path.version)

@@ -22,6 +22,7 @@ from services.gateway.schemas.protocols import (
     StatisticsList,
     TensorMetadata,
 )
+from services.gateway.scopes import READ, READ_OR_PREDICT
 from services.gateway.version import VERSION
 from shared.errors import UnavailableError
 from shared.serving.health import ProcessUse
@@ -35,32 +36,32 @@ def routes(context: Context) -> APIBlueprint:
     api = APIBlueprint("repository", __name__, abp_tags=[TAG])
     addresses = context.addresses
 
-    @api.get("/v2", responses={200: ServerMetadata})
+    @api.get("/v2", security=READ_OR_PREDICT, responses={200: ServerMetadata})
     def server() -> Response:
         """The server's name, version and extensions."""
         return json_response(ServerMetadata(name="tandem", version=VERSION, extensions=EXTENSIONS))
 
-    @api.get("/v2/models/<name>", responses={200: ModelMetadata})
+    @api.get("/v2/models/<name>", security=READ_OR_PREDICT, responses={200: ModelMetadata})
     def metadata(path: TitlePath) -> Response:
         """A model's versions, inputs and outputs."""
         return json_response(_metadata(context, addresses.resolve_model(path.name)))
 
-    @api.get("/v2/models/<name>/versions/<version>", responses={200: ModelMetadata})
+    @api.get("/v2/models/<name>/versions/<version>", security=READ_OR_PREDICT, responses={200: ModelMetadata})
     def version_metadata(path: TitleVersionPath) -> Response:
         """One version's inputs and outputs."""
         return json_response(_metadata(context, addresses.resolve_model(path.name, path.version)))
 
-    @api.get("/v2/models/<name>/ready", responses={200: ModelReady})
+    @api.get("/v2/models/<name>/ready", security=READ_OR_PREDICT, responses={200: ModelReady})
     def ready(path: TitlePath) -> Response:
         """Whether a prediction would be answered: 503 when a backend of the model is down."""
         return json_response(_require_ready(context, addresses.resolve_model(path.name)))
 
-    @api.get("/v2/models/<name>/versions/<version>/ready", responses={200: ModelReady})
+    @api.get("/v2/models/<name>/versions/<version>/ready", security=READ_OR_PREDICT, responses={200: ModelReady})
     def version_ready(path: TitleVersionPath) -> Response:
         """The same of one version."""
         return json_response(_require_ready(context, addresses.resolve_model(path.name, path.version)))
 
-    @api.post("/v2/repository/index", responses={200: RepositoryIndex})
+    @api.post("/v2/repository/index", security=READ, responses={200: RepositoryIndex})
     def index() -> Response:
         """Every version of every model, by its name and by its backends'."""
         only_ready = parse_json(IndexRequest, request.get_data(cache=False) or b"{}").ready
@@ -69,17 +70,17 @@ def routes(context: Context) -> APIBlueprint:
 
     describe_body(api, "/v2/repository/index", IndexRequest, required=False)
 
-    @api.get("/v2/models/stats", responses={200: StatisticsList})
+    @api.get("/v2/models/stats", security=READ, responses={200: StatisticsList})
     def all_statistics() -> Response:
         """Every model's counts and times of these protocols' predictions, since the gateway's start."""
         return json_response(_statistics(context, list(addresses.titles())))
 
-    @api.get("/v2/models/<name>/stats", responses={200: StatisticsList})
+    @api.get("/v2/models/<name>/stats", security=READ, responses={200: StatisticsList})
     def statistics(path: TitlePath) -> Response:
         """The counts and times of all versions of a model."""
         return json_response(_statistics(context, [addresses.resolve_model(path.name).title]))
 
-    @api.get("/v2/models/<name>/versions/<version>/stats", responses={200: StatisticsList})
+    @api.get("/v2/models/<name>/versions/<version>/stats", security=READ, responses={200: StatisticsList})
     def version_statistics(path: TitleVersionPath) -> Response:
         """The counts and times of one version."""
         address = addresses.resolve_model(path.name, path.version)

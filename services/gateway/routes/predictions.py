@@ -21,6 +21,7 @@ from services.gateway.prediction.batcher import Answer, Failure, Outcome
 from services.gateway.routes.event_loop import EventLoopBlueprint
 from services.gateway.routes.uploads import FIELD, MAX_IMAGES, Upload, read_uploads
 from services.gateway.schemas.predictions import PredictionQuery, Predictions
+from services.gateway.scopes import PREDICT
 from shared.data import images
 from shared.data.images import OpenedPicture, PreparedPicture
 from shared.errors import UnavailableError
@@ -81,7 +82,7 @@ def routes(context: Context) -> EventLoopBlueprint:
     """Return the route of this resource."""
     api = EventLoopBlueprint("predictions", __name__, abp_tags=[TAG])
 
-    @api.post("/v1/predictions", responses={200: Predictions}, openapi_extensions=IMAGE_BODY)
+    @api.post("/v1/predictions", security=PREDICT, responses={200: Predictions}, openapi_extensions=IMAGE_BODY)
     async def predict(request: BufferedRequest, query: PredictionQuery) -> web.Response:
         """Predict 1 to 64 pictures (PNG, JPEG, WebP or BMP): multipart `image`, or one as the body."""
         started = perf_counter()

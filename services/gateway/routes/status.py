@@ -15,6 +15,7 @@ from services.gateway.context import Context
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import file_of
 from services.gateway.schemas.catalog import BackendStatus, QueueStatus, SystemStatus, TrainerStatus
+from services.gateway.scopes import READ
 from services.gateway.version import VERSION
 from shared.data import datasets
 from shared.jobs.job_queue import LOADTEST, queue_of
@@ -30,7 +31,7 @@ def routes(context: Context) -> APIBlueprint:
     """Return the routes of this resource."""
     api = APIBlueprint("status", __name__, abp_tags=[TAG])
 
-    @api.get("/v1/status", responses={200: SystemStatus})
+    @api.get("/v1/status", security=READ, responses={200: SystemStatus})
     def status() -> Response:
         """Every backend's predictor, trainers and queue; answered even when nothing else answers."""
         reports = context.dispatcher.ask_health()  # the predictors answer while Redis is asked
@@ -54,7 +55,7 @@ def routes(context: Context) -> APIBlueprint:
             )
         )
 
-    @api.get("/metrics", responses=file_of("text/plain", "Prometheus' text format"))
+    @api.get("/metrics", security=READ, responses=file_of("text/plain", "Prometheus' text format"))
     def metrics() -> Response:
         """Latencies, sizes of batches, queues and their ages, the trainers' throughput; without Redis, the rest."""
         found = CollectorRegistry()

@@ -22,6 +22,7 @@ from services.gateway.routes.request_bodies import describe_body, parse_json
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.uploads import MAX_IMAGES
 from services.gateway.schemas.protocols import ModelStatus, PredictRequest, PredictResponse, VersionError, VersionStatus
+from services.gateway.scopes import PREDICT, READ_OR_PREDICT
 from shared.errors import InvalidRequestError
 from shared.models.versions import Alias
 from shared.web.server import BufferedRequest, run_in_thread
@@ -44,17 +45,17 @@ def routes(context: Context) -> APIBlueprint:
             outcomes = await context.dispatcher.predict(address.backends, address.name, address.version, images)
             return _respond(address, require_all(outcomes, len(images), timed))
 
-    @api.post("/v1/models/<title:name>:predict", responses={200: PredictResponse})
+    @api.post("/v1/models/<title:name>:predict", security=PREDICT, responses={200: PredictResponse})
     async def predict(request: BufferedRequest, path: TitlePath) -> web.Response:
         """Predict with the newest version: `instances` give `predictions`."""
         return await answer(request, path.name)
 
-    @api.post("/v1/models/<name>/versions/<int:version>:predict", responses={200: PredictResponse})
+    @api.post("/v1/models/<name>/versions/<int:version>:predict", security=PREDICT, responses={200: PredictResponse})
     async def predict_version(request: BufferedRequest, path: TitleVersionPath) -> web.Response:
         """Predict with one version."""
         return await answer(request, path.name, path.version)
 
-    @api.get("/v1/models/<name>/versions/<int:version>", responses={200: ModelStatus})
+    @api.get("/v1/models/<name>/versions/<int:version>", security=READ_OR_PREDICT, responses={200: ModelStatus})
     def status(path: TitleVersionPath) -> Response:
         """Whether one version is available: 404 when it is not."""
         version = context.addresses.resolve_model(path.name, path.version).version

@@ -8,6 +8,7 @@ from services.gateway.routes.networks import fit_network
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import IdempotencyHeader, Submission, WorkPath, accepted, submit_once
 from services.gateway.schemas.trainings import Training, Trainings
+from services.gateway.scopes import READ, TRAIN
 from shared import names
 from shared.data import datasets
 from shared.errors import InvalidRequestError
@@ -29,22 +30,22 @@ def routes(context: Context) -> APIBlueprint:
     def answer(identity: str) -> Response:
         return accepted(f"/v1/trainings/{identity}", Training.of(jobs.read(TRAINING, identity)))
 
-    @api.post("/v1/trainings", responses={202: Training})
+    @api.post("/v1/trainings", security=TRAIN, responses={202: Training})
     def submit(header: IdempotencyHeader, body: TrainingRequest) -> Response:
         """Submit a training: one network, one dataset, one run per backend."""
         return answer(submit_once(jobs, TRAINING, header, (body,), lambda: _new_training(context, body)))
 
-    @api.get("/v1/trainings", responses={200: Trainings})
+    @api.get("/v1/trainings", security=READ, responses={200: Trainings})
     def recent() -> Response:
         """List the newest trainings, newest first."""
         return json_response(Trainings(trainings=[Training.of(record) for record in jobs.recent(TRAINING, RECENT)]))
 
-    @api.get("/v1/trainings/<id>", responses={200: Training})
+    @api.get("/v1/trainings/<id>", security=READ, responses={200: Training})
     def read(path: WorkPath) -> Response:
         """Return the state of a training, epoch by epoch."""
         return json_response(Training.of(jobs.read(TRAINING, path.id)))
 
-    @api.post("/v1/trainings/<id>/cancel", responses={202: Training})
+    @api.post("/v1/trainings/<id>/cancel", security=TRAIN, responses={202: Training})
     def cancel(path: WorkPath) -> Response:
         """End every run that has not ended. Such a run publishes no model."""
         jobs.cancel(TRAINING, path.id)

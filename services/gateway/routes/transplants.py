@@ -10,6 +10,7 @@ from services.gateway.routes.models import VersionPath
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import IdempotencyHeader, Submission, WorkPath, accepted, submit_once
 from services.gateway.schemas.catalog import Transplant
+from services.gateway.scopes import READ, TRAIN
 from shared.data import datasets
 from shared.errors import ConflictError, InvalidRequestError, NotFoundError
 from shared.jobs.kinds import TRAINING, TRANSPLANT
@@ -28,7 +29,7 @@ def routes(context: Context) -> APIBlueprint:
     def answer(identity: str) -> Response:
         return accepted(f"/v1/transplants/{identity}", Transplant.of(jobs.read(TRANSPLANT, identity)))
 
-    @api.post("/v1/models/<name>/<backend>/<version>/transplant", responses={202: Transplant})
+    @api.post("/v1/models/<name>/<backend>/<version>/transplant", security=TRAIN, responses={202: Transplant})
     def submit(path: VersionPath, header: IdempotencyHeader, body: TransplantRequest) -> Response:
         """Publish the same weights as a model of another backend, with the proof in its manifest.
 
@@ -37,7 +38,7 @@ def routes(context: Context) -> APIBlueprint:
         build = partial(_new_transplant, context, path, body)
         return answer(submit_once(jobs, TRANSPLANT, header, (path, body), build))
 
-    @api.get("/v1/transplants/<id>", responses={200: Transplant})
+    @api.get("/v1/transplants/<id>", security=READ, responses={200: Transplant})
     def read(path: WorkPath) -> Response:
         """Return the state of a transplant, and its proof."""
         return json_response(Transplant.of(jobs.read(TRANSPLANT, path.id)))

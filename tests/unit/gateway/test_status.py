@@ -16,12 +16,15 @@ from rq import SimpleWorker
 
 from services.gateway.app import create_app
 from services.gateway.context import Context
-from services.stack.stack import find_redis_server, free_ports
+from services.stack.redis_server import find_redis_server
+from services.stack.stack import free_ports
 from shared.jobs.job_queue import queue_of
 from shared.settings import Settings
+from shared.web.gate import CALLER, Caller
 from tests.polling import wait_until
 
-READS = ["/v1/trainings", "/v1/trainings/x", "/v1/evaluations/x", "/v1/loadtests/x", "/v1/certificates/x"]
+KINDS = ("trainings", "evaluations", "loadtests", "certificates")
+READS = ["/v1/trainings", *(f"/v1/{kind}/{'0' * 32}" for kind in KINDS)]
 
 
 @pytest.fixture
@@ -58,7 +61,9 @@ def gateway(folder: Path, redis_port: int, loop: asyncio.AbstractEventLoop) -> t
     }
     context = Context.from_settings(Settings.from_env(environ))
     context.start(loop)
-    return context, create_app(context).test_client()
+    client = create_app(context).test_client()
+    client.environ_base[CALLER] = Caller("test", frozenset({"read"}))
+    return context, client
 
 
 @contextmanager
