@@ -34,6 +34,9 @@ Preparation = Literal["ink", "resize"]
 MAX_PIXELS = 50_000_000  # A picture with more pixels is refused.
 MAX_SIDE = 65_535  # Pixels: a picture with a longer side is refused.
 MAX_DECODE_BYTES = 256 * 10**6  # A picture that takes more memory to decode is refused.
+# A WebP picture with more pixels is refused: Pillow copies such pictures several times, and no other thread of Python
+# runs meanwhile.
+MAX_WEBP_PIXELS = 8_000_000
 POSTED_FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow's names of the formats that a client may post.
 # A picture that takes more memory than this is decoded while no other one is. This bounds the memory that several large
 # pictures take at the same time.
@@ -155,7 +158,7 @@ def open_picture(
         if preparation == "ink":
             image.draft(None, (MIN_INK_SIDE, MIN_INK_SIDE))
         decode_bytes = image.width * image.height * file.bytes_per_pixel + file.extra_bytes
-        if decode_bytes > MAX_DECODE_BYTES:
+        if decode_bytes > MAX_DECODE_BYTES or (file.format == "WEBP" and file.width * file.height > MAX_WEBP_PIXELS):
             raise InvalidImageError(
                 f"{name}: a {file.format} file of {file.width} x {file.height} pixels takes too much memory to decode: "
                 "send a smaller picture, or save it as a JPEG that is not progressive"
