@@ -31,7 +31,7 @@ from services.gateway.routes import (
     transplants,
 )
 from services.gateway.routes.event_loop import PLACEHOLDERS, EventLoopBlueprint
-from services.gateway.routes.request_bodies import MAX_JSON_BYTES, why
+from services.gateway.routes.request_bodies import MAX_JSON_BYTES, JsonParser, why
 from services.gateway.schemas.catalog import Problem
 from services.gateway.scopes import SECURITY_SCHEME
 from services.gateway.version import VERSION
@@ -62,6 +62,17 @@ class BackendConverter(BaseConverter):
 
     regex = r"(?!versions\Z)[^/]+"
     part_isolating = True
+
+
+class NumberConverter(BaseConverter):
+    """A number in a path. Werkzeug's own takes any number of digits, and fails for more than 4,300."""
+
+    regex = PLACEHOLDERS["int"]
+    part_isolating = True
+
+    def to_python(self, value: str) -> int:
+        """Return the number that a text means."""
+        return int(value)
 
 
 def create_server(context: Context) -> HttpServer:
@@ -96,8 +107,9 @@ def create_app(context: Context) -> OpenAPI:
         validation_error_callback=_refuse,
         validation_error_model=Problem,
     )
-    app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.url_map.converters |= {"title": TitleConverter, "backend": BackendConverter}
+    app.json = JsonParser(app)
+    app.json.sort_keys = False
+    app.url_map.converters |= {"title": TitleConverter, "backend": BackendConverter, "int": NumberConverter}
     install_problems(app)
     resources = [resource.routes(context) for resource in RESOURCES]
     for api in resources:

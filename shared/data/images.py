@@ -3,6 +3,10 @@
 Frameworks decode and resize differently. So Pillow does both here, and every backend gets the same bytes. A picture
 that already has the dataset's size and mode is passed on unchanged. Others are scaled (`resize`), or the drawing in
 them is cut out (`ink`, see `ink.py`).
+
+A file of a few kB can hold millions of pixels. So `picture_files.py` reads the size first, and pictures that would take
+too much memory or time are refused before they are decoded. A large picture is reduced in bands of rows, so that no
+second copy of it is made.
 """
 
 import io
@@ -19,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from shared.data.picture_files import PictureFile, read_structure
 from shared.errors import InvalidImageError
 from shared.network.layers import Shape
 
@@ -27,21 +32,38 @@ from shared.network.layers import Shape
 Preparation = Literal["ink", "resize"]
 
 MAX_PIXELS = 50_000_000  # A picture with more pixels is refused.
+MAX_SIDE = 65_535  # Pixels: a picture with a longer side is refused.
+MAX_DECODE_BYTES = 256 * 10**6  # A picture that takes more memory to decode is refused.
+# A WebP picture with more pixels is refused: Pillow copies such pictures several times, and no other thread of Python
+# runs meanwhile.
+MAX_WEBP_PIXELS = 8_000_000
 POSTED_FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow's names of the formats that a client may post.
-# A picture with more pixels than this is decoded while no other one is, and is reduced before it is copied. This
-# bounds the memory that several large pictures take at the same time.
-LARGE_PICTURE_PIXELS = 4_000_000
+# A picture that takes more memory than this is decoded while no other one is. This bounds the memory that several large
+# pictures take at the same time.
+LARGE_DECODE_BYTES = 8 * 10**6
+# A picture with more pixels than this is reduced by a whole factor before it is converted.
+REDUCED_PIXELS = 4_000_000
+BAND_PIXELS = 2**20  # How many pixels of a picture are converted at once.
 # For `ink`, a JPEG is decoded at a reduced size whose shorter side has at least this many pixels.
 MIN_INK_SIDE = 400
-JPEG_SCAN_MARKER = b"\xff\xda"  # The marker SOS, which begins each scan of a JPEG (ITU-T T.81, table B.1).
-# A JPEG with more scans is refused: a scan may have few bytes, but decoding it passes over the whole picture. A usual
-# progressive JPEG has ten.
-MAX_JPEG_SCANS = 40
+# How many times faster than at its full size a JPEG is decoded at a reduced size.
+REDUCED_JPEG_SPEED = 4
+USUAL_PASSES = 10  # of a progressive JPEG; more passes take accordingly longer
 
-# What Pillow raises for broken pictures, and for broken EXIF data in them.
+# What Pillow raises for broken pictures.
 BROKEN_PICTURE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error, LookupError, TypeError)
 # Pillow's own limit is replaced by MAX_PIXELS, which `open_picture` checks before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
+# How to turn a picture for each value of EXIF's orientation tag.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 _large_picture_lock = threading.Lock()
 
@@ -73,22 +95,24 @@ class OpenedPicture:
 
     Attributes:
         name: what errors call the picture.
+        image: Pillow's image. Its pixels are freed once the picture is prepared.
         open_ms: how long reading the header took, in milliseconds.
+        orientation: how the picture is to be turned, as EXIF's tag says; None if Pillow is to find out.
+        work: how long decoding takes, as the number of pixels of a PNG that takes as long.
+        decode_bytes: how much memory decoding takes.
     """
 
     name: str
     image: Image.Image
     open_ms: float
-
-    @property
-    def pixels(self) -> int:
-        """Return width x height of the pixels to decode. They decide how long decoding takes."""
-        return self.image.width * self.image.height
+    orientation: int | None
+    work: int
+    decode_bytes: int
 
     @property
     def is_large(self) -> bool:
         """Return whether the picture is decoded while no other large one is."""
-        return self.pixels > LARGE_PICTURE_PIXELS
+        return self.decode_bytes > LARGE_DECODE_BYTES
 
 
 def prepare_picture(
@@ -115,26 +139,63 @@ def open_picture(
             shorter side keeps MIN_INK_SIDE pixels.
 
     Raises:
-        InvalidImageError: the file is empty, no picture of these formats, animated, or has more than MAX_PIXELS or
-            MAX_JPEG_SCANS.
+        InvalidImageError: the file is empty, no picture of these formats, animated, or takes too long or too much
+            memory to decode. The message says what to change.
     """
     if not data:
         raise InvalidImageError(f"{name}: the file is empty")
     started = perf_counter()
     with _naming_errors(name, formats):
-        image: Image.Image = Image.open(io.BytesIO(data), formats=formats)
-        if image.width * image.height > MAX_PIXELS:
-            raise InvalidImageError(
-                f"{name}: {image.width} x {image.height} pixels are more than {MAX_PIXELS:,}: send a smaller picture"
-            )
-        # A phone's JPEG may contain a second, smaller picture (MPO). Pillow decodes the first one, which is meant.
-        if image.format != "MPO" and getattr(image, "is_animated", False):
+        file = read_structure(data)
+        if file is None or file.format not in formats:
+            return _open_other_format(data, name, formats, started)
+        _check_size(name, file.width, file.height)
+        if file.is_animated:
             raise InvalidImageError(f"{name}: the picture is animated: send a single frame")
-        if image.format in ("JPEG", "MPO") and data.count(JPEG_SCAN_MARKER) > MAX_JPEG_SCANS:
-            raise InvalidImageError(f"{name}: the JPEG has more than {MAX_JPEG_SCANS} scans: save the picture again")
+        image: Image.Image = Image.open(io.BytesIO(file.data), formats=(file.format,))
+        if image.size != (file.width, file.height):
+            raise ValueError("it states several sizes")
         if preparation == "ink":
             image.draft(None, (MIN_INK_SIDE, MIN_INK_SIDE))
-    return OpenedPicture(name, image, (perf_counter() - started) * 1000)
+        decode_bytes = image.width * image.height * file.bytes_per_pixel + file.extra_bytes
+        if decode_bytes > MAX_DECODE_BYTES or (file.format == "WEBP" and file.width * file.height > MAX_WEBP_PIXELS):
+            raise InvalidImageError(
+                f"{name}: a {file.format} file of {file.width} x {file.height} pixels takes too much memory to decode: "
+                "send a smaller picture, or save it as a JPEG that is not progressive"
+            )
+        work = _work_of(file, is_reduced=image.size != (file.width, file.height))
+        orientation = file.orientation
+    return OpenedPicture(name, image, (perf_counter() - started) * 1000, orientation, work, decode_bytes)
+
+
+def _check_size(name: str, width: int, height: int) -> None:
+    """Raise InvalidImageError if a picture is too large."""
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        raise InvalidImageError(
+            f"{name}: {width} x {height} pixels are more than {MAX_PIXELS:,}, or a side has more than {MAX_SIDE:,}: "
+            "send a smaller picture"
+        )
+
+
+def _work_of(file: PictureFile, *, is_reduced: bool) -> int:
+    """Return how long decoding takes, in pixels.
+
+    Args:
+        file: the structure of the file.
+        is_reduced: whether a JPEG is decoded at a reduced size.
+    """
+    pixels = file.width * file.height // (REDUCED_JPEG_SPEED if is_reduced else 1)
+    return pixels * max(file.passes, USUAL_PASSES) // USUAL_PASSES
+
+
+def _open_other_format(data: bytes, name: str, formats: tuple[str, ...], started: float) -> OpenedPicture:
+    """Open a file of a format that only datasets may have, such as TIFF. Raises as `open_picture`."""
+    image = Image.open(io.BytesIO(data), formats=[kind for kind in formats if kind not in POSTED_FORMATS])
+    pixels = image.width * image.height
+    _check_size(name, image.width, image.height)
+    if getattr(image, "is_animated", False):
+        raise InvalidImageError(f"{name}: the picture is animated: send a single frame")
+    return OpenedPicture(name, image, (perf_counter() - started) * 1000, None, pixels, 4 * pixels)
 
 
 def prepare_opened(opened: OpenedPicture, shape: Shape, preparation: Preparation = "resize") -> PreparedPicture:
@@ -171,15 +232,40 @@ def prepare_opened(opened: OpenedPicture, shape: Shape, preparation: Preparation
 
 
 def _decode(opened: OpenedPicture) -> Image.Image:
-    """Decode a picture. One of more than `LARGE_PICTURE_PIXELS` is reduced by a whole factor."""
+    """Decode a picture, reduce it by a whole factor if it is large, and turn it as its EXIF data say."""
     image = opened.image
     with _naming_errors(opened.name, POSTED_FORMATS):
         with _large_picture_lock if opened.is_large else nullcontext():
             image.load()  # Image.verify() accepts a truncated JPEG.
-            factor = isqrt(image.width * image.height // LARGE_PICTURE_PIXELS)
-            if factor > 1 and image.mode in ("L", "LA", "RGB", "RGBA", "CMYK"):
-                image = image.reduce(factor)
-        return ImageOps.exif_transpose(image)
+            factor = isqrt(image.width * image.height // REDUCED_PIXELS)
+            reduced = _reduce(image, factor) if factor > 1 else image.copy()
+            image.close()  # The list of a request's pictures would keep all their pixels.
+        if opened.orientation is None:
+            return ImageOps.exif_transpose(reduced)
+        turn = TURNS.get(opened.orientation)
+        return reduced if turn is None else reduced.transpose(turn)
+
+
+def _reduce(image: Image.Image, factor: int) -> Image.Image:
+    """Return a picture reduced by a whole factor.
+
+    Pillow reduces only modes with whole channels. Other modes are converted first, in bands of rows.
+    """
+    has_key = "transparency" in image.info  # a colour that is transparent; averages would not have it
+    if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK") and not has_key:
+        return image.reduce(factor)
+    if image.mode == "F" or image.mode.startswith("I"):
+        mode = "L"
+    elif image.has_transparency_data:
+        mode = "RGBA"
+    else:
+        mode = "L" if image.mode in ("1", "L") else "RGB"
+    reduced = Image.new(mode, (-(-image.width // factor), -(-image.height // factor)))
+    rows = max(1, BAND_PIXELS // image.width // factor) * factor
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        reduced.paste(_to_eight_bits(band).convert(mode).reduce(factor), (0, top // factor))
+    return reduced
 
 
 @contextmanager
@@ -205,15 +291,35 @@ def _is_light_on_transparent(image: Image.Image) -> bool:
 def _convert(image: Image.Image, mode: str, notes: list[str], background: str = "white") -> Image.Image:
     """Convert a picture to grey ("L") or colour ("RGB"). A transparent one is placed on the background.
 
+    It is converted in bands of rows, so that only the result is a further copy.
+
     Args:
         notes: a warning about transparency is appended.
     """
-    if image.mode.startswith("I"):  # 16 bits per pixel. Pillow's convert() would turn all values above 255 into white.
-        image = Image.fromarray((np.asarray(image, np.int64) // 257).clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
+    if image.has_transparency_data and not image.mode.startswith("I"):
         notes.append(f"transparent: placed on {background}")
+    if image.width * image.height <= BAND_PIXELS:
+        return _convert_band(image, mode, background)
+    converted = Image.new(mode, image.size)
+    rows = max(1, BAND_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        converted.paste(_convert_band(band, mode, background), (0, top))
+    return converted
+
+
+def _convert_band(image: Image.Image, mode: str, background: str) -> Image.Image:
+    image = _to_eight_bits(image)
+    if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, background), image)
     if image.mode in ("CMYK", "YCCK", "LAB", "HSV"):
         image = image.convert("RGB")
     return image.convert(mode)
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Return a picture of 16 bits per pixel with 8. Pillow's `convert` would turn all values above 255 into white."""
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8))

@@ -4,12 +4,14 @@ The prediction routes run on the event loop, because waking a thread costs more 
 handler must not block the loop for more than a few milliseconds: `run_in_thread` takes longer work. Request ids,
 metrics, logs and problem documents are made here, once for both kinds of route. This module knows no route.
 
-Limits: of bodies here, of JSON in the gateway's `routes/request_bodies.py`, of forms in its `routes/uploads.py`, and of
-pictures in `shared/data/images.py`.
+Limits: of connections in `connections.py`, of bodies in `body_reader.py`, of JSON in the gateway's
+`routes/request_bodies.py`, of forms in its `routes/uploads.py`, and of pictures in `shared/data/images.py` and
+`decode_budget.py`.
 """
 
 import asyncio
 import re
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,7 +26,6 @@ import uvloop
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.http_parser import RawRequestMessage
-from aiohttp.web_protocol import RequestHandler
 from flask import Flask
 from multidict import CIMultiDictProxy
 from werkzeug.exceptions import MethodNotAllowed
@@ -33,21 +34,20 @@ from shared.logs import REQUEST_ID, begin_request, configure_logs, request_id
 from shared.process import freeze_heap
 from shared.settings import Settings
 from shared.web.body_reader import BodyReader, HeldBytes
-from shared.web.gate import CALLER, AnsweredByGate, Gate, OpenGate
+from shared.web.connections import ConnectionLimits, LimitedConnection, LimitedServer
+from shared.web.gate import CALLER, AnsweredByGate, Caller, Gate, OpenGate
 from shared.web.problems import PROBLEM_TYPE, ProblemDocument, problem_of
 from shared.web.request_metrics import record_request
 from shared.web.security_headers import SECURITY_HEADERS
 from shared.web.server_processes import BACKLOG
 from shared.web.wsgi_bridge import UNKNOWN_ROUTE, call_flask, environ_of, install_route_names
 
-MAX_BODY_BYTES = 64 * 2**20
-MAX_TOTAL_BODY_BYTES = 256 * 2**20  # of all bodies that are being read or worked on
-BODY_TIMEOUT_S = 60
 MAX_HEADER_BYTES = 32 * 2**10  # of the request line, and of each header; browsers send cookies of over 8 kB
 STOP_TIMEOUT_S = 5  # for requests that are being answered when the server is told to stop
 DRAIN_TIMEOUT_S = 15  # for open connections when another process takes this one's place
 DRAIN_POLL_S = 0.05  # how often a server that another process replaces looks whether it has connections
 LOOP_THREADS = 16  # for `run_in_thread` without an executor; some wait for Redis or for the disk
+OPEN_FILES = 4096  # four times as many as connections
 MAX_REASON_LENGTH = 200  # of what aiohttp says about a malformed request; it quotes the request
 
 T = TypeVar("T")
@@ -61,6 +61,7 @@ class BufferedRequest:
     Attributes:
         path_values: what the placeholders of the route's rule matched.
         query: the query string, still encoded.
+        caller: who sent the request.
     """
 
     path: str
@@ -68,6 +69,7 @@ class BufferedRequest:
     query: str
     headers: CIMultiDictProxy[str]
     body: bytes
+    caller: Caller
 
 
 Handler = Callable[[BufferedRequest], Awaitable[web.Response]]
@@ -107,8 +109,9 @@ class HttpServer:
         app: answers every path that no route matches.
         threads: how many requests Flask works on at once.
         on_start: called with the event loop once it runs.
-        bodies: reads request bodies; by default within the limits of this module.
+        bodies: reads request bodies.
         gate: decides which requests are let in; by default all.
+        connections: the limits of connections.
     """
 
     def __init__(
@@ -119,11 +122,13 @@ class HttpServer:
         on_start: Callable[[asyncio.AbstractEventLoop], None] | None = None,
         bodies: BodyReader | None = None,
         gate: Gate | None = None,
+        connections: ConnectionLimits | None = None,
     ) -> None:
         self._app, self._routes, self._on_start = app, routes, on_start
         self._gate = gate or OpenGate()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="flask")
-        self._bodies = bodies or BodyReader(MAX_BODY_BYTES, MAX_TOTAL_BODY_BYTES, BODY_TIMEOUT_S)
+        self._bodies = bodies or BodyReader()
+        self._connection_limits = connections or ConnectionLimits()
         self._is_draining = False
         install_route_names(app)
 
@@ -153,8 +158,10 @@ class HttpServer:
         loop.set_default_executor(ThreadPoolExecutor(LOOP_THREADS, thread_name_prefix="loop"))
         if self._on_start:
             self._on_start(loop)
-        server = _Server(
+        server = LimitedServer(
             self._respond,
+            _Connection,
+            self._connection_limits,
             access_log=None,
             auto_decompress=False,
             max_line_size=MAX_HEADER_BYTES,
@@ -194,9 +201,9 @@ class HttpServer:
             route, path_values = self._match(request.method, request.path)
             rule = route.rule if route else UNKNOWN_ROUTE
             caller = self._gate.admit(request, route.scope if route else None)
-            body = await self._bodies.read(request, held)
+            body = await self._bodies.read(request, caller, held)
             if route:
-                response = await route.handler(_buffered(request, path_values, body))
+                response = await route.handler(_buffered(request, path_values, body, caller))
             else:
                 environ = {**environ_of(request, body), CALLER: caller}
                 rule, response = await run_in_thread(self._threads, call_flask, self._app, environ)
@@ -239,14 +246,7 @@ _OPTIONS = Route(UNKNOWN_ROUTE, re.compile(""), _list_methods)
 _OTHER_METHOD = Route(UNKNOWN_ROUTE, re.compile(""), _refuse_method)
 
 
-class _Server(web.Server):
-    """aiohttp's server, with connections that answer malformed requests with problem documents."""
-
-    def __call__(self) -> RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
-
-
-class _Connection(RequestHandler):
+class _Connection(LimitedConnection):
     """A connection; aiohttp calls `handle_error` for what is not a valid HTTP request."""
 
     def data_received(self, data: bytes) -> None:
@@ -296,13 +296,23 @@ def serve(
     """
     configure_logs(settings.logs)
     log.info("starting", address=f"http://{settings.bind_host}:{port}")
+    _raise_file_limit()
     server = load()
     freeze_heap()
     uvloop.run(server.serve(settings.bind_host, port, listeners, on_ready))
 
 
-def _buffered(request: web.BaseRequest, path_values: dict[str, str], body: bytes) -> BufferedRequest:
-    return BufferedRequest(request.path, path_values, request.rel_url.raw_query_string, request.headers, body)
+def _buffered(request: web.BaseRequest, path_values: dict[str, str], body: bytes, caller: Caller) -> BufferedRequest:
+    query = request.rel_url.raw_query_string
+    return BufferedRequest(request.path, path_values, query, request.headers, body, caller)
+
+
+def _raise_file_limit() -> None:
+    """Let the process have as many open files as connections and models need. Many systems begin with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _from_document(document: ProblemDocument) -> web.Response:

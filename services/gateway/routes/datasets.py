@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from services.gateway.context import Context
 from services.gateway.reports.plots import samples_png
+from services.gateway.routes.path_values import DatasetName
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import file_of
 from services.gateway.schemas.catalog import DatasetInfo, Datasets
@@ -22,7 +23,7 @@ TAG = Tag(name="datasets", description="Labelled pictures")
 class DatasetPath(BaseModel):
     """The path of one dataset."""
 
-    name: Annotated[str, Field(max_length=255)]
+    name: DatasetName
 
 
 class SamplesQuery(RequestBody):

@@ -15,8 +15,11 @@ from services.gateway.scopes import accepted_scopes
 from shared.errors import InvalidRequestError
 from shared.web.server import BufferedRequest, Handler, Route
 
-# What a placeholder such as `<title:name>` matches. A title ends at a colon, which begins a verb such as `:predict`.
-PLACEHOLDERS = {"": "[^/]+", "title": "[^/:]+", "int": "[0-9]+"}
+# What a placeholder such as `<title:name>` matches. A title ends at a colon, which begins a verb such as `:predict`. A
+# number has no more digits than 2**63 - 1.
+PLACEHOLDERS = {"": "[^/]+", "title": "[^/:]+", "int": "[0-9]{1,19}"}
+
+MAX_QUERY_FIELDS = 50
 
 ValidatedHandler = Callable[..., Awaitable[web.Response]]
 T = TypeVar("T", bound=Callable[..., Any])
@@ -84,5 +87,13 @@ def _validating(handler: ValidatedHandler) -> Handler:
 
 
 def _parse_query(query: str) -> dict[str, str]:
-    """Return the query's fields. Of a repeated field the first value counts, as in Flask."""
-    return dict(reversed(parse_qsl(query, keep_blank_values=True)))
+    """Return the query's fields. Of a repeated field the first value counts, as in Flask.
+
+    Raises:
+        InvalidRequestError: there are more than MAX_QUERY_FIELDS.
+    """
+    try:
+        fields = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
+    except ValueError:
+        raise InvalidRequestError(f"the query may have at most {MAX_QUERY_FIELDS} fields") from None
+    return dict(reversed(fields))

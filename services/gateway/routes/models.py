@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from services.gateway.context import Context
 from services.gateway.prediction.model_address import parse_title
+from services.gateway.routes.path_values import BackendName, ModelTitle
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import WorkPath, accepted, file_of
 from services.gateway.routes.tfserving import version_status
@@ -25,13 +26,13 @@ TAG = Tag(name="models", description="Published models: manifests, weights, dele
 class ModelPath(BaseModel):
     """The path of a model."""
 
-    name: Annotated[str, Field(max_length=255)]
+    name: ModelTitle
 
 
 class VersionPath(ModelPath):
     """The path of one version of a backend's model."""
 
-    backend: Annotated[str, Field(max_length=255)]
+    backend: BackendName
     version: Annotated[int, Field(ge=1, lt=2**63)]
 
 

@@ -15,6 +15,7 @@ from services.gateway.context import Context
 from services.gateway.prediction.model_address import INPUT, ModelAddress, require_all
 from services.gateway.prediction.tensors import check_shape, images_from_bytes, images_from_json, split_body
 from services.gateway.routes.event_loop import EventLoopBlueprint
+from services.gateway.routes.path_values import ModelTitle
 from services.gateway.routes.request_bodies import describe_body, parse_json
 from services.gateway.routes.uploads import MAX_IMAGES
 from services.gateway.schemas.protocols import InferInput, InferRequest, InferResponse, TensorParameters
@@ -32,7 +33,7 @@ LOOP_BYTES = 16 * 2**10  # parsing a larger body takes milliseconds; an image of
 class TitlePath(BaseModel):
     """The title in a path: it means the models of all backends, or of one."""
 
-    name: Annotated[str, Field(max_length=255, description="`<name>`, or `<name>-<backend>`")]
+    name: Annotated[ModelTitle, Field(description="`<name>`, or `<name>-<backend>`")]
 
 
 class TitleVersionPath(TitlePath):

@@ -23,6 +23,7 @@ from services.gateway.routes.uploads import FIELD, MAX_IMAGES, Upload, read_uplo
 from services.gateway.schemas.predictions import PredictionQuery, Predictions
 from services.gateway.scopes import PREDICT
 from shared.data import images
+from shared.data.decode_budget import DecodeBudget
 from shared.data.images import OpenedPicture, PreparedPicture
 from shared.errors import UnavailableError
 from shared.models.manifest import Manifest
@@ -34,6 +35,7 @@ TAG = Tag(name="predictions", description="Ask the models what a picture shows")
 # that the headers state, and those of the prepared images.
 LOOP_FILE_BYTES = 4 * 2**10
 LOOP_PIXELS = 64 * 64
+LONG_PIXELS = 4_000_000  # a request with more pixels takes the thread for large pictures: others have the rest
 IMAGE_BODY = {
     "requestBody": {
         "required": True,
@@ -81,6 +83,7 @@ class _PreparedImages:
 def routes(context: Context) -> EventLoopBlueprint:
     """Return the route of this resource."""
     api = EventLoopBlueprint("predictions", __name__, abp_tags=[TAG])
+    budget = DecodeBudget()
 
     @api.post("/v1/predictions", security=PREDICT, responses={200: Predictions}, openapi_extensions=IMAGE_BODY)
     async def predict(request: BufferedRequest, query: PredictionQuery) -> web.Response:
@@ -90,7 +93,8 @@ def routes(context: Context) -> EventLoopBlueprint:
         version, manifest = await context.addresses.find_version(query.model, backends, query.version)
         uploads = await read_uploads(request)
         opened = await _open_pictures(context, uploads, manifest)
-        prepared = await _prepare_pictures(context, opened, manifest, query)
+        with budget.reserve(request.caller.key, sum(picture.work for picture in opened)):
+            prepared = await _prepare_pictures(context, opened, manifest, query)
         outcomes = await context.dispatcher.predict(
             backends, query.model, version, prepared.tensor, wait_for_all=query.wait == "all"
         )
@@ -119,17 +123,17 @@ async def _open_pictures(context: Context, uploads: list[Upload], manifest: Mani
 async def _prepare_pictures(
     context: Context, opened: list[OpenedPicture], manifest: Manifest, query: PredictionQuery
 ) -> _PreparedImages:
-    """Decode and prepare pictures: small ones on the event loop, others in a thread, large ones in a thread of theirs.
+    """Decode and prepare pictures: few on the event loop, more in a thread, large or many in a thread of their own.
 
     Raises:
         InvalidImageError: one of them is broken; the message names it.
     """
-    pixels = sum(picture.pixels for picture in opened) + len(opened) * prod(manifest.network.input_shape)
-    if pixels <= LOOP_PIXELS:
+    pixels = sum(picture.work for picture in opened)
+    if pixels + len(opened) * prod(manifest.network.input_shape) <= LOOP_PIXELS:
         return _prepare(opened, manifest, query)
-    has_large = any(picture.is_large for picture in opened)
+    is_long = pixels > LONG_PIXELS or any(picture.is_large for picture in opened)
     return await run_in_thread(
-        context.large_decoder if has_large else context.decoders, _prepare, opened, manifest, query
+        context.large_decoder if is_long else context.decoders, _prepare, opened, manifest, query
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic
 from flask import Response
 from pydantic import BaseModel, Field
 
+from services.gateway.routes.path_values import WorkId
 from services.gateway.routes.responses import json_response
 from shared.jobs.job_queue import IdempotencyKey, JobQueue
 from shared.jobs.kinds import JobT, Kind, PairT, RunT
@@ -39,7 +40,7 @@ class IdempotencyHeader(BaseModel):
 class WorkPath(BaseModel):
     """The path of one piece of long work."""
 
-    id: Annotated[str, Field(max_length=64)]
+    id: WorkId
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from shared.web.server import BufferedRequest, run_in_thread
 FIELD = "image"
 MAX_IMAGES = 64
 MAX_FORM_TEXT_BYTES = 500_000  # of all fields without a file name, which are ignored
-MAX_FORM_PARTS = 1000
+MAX_FORM_PARTS = 200  # files and fields
 LOOP_FORM_BYTES = 8 * 2**10  # a larger form can have hundreds of parts, and parsing it takes milliseconds
 FORM_TYPE = "multipart/form-data"
 
@@ -41,7 +41,12 @@ async def read_uploads(request: BufferedRequest) -> list[Upload]:
 
 
 def _parse_form(body: bytes, options: dict[str, str]) -> list[Upload]:
-    parser = FormDataParser(max_form_memory_size=MAX_FORM_TEXT_BYTES, max_form_parts=MAX_FORM_PARTS)
+    # Werkzeug would write large files to the disk. The body is in memory already, and its size is limited.
+    parser = FormDataParser(
+        stream_factory=_new_file,
+        max_form_memory_size=MAX_FORM_TEXT_BYTES,
+        max_form_parts=MAX_FORM_PARTS,
+    )
     _, fields, files = parser.parse(BytesIO(body), FORM_TYPE, len(body), options)
     uploads = files.getlist(FIELD)
     if not uploads and FIELD in fields:
@@ -53,3 +58,13 @@ def _parse_form(body: bytes, options: dict[str, str]) -> list[Upload]:
     if len(uploads) > MAX_IMAGES:
         raise InvalidRequestError(f"{len(uploads)} pictures are more than {MAX_IMAGES}: send several requests")
     return [Upload(file.filename or f"{FIELD} {number}", file.read()) for number, file in enumerate(uploads, 1)]
+
+
+def _new_file(
+    total_content_length: int | None,
+    content_type: str | None,
+    filename: str | None,
+    content_length: int | None = None,
+) -> BytesIO:
+    """Return the file for a part of a form. Werkzeug decides the arguments."""
+    return BytesIO()

@@ -121,7 +121,7 @@ def test_opening_a_picture_reads_its_size_and_decodes_nothing() -> None:
     Image.new("1", (6000, 5000)).save(file, "PNG")
     assert len(file.getvalue()) < 4000
     opened = open_picture(file.getvalue(), "bomb.png")
-    assert opened.pixels == 30_000_000
+    assert opened.work == opened.decode_bytes == 30_000_000
     assert opened.image._im is None, "the pixels were decoded"
 
 

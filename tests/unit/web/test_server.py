@@ -1,5 +1,6 @@
 """The HTTP server over real sockets: routes of the event loop and of Flask get the same ids, limits and errors."""
 
+import asyncio
 import contextlib
 import gzip
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -16,12 +18,14 @@ import requests
 from aiohttp import web
 from flask import Flask, request
 from prometheus_client.parser import text_string_to_metric_families
+from requests.adapters import HTTPAdapter
 
 from services.stack.stack import free_ports
 from shared.errors import InvalidRequestError, UnavailableError
 from shared.logs import REQUEST_ID, request_id
 from shared.settings import Settings
-from shared.web.body_reader import SMALL_BYTES, BodyReader
+from shared.web.body_reader import SMALL_BYTES, BodyLimits, BodyReader
+from shared.web.connections import ConnectionLimits
 from shared.web.problems import install_problems
 from shared.web.request_metrics import metrics_response
 from shared.web.server import BufferedRequest, HttpServer, Route, serve
@@ -29,13 +33,15 @@ from tests.polling import wait_until
 
 MAX_BODY_BYTES = 2**20
 MAX_TOTAL_BODY_BYTES = 2 * MAX_BODY_BYTES
-BODY_TIMEOUT_S = 4
+MAX_CALLER_BODY_BYTES = MAX_TOTAL_BODY_BYTES * 3 // 4
+BODY_LIMITS = BodyLimits(MAX_BODY_BYTES, MAX_CALLER_BODY_BYTES, MAX_TOTAL_BODY_BYTES, window_s=2, window_bytes=1000)
+CONNECTION_LIMITS = ConnectionLimits(max_total=40, max_per_address=30, headers_s=2, idle_s=60)
 BOTH_KINDS = ["/loop/echo", "/flask/echo"]
 
 
 def load() -> HttpServer:
     """Return a server whose routes, of either kind, describe the request that they got, or fail as told."""
-    app = Flask("test", static_folder=None)
+    app, go = Flask("test", static_folder=None), asyncio.Event()
     install_problems(app)
     app.add_url_rule("/metrics", view_func=metrics_response)
 
@@ -53,11 +59,15 @@ def load() -> HttpServer:
     async def loop(request: BufferedRequest) -> web.Response:
         what = request.path_values["what"]
         fail_as_told(what)
+        if what == "go":
+            go.set()
+        if what == "wait":
+            await go.wait()
         answer = {"what": what, "query": request.query, "size": len(request.body), "id": request_id()}
         return web.json_response(answer)
 
     routes = [Route("/loop/<what>", re.compile("/loop/(?P<what>[^/]+)"), loop)]
-    return HttpServer(app, routes, 2, bodies=BodyReader(MAX_BODY_BYTES, MAX_TOTAL_BODY_BYTES, BODY_TIMEOUT_S))
+    return HttpServer(app, routes, 2, bodies=BodyReader(BODY_LIMITS), connections=CONNECTION_LIMITS)
 
 
 def fail_as_told(what: str) -> None:
@@ -315,33 +325,127 @@ def count_requests(url: str) -> dict[tuple[str, str, str], float]:
     }
 
 
-def test_slow_bodies_delay_nobody_and_too_many_bytes_at_once_are_refused(port: int, url: str) -> None:
-    """What counts is the bytes that have arrived, not those that a client announces."""
+def test_bodies_that_are_announced_and_do_not_come_refuse_nobody(port: int, url: str) -> None:
     head = f"POST /flask/echo HTTP/1.1\r\nHost: x\r\nContent-Length: {MAX_BODY_BYTES}\r\n\r\n".encode()
-    large = bytes(2 * SMALL_BYTES)
-    slow = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(2)]
-    try:
+    with contextlib.ExitStack() as opened:
+        slow = [opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30)) for _ in range(4)]
         for connection in slow:
             connection.sendall(head + b"abc")
-        assert requests.post(f"{url}/loop/echo", large, timeout=10).status_code == 200
+        assert requests.post(f"{url}/loop/echo", bytes(MAX_BODY_BYTES), timeout=10).status_code == 200
         for connection in slow:
-            connection.sendall(bytes(MAX_BODY_BYTES - SMALL_BYTES // 2))
-        (refused,) = wait_until(
-            lambda: [answer for answer in [requests.post(f"{url}/loop/echo", large, timeout=10)] if not answer.ok],
-            message="bodies beyond the limit of all bodies are not refused",
-        )
-        check_problem(refused, 503)
-        assert requests.post(f"{url}/loop/echo", b"abc", timeout=10).status_code == 200
-        slow[0].settimeout(30)
-        answers = b"".join(connection.recv(65536) for connection in slow)
-        assert b" 408 " in answers
-    finally:
-        for connection in slow:
-            connection.close()
+            check_raw_problem(connection.recv(65536), 408)
+
+
+def test_a_body_may_take_long_while_its_bytes_keep_arriving(port: int) -> None:
+    pieces = 8
+    length = pieces * BODY_LIMITS.window_bytes
+    head = f"POST /loop/echo HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(head)
+        for _ in range(pieces):
+            time.sleep(BODY_LIMITS.window_s / 4)  # twice as long in all as a window
+            connection.sendall(bytes(BODY_LIMITS.window_bytes))
+        assert f'"size": {length}'.encode() in connection.recv(65536)
+
+
+def test_the_bodies_of_a_client_and_of_all_clients_have_limits(url: str) -> None:
+    """A body counts until its request is answered. What counts is the bytes that have arrived."""
+    half = bytes(MAX_BODY_BYTES // 2 + SMALL_BYTES)
+    with ThreadPoolExecutor(3) as threads:
+        try:
+            held = [threads.submit(post_from, "127.0.0.1", f"{url}/loop/wait", bytes(MAX_BODY_BYTES))]
+            refused = wait_until(
+                lambda: [answer for answer in [post_from("127.0.0.1", f"{url}/loop/echo", half)] if not answer.ok],
+                message="bodies beyond the limit of one client are not refused",
+            )
+            assert "your large bodies" in check_problem(refused[0], 503)["detail"]
+            assert post_from("127.0.0.2", f"{url}/loop/echo", half).ok
+            held.append(threads.submit(post_from, "127.0.0.2", f"{url}/loop/wait", half))
+            refused = wait_until(
+                lambda: [answer for answer in [post_from("127.0.0.3", f"{url}/loop/echo", half)] if not answer.ok],
+                message="bodies beyond the limit of all clients are not refused",
+            )
+            assert "the server holds" in check_problem(refused[0], 503)["detail"]
+            assert post_from("127.0.0.1", f"{url}/loop/echo", bytes(SMALL_BYTES)).ok, "a small body is always taken"
+        finally:
+            requests.post(f"{url}/loop/go", timeout=10)
+        assert all(waiting.result().ok for waiting in held)
     wait_until(
-        lambda: requests.post(f"{url}/flask/echo", large, timeout=10).status_code == 200,
+        lambda: requests.post(f"{url}/flask/echo", bytes(MAX_BODY_BYTES), timeout=10).ok,
         message="the bytes of bodies that have ended are still counted",
     )
+
+
+class SourceAddress(HTTPAdapter):
+    """Connects from one of the loopback interface's addresses."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, source_address=(self.address, 0), **options)
+
+
+def post_from(address: str, url: str, body: bytes) -> requests.Response:
+    """Post a body from an address."""
+    with requests.Session() as session:
+        session.mount("http://", SourceAddress(address))
+        return session.post(url, body, timeout=60)
+
+
+def test_headers_that_are_never_complete_end_in_a_408(port: int) -> None:
+    with contextlib.ExitStack() as opened:
+        slow = [opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30)) for _ in range(5)]
+        for connection in slow:
+            connection.sendall(b"POST /loop/echo HTTP/1.1\r\nHost: x\r\n")
+        for connection in slow:
+            check_raw_problem(read_to_end(connection), 408)
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        assert read_to_end(connection) == b"", "a connection without a request is closed without an answer"
+
+
+def test_headers_that_are_never_complete_end_in_a_408_after_a_first_request_too(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(b"GET /flask/echo HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        connection.sendall(b"GET /flask/echo HTTP/1.1\r\n")
+        check_raw_problem(read_to_end(connection), 408)
+
+
+def test_an_idle_connection_makes_room_for_a_new_one(port: int) -> None:
+    with contextlib.ExitStack() as opened:
+        for _ in range(CONNECTION_LIMITS.max_per_address + 3):
+            connection = opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+            connection.sendall(b"POST /loop/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_connections_in_use_are_limited_for_an_address_and_in_all(port: int) -> None:
+    limits = CONNECTION_LIMITS
+    with contextlib.ExitStack() as opened:
+
+        def begin(address: str) -> socket.socket:
+            new = socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(address, 0))
+            opened.enter_context(new)
+            with contextlib.suppress(ConnectionError):
+                new.sendall(b"GET /flask/echo HTTP/1.1\r\n")
+            return new
+
+        taken = [begin("127.0.0.1") for _ in range(limits.max_per_address)]
+        check_raw_problem(begin("127.0.0.1").recv(65536), 503)
+        taken += [begin("127.0.0.2") for _ in range(limits.max_total - limits.max_per_address)]
+        check_raw_problem(begin("127.0.0.3").recv(65536), 503)
+        taken[-1].sendall(b"Host: x\r\n\r\n")
+        assert taken[-1].recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    """Return what the server sends until it closes the connection."""
+    received = b""
+    while part := connection.recv(65536):
+        received += part
+    return received
 
 
 def test_a_client_that_closes_in_the_middle_of_its_body_costs_nothing(port: int, url: str) -> None:

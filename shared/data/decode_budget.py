@@ -1,0 +1,70 @@
+"""How much decoding one request, one client and all clients together may ask for.
+
+A limit on bytes does not limit the work of decoding: a PNG of 6 kB can hold 49 million pixels. Decoding a million
+pixels takes 5 to 20 ms. One thread decodes large pictures one after the other. So the pixels that are counted here
+decide how long others wait.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shared.errors import InvalidImageError, UnavailableError
+
+# Of all pictures of a request: two photographs of 48 megapixels, or 64 of 1.5 megapixels.
+MAX_REQUEST_PIXELS = 100_000_000
+MAX_CALLER_PIXELS = 200_000_000  # Of all pictures of a client that wait for decoding or are decoded.
+MAX_TOTAL_PIXELS = 400_000_000  # Of all clients.
+SMALL_PIXELS = 1_000_000  # A request with fewer pixels is let in whatever the others ask for.
+
+
+class DecodeBudget:
+    """Counts the pixels of pictures that wait for decoding or are decoded. It is used on the event loop only.
+
+    Args:
+        max_request: pixels of one request.
+        max_caller: pixels of one client.
+        max_total: pixels of all clients.
+    """
+
+    def __init__(
+        self,
+        max_request: int = MAX_REQUEST_PIXELS,
+        max_caller: int = MAX_CALLER_PIXELS,
+        max_total: int = MAX_TOTAL_PIXELS,
+    ) -> None:
+        self._max_request, self._max_caller, self._max_total = max_request, max_caller, max_total
+        self._by_caller: Counter[str] = Counter()
+        self._total = 0
+
+    @contextmanager
+    def reserve(self, caller: str, pixels: int) -> Iterator[None]:
+        """Count the pixels of a request while the `with` block runs.
+
+        Args:
+            caller: the key of the client.
+            pixels: of all pictures of the request: the sum of `OpenedPicture.work`.
+
+        Raises:
+            InvalidImageError: a request may not have as many.
+            UnavailableError: the client, or all clients together, have too many already.
+        """
+        if pixels > self._max_request:
+            raise InvalidImageError(
+                f"the pictures have {pixels:,} pixels together, and a request may have {self._max_request:,}: "
+                "send smaller pictures, or several requests"
+            )
+        if pixels > SMALL_PIXELS:
+            if self._by_caller[caller] + pixels > self._max_caller:
+                raise UnavailableError("too many of your large pictures wait: send the next one after an answer")
+            if self._total + pixels > self._max_total:
+                raise UnavailableError("too many large pictures wait: try again in a moment")
+        self._by_caller[caller] += pixels
+        self._total += pixels
+        try:
+            yield
+        finally:
+            self._total -= pixels
+            self._by_caller[caller] -= pixels
+            if not self._by_caller[caller]:
+                del self._by_caller[caller]

@@ -1,0 +1,201 @@
+"""Limits of connections: how many there are, and how long one may take for a request's headers or for reading.
+
+aiohttp waits for ever for the headers of a request, and for a client that does not read its response. One timer looks
+at all connections every second, so that a request needs no timer of its own.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from shared.logs import REQUEST_ID, begin_request, request_id
+from shared.web.problems import PROBLEM_TYPE, ProblemDocument
+
+LOOK_S = 1  # between two looks at all connections
+
+
+@dataclass(frozen=True)
+class ConnectionLimits:
+    """What connections may have.
+
+    Attributes:
+        max_total: connections. When there are as many, an idle one is closed for a new one.
+        max_per_address: connections from one address.
+        headers_s: from a connection's opening to the first byte, and from a request's first byte to the end of its
+            headers.
+        idle_s: between two requests.
+        stalled_s: in which a client reads nothing of its response.
+    """
+
+    max_total: int = 1024
+    max_per_address: int = 768
+    headers_s: float = 10
+    idle_s: float = 75
+    stalled_s: float = 60
+
+
+class LimitedConnection(RequestHandler):
+    """A connection whose client has to send and to read in time."""
+
+    def __init__(self, manager: "LimitedServer", **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._server = manager
+        self._opened_at = 0.0
+        self._headers_since: float | None = None  # when the first byte of incomplete headers came
+        self._unsent = (0, 0.0)  # how many bytes of responses the client has not read, and since when
+
+    @property
+    def is_idle(self) -> bool:
+        """Return whether the connection waits for the first byte of a request."""
+        return self._is_waiting and self._headers_since is None
+
+    @property
+    def idle_until(self) -> float:
+        """Return when the connection is closed if no request comes, by the loop's clock."""
+        return self._next_keepalive_close_time
+
+    @property
+    def _is_waiting(self) -> bool:
+        return self._waiter is not None and not self._waiter.done()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a new connection, or refuse it if there are too many."""
+        self._opened_at = self._loop.time()
+        refusal = self._server.make_room(_address_of(transport))
+        super().connection_made(transport)
+        if refusal:
+            self._refuse(503, "Unavailable", refusal)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass bytes to aiohttp, and note since when headers are incomplete."""
+        super().data_received(data)
+        if self._is_waiting or not self._request_count:
+            if self._headers_since is None:
+                self._headers_since = self._loop.time()
+        else:
+            self._headers_since = None
+
+    def close_if_late(self, transport: asyncio.Transport, now: float) -> None:
+        """Close the connection if its client is too slow.
+
+        Args:
+            transport: of this connection. aiohttp forgets it when it begins to close the connection.
+            now: the time, by the loop's clock.
+        """
+        limits = self._server.limits
+        size = transport.get_write_buffer_size()
+        if not size or size != self._unsent[0]:
+            self._unsent = size, now
+        elif now - self._unsent[1] > limits.stalled_s:
+            transport.abort()
+            return
+        if not self._is_waiting:
+            return
+        if self._headers_since is not None and now - self._headers_since > limits.headers_s:
+            self._refuse(408, "Request Timeout", f"the headers did not arrive within {limits.headers_s:g} s")
+        elif self.is_idle and not self._request_count and now - self._opened_at > limits.headers_s:
+            self.force_close()
+
+    def _refuse(self, status: int, title: str, detail: str) -> None:
+        """Send a problem document without a request, and close the connection."""
+        begin_request("")
+        document = ProblemDocument.of(status, title, detail)
+        fields = {
+            **document.headers,
+            "Content-Type": PROBLEM_TYPE,
+            "Content-Length": str(len(document.body)),
+            "Connection": "close",
+            REQUEST_ID: request_id(),
+        }
+        lines = (f"HTTP/1.1 {status} {title}", *(f"{name}: {value}" for name, value in fields.items()), "", "")
+        if self.transport:
+            self.transport.write("\r\n".join(lines).encode() + document.body)
+        self.force_close()
+
+
+class LimitedServer(web.Server):
+    """aiohttp's server with limits of connections.
+
+    Args:
+        handler: answers a request.
+        connection_type: the class of connections.
+        limits: of connections.
+        options: of aiohttp's `RequestHandler`.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        connection_type: type[LimitedConnection],
+        limits: ConnectionLimits,
+        **options: Any,
+    ) -> None:
+        super().__init__(handler, keepalive_timeout=limits.idle_s, **options)
+        self.limits = limits
+        self._connection_type = connection_type
+        self._addresses: dict[LimitedConnection, str] = {}
+        self._counts: Counter[str] = Counter()
+        self._loop.call_later(LOOK_S, self._close_late_connections)
+
+    def __call__(self) -> RequestHandler:
+        """Return the object for a new connection."""
+        return self._connection_type(self, loop=self._loop, **self._kwargs)
+
+    def make_room(self, address: str) -> str:
+        """Close an idle connection if there are too many for another one.
+
+        Args:
+            address: of the client that connects.
+
+        Returns:
+            Why the new connection cannot be taken, or an empty text.
+        """
+        limits = self.limits
+        is_full = len(self._addresses) >= limits.max_total
+        if not is_full and self._counts[address] < limits.max_per_address:
+            return ""
+        idle = [found for found, owner in self._addresses.items() if found.is_idle and (is_full or owner == address)]
+        if idle:
+            oldest = min(idle, key=lambda connection: connection.idle_until)
+            self._forget(oldest)
+            oldest.force_close()
+            return ""
+        if is_full:
+            return f"the server has {limits.max_total:,} connections, all of them in use: try again in a moment"
+        return f"an address may have {limits.max_per_address:,} connections: use one for several requests"
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Count a connection. aiohttp calls this."""
+        super().connection_made(handler, transport)
+        address = _address_of(transport)
+        self._addresses[cast(LimitedConnection, handler)] = address
+        self._counts[address] += 1
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        """Stop counting a connection. aiohttp calls this."""
+        super().connection_lost(handler, exc)
+        self._forget(cast(LimitedConnection, handler))
+
+    def _forget(self, connection: LimitedConnection) -> None:
+        address = self._addresses.pop(connection, None)
+        if address is not None:
+            self._counts[address] -= 1
+            if not self._counts[address]:
+                del self._counts[address]
+
+    def _close_late_connections(self) -> None:
+        now = self._loop.time()
+        for connection, transport in list(self._connections.items()):
+            cast(LimitedConnection, connection).close_if_late(transport, now)
+        self._loop.call_later(LOOK_S, self._close_late_connections)
+
+
+def _address_of(transport: asyncio.BaseTransport) -> str:
+    """Return the address of a client, or an empty text for a Unix socket."""
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) else ""

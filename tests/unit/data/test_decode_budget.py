@@ -1,0 +1,31 @@
+"""Pixels that wait for decoding are counted for a request, for a client and for all."""
+
+import pytest
+
+from shared.data.decode_budget import SMALL_PIXELS, DecodeBudget
+from shared.errors import InvalidImageError, UnavailableError
+
+PIXELS = 10 * SMALL_PIXELS
+
+
+def test_a_request_with_too_many_pixels_is_told_what_to_change() -> None:
+    budget = DecodeBudget(PIXELS, PIXELS, PIXELS)
+    with (
+        pytest.raises(InvalidImageError, match="send smaller pictures, or several requests"),
+        budget.reserve("a", PIXELS + 1),
+    ):
+        pass
+
+
+def test_a_client_and_all_clients_have_shares_that_are_given_back() -> None:
+    budget = DecodeBudget(PIXELS, 2 * PIXELS, 3 * PIXELS)
+    with budget.reserve("a", PIXELS), budget.reserve("a", PIXELS):
+        with pytest.raises(UnavailableError, match="of your large pictures"), budget.reserve("a", PIXELS):
+            pass
+        with budget.reserve("a", SMALL_PIXELS), budget.reserve("b", PIXELS - SMALL_PIXELS):
+            with pytest.raises(UnavailableError, match="too many large pictures"), budget.reserve("c", PIXELS):
+                pass
+            with budget.reserve("c", SMALL_PIXELS):
+                pass
+    with budget.reserve("a", PIXELS), budget.reserve("a", PIXELS), budget.reserve("b", PIXELS):
+        pass
