@@ -58,7 +58,7 @@ class Context:
         return cls(
             settings,
             redis,
-            JobQueue(redis, settings.job_timeout_s, signing_key(settings.key_file)),
+            JobQueue(redis, settings, signing_key(settings.key_file)),
             registry,
             Dispatcher(settings),
             aliases,
