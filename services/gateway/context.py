@@ -64,7 +64,7 @@ class Context:
         return cls(
             settings,
             redis,
-            JobQueue(redis, settings.job_timeout_s, job_key),
+            JobQueue(redis, settings, job_key),
             registry,
             Dispatcher(settings),
             aliases,

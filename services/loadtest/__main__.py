@@ -14,9 +14,11 @@ from services.loadtest.results import ALLOWED_LATE_MS, ALLOWED_LATE_SHARE
 from services.loadtest.sides import Sides
 from services.loadtest.strategies import measure_rates, search_largest_rates
 from shared.jobs.connection import connect
+from shared.jobs.ended_jobs import EndedJobs
 from shared.jobs.job_queue import LOADTEST
 from shared.jobs.kinds import LOAD_TEST
 from shared.jobs.loadtests import LoadConditions, LoadTestJob
+from shared.jobs.reaper import Reaper
 from shared.jobs.run_state import SUCCEEDED, Run
 from shared.jobs.worker import JobHandler, consume
 from shared.logs import configure_logs
@@ -32,7 +34,9 @@ def main() -> int:
     structlog.get_logger().info("load tester ready", gateway=settings.url_of_gateway)
     redis = connect(settings, patient=True)
     handlers = {LOADTEST: JobHandler(LOAD_TEST.job, partial(carry_out, settings), LOAD_TEST.run)}
-    return consume(LOADTEST, settings, redis, handlers)
+    reaper = Reaper(LOADTEST, settings, EndedJobs(settings.state_dir / "ended", settings.keep_days))
+    reaper.start()
+    return consume(LOADTEST, settings, redis, handlers, reaper)
 
 
 def carry_out(settings: Settings, run: Run, job: LoadTestJob) -> None:

@@ -3,12 +3,15 @@
 Work (a training, an evaluation, a certificate, ...) consists of a record and one run per backend (`run_state.py`). Each
 run has one job in a queue. An execution is one attempt of a worker to perform the job.
 Submitting writes the record, gives out a model's version and enqueues one job per run, all in one Redis transaction.
-The state of a run is kept in our own keys, which do not expire. RQ's job only tells a trainer to begin.
+The state of a run is kept in our own keys. RQ's job only tells a trainer to begin, and is removed when the run ends.
 
     tandem:<kind>s                  sorted set of ids, by time of submission
     tandem:<kind>:<id>              hash: what was submitted, one JSON value per field
     tandem:version:<name>           the last version given out
     tandem:once:<kind>:<sha256>     an Idempotency-Key: the id of the work that it submitted, for a day
+
+All of them expire after `TANDEM_KEEP_DAYS`. A record lives a little longer than its runs, so that no run that goes on
+is without a record.
 """
 
 import contextlib
@@ -16,7 +19,7 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
@@ -33,43 +36,24 @@ from rq.serializers import JSONSerializer
 
 from shared.errors import ConflictError, InvalidRequestError, NotFoundError, UnavailableError
 from shared.jobs.kinds import JobRecord, JobT, Kind, PairT, RunT
-from shared.jobs.payloads import JobPayload, PublishingJob, Status
+from shared.jobs.payloads import DeletionJob, JobPayload, PublishingJob
+from shared.jobs.records import read_records
 from shared.jobs.results import RunState
-from shared.jobs.run_state import (
-    CANCELLED,
-    FAILED,
-    HISTORY_FIELDS,
-    OPEN,
-    QUEUED,
-    RUNNING,
-    SUCCEEDED,
-    Run,
-    packed,
-    unpacked,
-)
+from shared.jobs.run_state import FAILED, HISTORY_FIELDS, SUCCEEDED, Run, packed
 from shared.jobs.signing import sign
 from shared.logs import request_id
+from shared.models.aliases import Aliases
+from shared.settings import Settings
 
 FUNCTION = "shared.jobs.worker.perform"
 LOADTEST = "loadtest"  # the queue of load tests; also the name of a load test's single run
 RETRIES = 2  # how often a job is started again after its trainer died
 ONCE_S = 86_400  # how long an Idempotency-Key is remembered
 MAX_RACES = 100  # how often a submission is repeated because another one changed the same keys
+EXACT_BELOW = 64  # free places in a queue from which on submissions at the same time are counted one by one
+DAY_S = 86_400
 
 log = structlog.get_logger()
-
-
-def overall_status(statuses: Iterable[Status]) -> Status:
-    """Return the status of work from those of its runs.
-
-    Work ends when all its runs have ended. It then is failed if any run failed, else cancelled if any was cancelled.
-    """
-    found = set(statuses)
-    if found & set(OPEN):
-        return QUEUED if found == {QUEUED} else RUNNING
-    if FAILED in found:
-        return FAILED
-    return CANCELLED if CANCELLED in found else SUCCEEDED
 
 
 @dataclass(frozen=True)
@@ -92,17 +76,20 @@ class IdempotencyKey:
 class JobQueue:
     """Submits long work, reads its state, and cancels it."""
 
-    def __init__(self, redis: Redis, timeout_s: int, key: bytes) -> None:
+    def __init__(self, redis: Redis, settings: Settings, key: bytes) -> None:
         """Use a Redis.
 
         Args:
             redis: the connection.
-            timeout_s: seconds that a job may run.
+            settings: how long a job may run, how many may wait, and how long records are kept.
             key: the key that signs jobs.
         """
         self.redis = redis
-        self.timeout_s = timeout_s
+        self._settings = settings
         self._key = key
+        self._keep_s = settings.keep_days * DAY_S
+        # A job is performed while it is younger than `_keep_s`, and then takes at most this long.
+        self._keep_record_s = self._keep_s + (RETRIES + 1) * settings.job_timeout_s
 
     def submit(
         self,
@@ -129,7 +116,8 @@ class JobQueue:
 
         Raises:
             InvalidRequestError: the key came with another request before.
-            UnavailableError: other submissions changed the same keys again and again.
+            ConflictError: the version to delete is `stable`.
+            UnavailableError: too many jobs wait, or other submissions changed the same keys again and again.
         """
         identity = uuid.uuid4().hex
         record_key = f"tandem:{kind.name}:{identity}"
@@ -146,13 +134,16 @@ class JobQueue:
                         return identity  # the transaction was executed before, and only Redis's answer was lost
                     if idempotency_key and (first := self.find_submitted(kind, idempotency_key)):
                         return first
+                    self._check_queues(transaction, runs)
+                    if isinstance(job, DeletionJob):
+                        Aliases.check_deletable(transaction, job.name, job.model_version)
                     version = None
                     if version_key:
                         given = int(cast(bytes | None, transaction.get(version_key)) or 0)
                         version = max(given, newest_published or 0) + 1
                     transaction.multi()
                     if version_key and version:
-                        transaction.set(version_key, version)
+                        transaction.set(version_key, version, ex=self._keep_record_s)
                     if idempotency_key and once_key:
                         began = json.dumps({"id": identity, "digest": idempotency_key.digest})
                         transaction.set(once_key, began, ex=ONCE_S)
@@ -164,17 +155,39 @@ class JobQueue:
                     continue
         raise UnavailableError("too many submissions at the same time: try again in a moment")
 
+    def _check_queues(self, transaction: Pipeline, runs: Mapping[str, RunState]) -> None:
+        """Check that each queue has a free place. Near the limit, the queue is watched, so that it is never exceeded.
+
+        Raises:
+            UnavailableError: a queue is full.
+        """
+        limit = self._settings.max_queued
+        for queue in runs:
+            key = f"rq:queue:{queue}"
+            if limit - transaction.llen(key) <= EXACT_BELOW:
+                transaction.watch(key)  # type: ignore[no-untyped-call]
+                if transaction.llen(key) >= limit:
+                    raise UnavailableError(
+                        f"{limit} jobs of {queue} wait already (TANDEM_MAX_QUEUED): try again when some have ended"
+                    )
+
     def _write(self, transaction: Pipeline, job: JobPayload, runs: Mapping[str, RunState]) -> None:
         """Add to a transaction: the record, the runs, and the jobs on their queues."""
-        now = time.time()
+        now, index = time.time(), f"tandem:{job.kind}s"
         job = job.model_copy(update={"created_at": datetime.fromtimestamp(now, UTC).isoformat()})
         record = job.model_dump(mode="json", exclude={"kind", "backend", "request_id"})
         transaction.hset(f"tandem:{job.kind}:{job.id}", mapping=packed({**record, "backends": list(runs)}))
-        transaction.zadd(f"tandem:{job.kind}s", {job.id: now})
+        transaction.expire(f"tandem:{job.kind}:{job.id}", self._keep_record_s)
+        transaction.zadd(index, {job.id: now})
+        transaction.zremrangebyscore(index, 0, now - self._keep_record_s)
+        transaction.expire(index, self._keep_record_s)
+        if isinstance(job, DeletionJob):
+            Aliases.mark_deletion(transaction, job.name, job.model_version, job.id, list(runs), self._keep_record_s)
         for backend, state in runs.items():
             first = state.model_dump(mode="json", exclude_unset=True, exclude=HISTORY_FIELDS)
-            fields = {"error": None, "overlapped": False, "publishing": False, **first}
+            fields = {"error": None, "overlapped": False, "publishing": False, "keep_s": self._keep_s, **first}
             transaction.hset(f"tandem:{job.kind}:{job.id}:{backend}", mapping=packed(fields))
+            transaction.expire(f"tandem:{job.kind}:{job.id}:{backend}", self._keep_record_s)
             queued = job.model_copy(update={"backend": backend, "request_id": request_id()})
             payload = json.dumps(queued.model_dump(mode="json"), allow_nan=False)
             rq_job = Queue.prepare_data(
@@ -182,8 +195,8 @@ class JobQueue:
                 (payload, sign(payload, self._key)),
                 job_id=_job_id(job.kind, job.id, backend),
                 description=f"{job.kind} {job.id}",
-                timeout=self.timeout_s,
-                result_ttl=3600,
+                timeout=self._settings.job_timeout_s,
+                result_ttl=0,
                 retry=JobRetry(max=RETRIES, interval=0, enqueue_at_front=True),
             )
             queue_of(backend, self.redis).enqueue_many([rq_job], pipeline=transaction)
@@ -208,24 +221,15 @@ class JobQueue:
         Raises:
             NotFoundError: there is no such work.
         """
-        record = unpacked(self.redis.hgetall(f"tandem:{kind.name}:{identity}"))
-        if not record:
+        found = read_records(self.redis, kind, [identity])
+        if not found:
             raise NotFoundError(f"there is no {kind.name} {identity[:80]!r}")
-        runs = {
-            backend: Run(self.redis, kind.name, identity, backend).read(kind.run) for backend in record.pop("backends")
-        }
-        comparisons = unpacked(self.redis.hgetall(f"tandem:{kind.name}:{identity}:comparisons"))
-        return JobRecord(
-            job=kind.job.model_validate({**record, "kind": kind.name}),
-            status=overall_status(run.status for run in runs.values()),
-            runs=runs,
-            comparisons=[kind.comparison.model_validate(comparisons[pair]) for pair in sorted(comparisons)],
-        )
+        return found[0]
 
     def recent(self, kind: Kind[JobT, RunT, PairT], limit: int) -> list[JobRecord[JobT, RunT, PairT]]:
-        """Return the newest records, newest first."""
+        """Return the newest records, newest first. Expired ones are left out."""
         newest = cast(list[bytes], self.redis.zrevrange(f"tandem:{kind.name}s", 0, limit - 1))
-        return [self.read(kind, identity.decode()) for identity in newest]
+        return read_records(self.redis, kind, [identity.decode() for identity in newest])
 
     def cancel(self, kind: Kind[JobT, RunT, PairT], identity: str) -> None:
         """End every run that has not ended. A run that is being published is not cancelled and succeeds.

@@ -27,6 +27,7 @@ class RunState(ResponseBody):
     device: Annotated[str | None, Field(description="the device that the framework took: cpu or cuda")] = None
     overlapped: Annotated[bool, Field(description="another run was at work on the machine at the same time")] = False
     error: str | None = None
+    warnings: Annotated[list[str], Field(description="what did not work, although the run went on")] = []  # noqa: RUF012 - pydantic copies defaults
 
 
 class ModelReference(ResponseBody):

@@ -3,12 +3,19 @@
     tandem:<kind>:<id>:<backend>            hash: a run, one JSON value per field
     tandem:<kind>:<id>:<backend>:history    list of JSON, one entry per finished epoch
     tandem:<kind>:<id>:comparisons          hash: "<backend>,<backend>" -> JSON
-    tandem:running                          set of the keys of all runs that are being executed
+    tandem:running                          hash: the key of each run that is being executed -> the number of its start;
+                                            and `starts`, the number of the newest start of any run
     tandem:throughput                       hash: backend -> examples per second in the newest epoch of any run
 
 Several processes may write one run: its trainer, a second trainer that took the first one for dead, a parent process
 whose work horse died, and the gateway when a client cancels. Therefore every write that ends a run, or hands it over,
 has a condition. A Lua script checks the condition and writes in one atomic step.
+
+A trainer writes the keys of its own runs only. A run finds out by itself whether another run overlapped it: it sees the
+others when it starts, and the number of the newest start tells it whether others have started since.
+
+The keys of a run expire. Its field `keep_s` says how many seconds after the last change. Each script sets the time
+anew.
 """
 
 import contextlib
@@ -22,7 +29,6 @@ from pydantic_core import to_jsonable_python
 from redis import Redis
 
 from shared.errors import SupersededError
-from shared.jobs.kinds import RunT
 from shared.jobs.payloads import Status
 from shared.jobs.results import Epoch, RunState
 
@@ -35,17 +41,66 @@ OPEN: tuple[Status, ...] = (QUEUED, RUNNING)
 
 THROUGHPUT_KEY = "tandem:throughput"
 HISTORY_FIELDS = {"epoch", "history"}  # of a TrainingRun: read from the list of epochs, not from the hash
-_RUNNING_KEY = "tandem:running"
-# KEYS[1]: a run. ARGV[1]: {field: [allowed values]}. Other arguments: the fields to write if all conditions hold.
-_WRITE_IF = """
+RUNNING_KEY = "tandem:running"
+# Ends each script. KEYS[1]: a run. The other keys expire with it.
+_KEEP = """
+local keep = redis.call('HGET', KEYS[1], 'keep_s')
+local function expire(key) if keep then redis.call('EXPIRE', key, keep) end end
+"""
+# Earlier versions kept a set under this key.
+_CONVERT = """
+if redis.call('TYPE', KEYS[2]).ok == 'set' then redis.call('DEL', KEYS[2]) end
+"""
+# KEYS: a run, the running ones. ARGV: {field: [allowed values]}, whether the run leaves the running ones ("1"), then
+# the fields to write if all conditions hold.
+_WRITE_IF = (
+    _CONVERT
+    + """
 for field, allowed in pairs(cjson.decode(ARGV[1])) do
   local held, fits = redis.call('HGET', KEYS[1], field), false
   for _, value in ipairs(allowed) do fits = fits or held == value end
   if not fits then return 0 end
 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 2))
-return 1
+local began, newest = redis.call('HGET', KEYS[2], KEYS[1]), redis.call('HGET', KEYS[2], 'starts')
+redis.call('HSET', KEYS[1], unpack(ARGV, 3))
+if began and tonumber(newest) > tonumber(began) then redis.call('HSET', KEYS[1], 'overlapped', 'true') end
+if ARGV[2] == '1' then redis.call('HDEL', KEYS[2], KEYS[1]) end
 """
+    + _KEEP
+    + "expire(KEYS[1]) return 1"
+)
+# KEYS: a run, the running ones, the run's history. ARGV: the id of the execution, then the fields to write.
+# Returns the keys of the other running ones, or nothing if the run has ended.
+_START = (
+    _CONVERT
+    + """
+local status = redis.call('HGET', KEYS[1], 'status')
+if status ~= '"queued"' and status ~= '"running"' then return nil end
+local others = redis.call('HKEYS', KEYS[2])
+if redis.call('HGET', KEYS[1], 'execution') ~= ARGV[1] then
+  local before, newest = redis.call('HGET', KEYS[1], 'start'), redis.call('HGET', KEYS[2], 'starts')
+  if before and newest and tonumber(newest) > tonumber(before) then
+    redis.call('HSET', KEYS[1], 'overlapped', 'true')
+  end
+  local start = redis.call('HINCRBY', KEYS[2], 'starts', 1)
+  redis.call('HSET', KEYS[2], KEYS[1], start)
+  redis.call('HSET', KEYS[1], 'start', start, unpack(ARGV, 2))
+  redis.call('DEL', KEYS[3])
+end
+"""
+    + _KEEP
+    + "expire(KEYS[1]) return others"
+)
+# KEYS: a run, its history. ARGV: the number of the epoch, and the epoch as JSON.
+_APPEND = (
+    _KEEP
+    + """
+if redis.call('LLEN', KEYS[2]) < tonumber(ARGV[1]) then redis.call('RPUSH', KEYS[2], ARGV[2]) end
+expire(KEYS[2])
+"""
+)
+# KEYS: a run, the comparisons of its work. ARGV: the pair, and the comparison as JSON.
+_COMPARE = _KEEP + "redis.call('HSET', KEYS[2], ARGV[1], ARGV[2]) expire(KEYS[2])"
 
 Conditions = Mapping[str, tuple[object, ...]]  # field -> the values that it may have
 
@@ -75,34 +130,26 @@ class Run:
         self.kind, self.identity, self.backend = kind, identity, backend
         self.work = f"tandem:{kind}:{identity}"
         self.key = f"{self.work}:{backend}"
+        self.history_key = f"{self.key}:history"
         self.execution = uuid.uuid4().hex
         self._state = state
-
-    def read(self, state: type[RunT]) -> RunT:
-        """Return the run's state; for a training with the history of its epochs."""
-        fields = unpacked(self.redis.hgetall(self.key))
-        if "history" in state.model_fields:
-            entries = cast(list[bytes], self.redis.lrange(f"{self.key}:history", 0, -1))
-            fields |= {"history": [json.loads(entry) for entry in entries], "epoch": len(entries)}
-        return state.model_validate(fields)
 
     def start(self) -> bool:
         """Begin an execution. Return False if the run has already ended, so that there is nothing to do."""
         started = {"status": RUNNING, "execution": self.execution, "publishing": False}
-        if not self._write_if({"status": OPEN}, started):
+        keys = (self.key, RUNNING_KEY, self.history_key)
+        others = self.redis.eval(_START, len(keys), *keys, json.dumps(self.execution), *_flat(started))
+        if others is None:
             return False
-        self.redis.delete(f"{self.key}:history")
-        self.redis.sadd(_RUNNING_KEY, self.key)
-        self._mark_overlaps()
+        if any(self._is_running(other.decode()) for other in cast(list[bytes], others)):
+            self._write_own({"overlapped": True})
         return True
 
-    def _mark_overlaps(self) -> None:
-        """Mark this run and all other running ones as overlapped: they share the machine."""
-        for other in cast(set[bytes], self.redis.smembers(_RUNNING_KEY)):
-            key = other.decode()
-            if key != self.key and unpacked(self.redis.hgetall(key)).get("status") == RUNNING:
-                self.redis.hset(key, mapping=packed({"overlapped": True}))
-                self.redis.hset(self.key, mapping=packed({"overlapped": True}))
+    def _is_running(self, key: str) -> bool:
+        """Return whether a key belongs to another run that is being executed. A run that died may still be listed."""
+        if key in (self.key, "starts"):
+            return False
+        return cast(bytes | None, self.redis.hget(key, "status")) == json.dumps(RUNNING).encode()
 
     def report(self, **fields: object) -> None:
         """Set fields of the run.
@@ -114,8 +161,7 @@ class Run:
             SupersededError: another execution has taken this run over, or the run was cancelled.
             TypeError: the run's class has no such field.
         """
-        if self._state and (unknown := fields.keys() - self._state.model_fields.keys()):
-            raise TypeError(f"{self._state.__name__} has no field {', '.join(sorted(unknown))}")
+        self._check_fields(fields)
         self._write_own(fields)
 
     def report_epoch(self, entry: Epoch) -> None:
@@ -125,7 +171,7 @@ class Run:
             SupersededError: another execution has taken this run over, or the run was cancelled.
         """
         self._write_own({"status": RUNNING})  # nothing changes, but it raises if the run is no longer ours
-        self.redis.rpush(f"{self.key}:history", _dumps(entry))
+        self.redis.eval(_APPEND, 2, self.key, self.history_key, entry.epoch, _dumps(entry))
 
     def report_throughput(self, examples_per_second: float) -> None:
         """Set the backend's newest training throughput, which `/metrics` shows."""
@@ -133,7 +179,23 @@ class Run:
 
     def report_comparison(self, backends: list[str], comparison: BaseModel) -> None:
         """Add the comparison of a pair of backends to the work."""
-        self.redis.hset(f"{self.work}:comparisons", ",".join(backends), _dumps(comparison))
+        pair = ",".join(backends)
+        self.redis.eval(_COMPARE, 2, self.key, f"{self.work}:comparisons", pair, _dumps(comparison))
+
+    def count_comparisons(self) -> int:
+        """Return how many pairs of backends have been compared."""
+        return self.redis.hlen(f"{self.work}:comparisons")
+
+    def warn(self, warning: str) -> None:
+        """Add a warning to the run, once.
+
+        Raises:
+            SupersededError: another execution has taken this run over, or the run was cancelled.
+        """
+        stored = cast(bytes | None, self.redis.hget(self.key, "warnings"))
+        warnings = json.loads(stored) if stored else []
+        if warning not in warnings:
+            self.report(warnings=[*warnings, warning])
 
     def claim_publication(self) -> None:
         """Begin to publish: from now on the run cannot be cancelled.
@@ -145,45 +207,44 @@ class Run:
 
     def finish(self, status: Status, **fields: object) -> None:
         """End the run with a status and its last fields; raises as `report` does."""
-        self.report(status=status, **fields)
-        self.redis.srem(_RUNNING_KEY, self.key)
+        self._check_fields(fields)
+        self._write_own({"status": status, **fields}, is_end=True)
 
     def fail(self, error: str) -> None:
         """End the run as failed. A superseded execution changes nothing."""
         with contextlib.suppress(SupersededError):
             self.finish(FAILED, error=error)
 
-    def settle(self, status: Status, error: str | None) -> bool:
-        """Set `queued` or `failed` for a worker process that died. Return False if the run had already ended."""
-        return self._write_open({"status": OPEN}, {"status": status, "error": error})
+    def settle(self, status: Status, error: str | None = None) -> bool:
+        """End the run from outside its execution. Return False if it had already ended."""
+        return self._write_if({"status": OPEN}, {"status": status, "error": error}, is_end=True)
 
     def cancel(self) -> bool:
         """End the run as cancelled. Return False if it had already ended, or is being published."""
-        return self._write_open({"status": OPEN, "publishing": (False,)}, {"status": CANCELLED, "execution": None})
+        cancelled = {"status": CANCELLED, "execution": None}
+        return self._write_if({"status": OPEN, "publishing": (False,)}, cancelled, is_end=True)
 
-    def _write_own(self, fields: Mapping[str, object]) -> None:
+    def _check_fields(self, fields: Mapping[str, object]) -> None:
+        if self._state and (unknown := fields.keys() - self._state.model_fields.keys()):
+            raise TypeError(f"{self._state.__name__} has no field {', '.join(sorted(unknown))}")
+
+    def _write_own(self, fields: Mapping[str, object], is_end: bool = False) -> None:
         """Write fields if this execution still owns the run, else raise SupersededError."""
-        if not self._write_if({"execution": (self.execution,), "status": (RUNNING,)}, fields):
+        if not self._write_if({"execution": (self.execution,), "status": (RUNNING,)}, fields, is_end):
             raise SupersededError("another execution has taken this run over, or it was cancelled")
 
-    def _write_open(self, conditions: Conditions, fields: Mapping[str, object]) -> bool:
-        written = self._write_if(conditions, fields)
-        if written:
-            self.redis.srem(_RUNNING_KEY, self.key)
-        return written
-
-    def _write_if(self, conditions: Conditions, fields: Mapping[str, object]) -> bool:
+    def _write_if(self, conditions: Conditions, fields: Mapping[str, object], is_end: bool) -> bool:
         allowed = {field: [json.dumps(value) for value in values] for field, values in conditions.items()}
-        flat = [part for pair in packed(fields).items() for part in pair]
-        return bool(self.redis.eval(_WRITE_IF, 1, self.key, json.dumps(allowed), *flat))
+        arguments = (json.dumps(allowed), "1" if is_end else "", *_flat(fields))
+        return bool(self.redis.eval(_WRITE_IF, 2, self.key, RUNNING_KEY, *arguments))
 
 
 def is_open(redis: Redis, kind: str, identity: str) -> bool:
     """Return whether any run of some work has not ended."""
     work = f"tandem:{kind}:{identity}"
     backends = json.loads(cast(bytes | None, redis.hget(work, "backends")) or b"[]")
-    statuses = [json.loads(cast(bytes, redis.hget(f"{work}:{backend}", "status"))) for backend in backends]
-    return any(status in OPEN for status in statuses)
+    statuses = [cast(bytes | None, redis.hget(f"{work}:{backend}", "status")) for backend in backends]
+    return any(status is not None and json.loads(status) in OPEN for status in statuses)
 
 
 def packed(fields: Mapping[str, object]) -> dict[Any, Any]:
@@ -198,6 +259,11 @@ def packed(fields: Mapping[str, object]) -> dict[Any, Any]:
 def unpacked(fields: Any) -> dict[str, Any]:
     """Return the fields of a Redis hash as Python values: the inverse of `packed`."""
     return {name.decode(): json.loads(value) for name, value in fields.items()}
+
+
+def _flat(fields: Mapping[str, object]) -> list[str]:
+    """Return the fields of a Redis hash as arguments of HSET."""
+    return [part for field in packed(fields).items() for part in field]
 
 
 def _dumps(value: object) -> str:

@@ -1,6 +1,4 @@
-"""An RQ worker that sets the status of every run, also when its process dies. Trainers and the load tester use it.
-
-A run whose process died is queued again, at most `RETRIES` times, and then fails.
+"""Perform the jobs of a queue. Trainers and the load tester use it.
 
 `consume` runs in the parent process. The parent has imported its framework before it forks, so that a job starts in
 milliseconds. It executes nothing of the framework itself, because a framework that has executed must not be forked.
@@ -8,37 +6,29 @@ Each fork (RQ calls it a work horse) runs `perform` for one job. A job in Redis 
 callbacks.
 """
 
-import contextlib
-import os
-import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import FrameType
 from typing import Any, TypeVar
 
 import structlog
 from pydantic import ValidationError
 from redis import Redis
-from redis.client import Pipeline
-from rq import Queue, Worker
-from rq.exceptions import AbandonedJobError
-from rq.job import Job
 from rq.timeouts import JobTimeoutException
 from structlog.contextvars import bind_contextvars
 
 from shared.errors import SupersededError, TandemError, UntrustedJobError, describe_error
-from shared.jobs.job_queue import FUNCTION, RETRIES
-from shared.jobs.payloads import JobPayload, Status
+from shared.jobs import executions
+from shared.jobs.ended_jobs import EndedJobs
+from shared.jobs.executions import ExecutionKey
+from shared.jobs.payloads import JobPayload
+from shared.jobs.reaper import Reaper
 from shared.jobs.results import RunState
-from shared.jobs.run_state import CANCELLED, FAILED, QUEUED, Run
+from shared.jobs.rq_worker import TandemWorker
+from shared.jobs.run_state import FAILED, OPEN, Run
 from shared.jobs.signing import signing_key, verify_signature
-from shared.process import end_with_parent
 from shared.settings import Settings
-
-MONITOR_S = 2  # how often the parent looks after its work horse
-HEARTBEAT_TTL_S = 10  # a worker without a heartbeat for so long is taken for dead, and another worker takes its job
-MAINTENANCE_S = 5  # how often workers look for jobs of dead workers
 
 log = structlog.get_logger()
 
@@ -69,26 +59,28 @@ class WorkerContext:
     settings: Settings
     redis: Redis
     handlers: Mapping[str, JobHandler]
+    ended: EndedJobs
 
 
 _worker_context: WorkerContext | None = None
 
 
-def consume(queue: str, settings: Settings, redis: Redis, handlers: Mapping[str, JobHandler]) -> int:
+def consume(queue: str, settings: Settings, redis: Redis, handlers: Mapping[str, JobHandler], reaper: Reaper) -> int:
     """Do the jobs of a queue until a signal stops the process.
 
     Args:
         queue: the queue's name.
         settings: the settings of the process.
         redis: the connection.
-        works: kind -> how its jobs are performed.
+        handlers: kind -> how its jobs are performed.
+        reaper: the thread that looks after the queue already.
 
     Returns:
         The exit status of the process.
     """
     global _worker_context  # noqa: PLW0603 - a fork inherits it; RQ finds `perform` by its name and passes nothing else
-    _worker_context = WorkerContext(queue, settings, redis, handlers)
-    TandemWorker(queue, redis, show_alive(queue, settings)).work(logging_level="WARNING")
+    _worker_context = WorkerContext(queue, settings, redis, handlers, reaper.ended)
+    TandemWorker(queue, redis, show_alive(queue, settings), reaper).work(logging_level="WARNING")
     return 0
 
 
@@ -108,7 +100,7 @@ def perform(payload: str, signature: str) -> None:
         signature: the payload's signature.
 
     Raises:
-        UntrustedJobError: the payload was not signed with our key, or was signed for another queue.
+        UntrustedJobError: the payload was not signed with our key, was signed for another queue, or is too old.
     """
     assert _worker_context is not None, "perform runs in a work horse of consume"
     queue, settings, redis = _worker_context.queue, _worker_context.settings, _worker_context.redis
@@ -116,15 +108,29 @@ def perform(payload: str, signature: str) -> None:
     job = parse_payload(JobPayload, payload)
     if job.backend != queue:
         raise UntrustedJobError(f"the job was signed for the queue {job.backend!r}, not for {queue!r}")
+    _check_age(job, settings.keep_days)
     work = _worker_context.handlers.get(job.kind)
     run = Run(redis, job.kind, job.id, queue, work.run if work else None)
     bind_contextvars(kind=job.kind, id=job.id, backend=queue, request_id=job.request_id)
+    job_id = f"{job.kind}-{job.id}-{queue}"
+    if ended := _worker_context.ended.find(job_id):
+        log.error("a job that has ended was queued again, and is not performed", status=ended)
+        run.settle(ended)
+        return
+    _perform(run, work, payload, settings)
+    status = executions.read_status(redis, ExecutionKey(job_id))
+    if status not in OPEN:
+        _worker_context.ended.add(job_id, status or FAILED)
+
+
+def _perform(run: Run, work: JobHandler | None, payload: str, settings: Settings) -> None:
+    """Start the run, perform the work, and end the run. Nothing happens if the run has ended already."""
     try:
         if not run.start():
             return
         log.info("started")
         if work is None:
-            raise UntrustedJobError(f"the workers of {queue} perform no jobs of kind {job.kind!r}")
+            raise UntrustedJobError(f"the workers of {run.backend} perform no jobs of kind {run.kind!r}")
         work.perform(run, parse_payload(work.payload, payload))
         log.info("succeeded")
     except SupersededError as error:
@@ -140,6 +146,21 @@ def perform(payload: str, signature: str) -> None:
         log.exception("failed")
 
 
+def _check_age(job: JobPayload, keep_days: int) -> None:
+    """Check that a job is not so old that its record, and the mark of its end, may have expired.
+
+    Raises:
+        UntrustedJobError: it is.
+    """
+    try:
+        created = datetime.fromisoformat(job.created_at)
+        is_old = datetime.now(UTC) - created > timedelta(days=keep_days)
+    except (ValueError, TypeError):
+        raise UntrustedJobError("the job does not say when it was submitted") from None
+    if is_old:
+        raise UntrustedJobError(f"the job was submitted more than {keep_days} days ago (TANDEM_KEEP_DAYS)")
+
+
 def parse_payload(payload_class: type[PayloadT], payload: str) -> PayloadT:
     """Return a payload as an object of its class.
 
@@ -151,104 +172,3 @@ def parse_payload(payload_class: type[PayloadT], payload: str) -> PayloadT:
     except ValidationError as error:
         problems = "; ".join(": ".join(map(str, (*part["loc"], part["msg"]))) for part in error.errors())
         raise UntrustedJobError(f"the job's payload does not match {payload_class.__name__}: {problems}") from None
-
-
-class TandemJob(Job):
-    """An RQ job that runs `perform` and nothing else. Functions, callbacks and webhooks that it names are ignored."""
-
-    success_callback = failure_callback = stopped_callback = None
-
-    def perform(self) -> Any:
-        """Run the job's function.
-
-        Raises:
-            UntrustedJobError: the function is not ours.
-        """
-        if self.func_name != FUNCTION:
-            raise UntrustedJobError(f"the job names {self.func_name!r}, which no worker runs")
-        return super().perform()
-
-    def send_webhooks(self, *args: Any, **kwargs: Any) -> None:
-        """Send nothing."""
-
-
-class TandemWorker(Worker):
-    """An RQ worker for one queue. It does one job at a time, each in its own process."""
-
-    def __init__(self, queue: str, redis: Redis, alive: Path) -> None:
-        """Prepare to work.
-
-        Args:
-            queue: the queue's name.
-            redis: the connection.
-            alive: a file that is touched at each heartbeat, so that a health check only has to look at its time.
-        """
-        self._alive = alive
-        super().__init__(
-            [Queue(queue, connection=redis, serializer="json", job_class=TandemJob)],
-            connection=redis,
-            serializer="json",
-            job_class=TandemJob,
-            job_monitoring_interval=MONITOR_S,
-            maintenance_interval=MAINTENANCE_S,
-            worker_ttl=60,
-            exception_handlers=[self._abandoned],
-        )
-
-    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:  # noqa: ARG002 - RQ's signature
-        """Return the seconds after which a worker without a heartbeat is taken for dead."""
-        return HEARTBEAT_TTL_S
-
-    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
-        """Tell Redis and the health check that the worker is alive."""
-        self._alive.touch()
-        super().heartbeat(timeout, pipeline)
-
-    def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """On SIGTERM, stop the current job instead of finishing it. The job goes back to its queue."""
-        self.kill_horse()
-        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
-
-    def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
-        """Kill the work horse only. RQ would kill its process group, which is ours until the work horse has begun."""
-        if self.horse_pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.horse_pid, sig)
-
-    def main_work_horse(self, job: Job, queue: Queue) -> None:
-        """Run a job in the work horse, which ends when its parent ends.
-
-        Otherwise it would continue beside the work horse that takes its job over.
-        """
-        end_with_parent(signal.SIGKILL)
-        super().main_work_horse(job, queue)  # type: ignore[no-untyped-call]
-
-    def handle_job_failure(self, job: Job, queue: Queue, *args: Any, **kwargs: Any) -> None:
-        """Set the status of a run whose work horse died before it could report."""
-        job.refresh()  # type: ignore[no-untyped-call]
-        if self._stop_requested:  # the job did not cause the stop, so it loses no retry
-            job.retries_left = (job.retries_left or 0) + 1
-        if self._stopped_job_id == job.id:
-            _settle(job, CANCELLED, self.connection)
-        else:
-            _settle(job, QUEUED if job.should_retry else FAILED, self.connection)
-        super().handle_job_failure(job, queue, *args, **kwargs)
-
-    def _abandoned(self, job: Job, error_type: type[BaseException], *_: Any) -> bool:
-        """Set the status of a run whose whole worker died. RQ calls this in the worker that found the job.
-
-        Returns True, so that RQ goes on with its own handling.
-        """
-        if error_type is AbandonedJobError:
-            _settle(job, QUEUED if job.retries_left else FAILED, self.connection)
-        return True
-
-
-def _settle(job: Job, status: Status, redis: Redis) -> None:
-    """Set the status of a job's run after its worker process died. A run that has ended stays as it is."""
-    parts = job.id.split("-", 2)
-    if len(parts) != 3:
-        return  # the job is not one of ours
-    kind, identity, backend = parts
-    died = f"the worker died {RETRIES + 1} times while it performed this job: it may need more memory than there is"
-    Run(redis, kind, identity, backend).settle(status, error=died if status == FAILED else None)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from shared.backend import Precision, Step
 from shared.data import batches, datasets
 from shared.data.datasets import Split
-from shared.errors import InvalidRequestError
+from shared.errors import InvalidRequestError, UnavailableError
 from shared.jobs.payloads import CertificateJob, CertificateRequest
 from shared.jobs.results import (
     DIFFERENT,
@@ -86,13 +86,19 @@ def certify(context: JobContext, run: Run, job: CertificateJob) -> None:
 
     Raises:
         InvalidRequestError: a number is not finite after a step.
+        UnavailableError: the trace cannot be stored.
         SupersededError: another execution has taken the run over, or it was cancelled.
     """
     request, network = job.request, _without_dropout(job.network)
     context.configure(run, request.seed)
     data = context.load(datasets.find(request.dataset, context.settings), "train")
     mine, expected = _take_steps(context, run, request, network, list(_batches(data, request)))
-    context.checkpoints.write(run, flatten(mine), None)
+    try:
+        context.checkpoints.write(run, flatten(mine), None)
+    except OSError as error:
+        raise UnavailableError(
+            f"the trace could not be stored ({error.strerror}): free space on the model volume, then submit it again"
+        ) from None
     for other in job.asked:
         found = other != run.backend and context.checkpoints.read(Run(context.redis, run.kind, run.identity, other))
         if found:

@@ -1,6 +1,6 @@
 """Compare the predictions of two backends for the same examples."""
 
-import io
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -11,9 +11,8 @@ from shared.jobs.run_state import Run
 from shared.network.description import Network
 from shared.network.weights import Weights
 from shared.training import metrics
+from shared.training.checkpoints import ANSWERS
 from shared.training.context import JobContext
-
-ANSWERS_TTL_S = 3600  # how long a backend's predictions are kept for the comparison with slower backends
 
 
 def compare(
@@ -28,7 +27,8 @@ def compare(
     """Store this run's predictions, and compare them with those of every backend that has stored its own already.
 
     The backend that finishes last therefore completes the pairs. Two backends that finish at the same moment both
-    write the same comparison.
+    write the same comparison. The predictions are kept in files on the model volume, which are removed when all pairs
+    are complete. If this backend's predictions cannot be stored, the run gets a warning.
 
     Args:
         context: the trainer's context.
@@ -43,14 +43,15 @@ def compare(
         ConflictError: the other backend has other labels, because the dataset has changed in the meantime.
     """
     mine = run.backend
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, labels=labels, probabilities=probabilities)
-    context.redis.set(f"{run.key}:answers", buffer.getvalue(), ex=ANSWERS_TTL_S)
+    try:
+        context.checkpoints.write(run, {"labels": labels, "probabilities": probabilities}, None, ANSWERS)
+    except OSError as error:
+        run.warn(f"the predictions could not be stored ({error.strerror}): slower backends cannot be compared with it")
     for other in asked:
-        stored = context.redis.get(f"{run.work}:{other}:answers")
-        if other == mine or not isinstance(stored, bytes):
+        stored = context.checkpoints.read(_run_of(run, other), ANSWERS) if other != mine else None
+        if stored is None:
             continue
-        theirs = np.load(io.BytesIO(stored), allow_pickle=False)
+        theirs, _ = stored
         if not np.array_equal(theirs["labels"], labels):
             raise ConflictError(f"{other} and {mine} read different data: the dataset has changed in the meantime")
         both = {mine: probabilities, other: theirs["probabilities"]}
@@ -61,6 +62,14 @@ def compare(
             comparison.max_weight_difference = max(float(np.abs(one[name] - two[name]).max()) for name in one)
         comparison.notes = notes(network)
         run.report_comparison(pair, comparison)
+    if run.count_comparisons() == len(list(itertools.combinations(asked, 2))):
+        for backend in asked:
+            context.checkpoints.remove(_run_of(run, backend), ANSWERS)
+
+
+def _run_of(run: Run, backend: str) -> Run:
+    """Return another backend's run of the same work."""
+    return Run(run.redis, run.kind, run.identity, backend)
 
 
 def notes(network: Network) -> list[str]:

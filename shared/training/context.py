@@ -1,6 +1,7 @@
 """`JobContext`: what every job of a trainer uses, and how a model is published."""
 
 import platform
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from redis import Redis
 from shared.backend import Backend, Events
 from shared.data import datasets
 from shared.data.datasets import Dataset, Split, SplitName
-from shared.errors import CorruptModelError
+from shared.errors import CorruptModelError, UnavailableError
 from shared.jobs.payloads import PublishingJob
 from shared.jobs.results import ModelReference
 from shared.jobs.run_state import Run
@@ -23,6 +24,8 @@ from shared.settings import Settings
 from shared.training.checkpoints import Checkpoints
 
 WARM_TIMEOUT_S = 30
+PUBLISH_ATTEMPTS = 8
+PUBLISH_AGAIN_S = 1.0  # between two attempts to write a model to a disk that is full
 
 log = structlog.get_logger()
 
@@ -82,6 +85,7 @@ class JobContext:
         Raises:
             AlreadyPublishedError: another run published this version.
             CorruptModelError: the predictor computes other probabilities than this process, or cannot load the model.
+            UnavailableError: the disk refused the files for some seconds. Nothing of them is left.
             SupersededError: another execution has taken the run over, or it was cancelled.
         """
         backend, name, version = self.backend.NAME, job.name, job.version
@@ -89,9 +93,20 @@ class JobContext:
         versions = {"python": platform.python_version(), "numpy": np.__version__, **self.backend.versions()}
         description = description.model_copy(update={"versions": versions, "golden": answer})
         run.claim_publication()
-        self.registry.publish(
-            name, backend, version, description, weights, job.id, lambda draft: self._warm(name, draft)
-        )
+        for attempt in range(1, PUBLISH_ATTEMPTS + 1):
+            try:
+                self.registry.publish(
+                    name, backend, version, description, weights, job.id, lambda draft: self._warm(name, draft)
+                )
+                break
+            except OSError as error:
+                log.warning("the model could not be written", name=name, attempt=attempt, reason=str(error))
+                if attempt == PUBLISH_ATTEMPTS:
+                    raise UnavailableError(
+                        f"the model could not be written ({error.strerror}): free space on the model volume, "
+                        "then submit the work again"
+                    ) from None
+                time.sleep(PUBLISH_AGAIN_S)
         return ModelReference(name=name, backend=backend, version=version)
 
     def _warm(self, name: str, draft: str) -> None:

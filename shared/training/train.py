@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from shared.backend import Scores
@@ -26,6 +27,8 @@ from shared.models.manifest import DataFingerprints, FinalMetrics, ModelDescript
 from shared.network.weights import Arrays, Weights, initial_weights
 from shared.training.compare import compare
 from shared.training.context import JobContext
+
+log = structlog.get_logger()
 
 WEIGHTS, OPTIMIZER = "weights:", "optimizer:"  # prefixes of the names of a checkpoint's arrays
 
@@ -128,8 +131,8 @@ def _train_epochs(context: JobContext, run: Run, job: TrainingJob, training: _Tr
         seconds = time.perf_counter() - begun
         epoch = _describe_epoch(len(history) + 1, loss, accuracy, scores, seconds)
         history.append(epoch)
-        figures = _final_metrics(epoch).model_dump()
-        context.events(events, epoch.epoch, {**figures, "examples_per_second": count / seconds})
+        figures = {**_final_metrics(epoch).model_dump(), "examples_per_second": count / seconds}
+        _write_events(context, run, events, epoch.epoch, figures)
         begun = time.perf_counter()  # the framework's TensorBoard writer is not measured
         run.report_epoch(epoch)
         run.report_throughput(count / seconds)
@@ -161,12 +164,31 @@ def _final_metrics(epoch: Epoch) -> FinalMetrics:
     return FinalMetrics.model_validate(epoch, from_attributes=True)
 
 
+def _write_events(context: JobContext, run: Run, folder: str, epoch: int, figures: dict[str, float]) -> None:
+    """Write the figures of an epoch for TensorBoard. If that fails, the run gets a warning and goes on."""
+    try:
+        context.events(folder, epoch, figures)
+    except Exception as error:  # each framework's writer has errors of its own
+        log.warning("no event file was written", epoch=epoch, reason=str(error))
+        run.warn("figures of some epochs could not be written for TensorBoard")
+
+
 def _write_checkpoint(context: JobContext, run: Run, training: _Training) -> None:
-    """Store the weights, the optimiser's state and the history of the finished epochs, to resume from."""
+    """Store the weights, the optimiser's state and the history of the finished epochs, to resume from.
+
+    If the disk refuses, the run gets a warning and goes on. The next epoch writes the next checkpoint.
+    """
     backend = context.backend
     parts = {WEIGHTS: backend.save(training.model), OPTIMIZER: backend.save_optimizer(training.optimizer)}
     arrays = {prefix + name: array for prefix, part in parts.items() for name, array in part.items()}
-    context.checkpoints.write(run, arrays, [epoch.model_dump() for epoch in training.history])
+    try:
+        context.checkpoints.write(run, arrays, [epoch.model_dump() for epoch in training.history])
+    except OSError as error:
+        log.warning("no checkpoint was written", epoch=len(training.history), reason=str(error))
+        run.warn(
+            f"some checkpoints could not be written ({error.strerror}): "
+            "if the trainer dies, the run repeats the epochs since the last one"
+        )
 
 
 def _publish(context: JobContext, run: Run, job: TrainingJob, training: _Training) -> ModelReference:

@@ -13,7 +13,9 @@ import structlog
 
 from shared.backend import Backend, Events
 from shared.jobs.connection import connect
+from shared.jobs.ended_jobs import EndedJobs
 from shared.jobs.kinds import CERTIFICATE, DELETION, EVALUATION, TRAINING, TRANSPLANT
+from shared.jobs.reaper import Reaper
 from shared.jobs.run_state import Run, is_open
 from shared.jobs.worker import JobHandler, consume, show_alive
 from shared.logs import configure_logs
@@ -53,6 +55,8 @@ def main(name: str, load: Callable[[], tuple[Backend, Events]]) -> int:
     settings = Settings.from_env()
     configure_logs(settings.logs)
     registry, redis = ModelRegistry(settings.model_dir), connect(settings, patient=True)
+    reaper = Reaper(name, settings, EndedJobs(settings.model_dir / ".scratch" / "ended", settings.keep_days))
+    reaper.start()
     registry.remove_abandoned_drafts()
     if publish_starter(registry, name):
         log.info("welcome model published", backend=name)
@@ -63,7 +67,7 @@ def main(name: str, load: Callable[[], tuple[Backend, Events]]) -> int:
     handlers = {
         kind.name: JobHandler(kind.job, partial(_perform, context, function), kind.run) for kind, function in HANDLERS
     }
-    return consume(name, settings, redis, handlers)
+    return consume(name, settings, redis, handlers, reaper)
 
 
 def _perform(context: JobContext, function: Callable[[JobContext, Run, Any], None], run: Run, job: Any) -> None:

@@ -18,7 +18,7 @@ from shared.errors import ConflictError, NotFoundError
 from shared.jobs.kinds import DELETION
 from shared.jobs.payloads import DeletionJob
 from shared.jobs.results import RunState
-from shared.jobs.run_state import QUEUED
+from shared.jobs.run_state import OPEN, QUEUED
 
 TAG = Tag(name="models", description="Published models: manifests, weights, deletion")
 
@@ -94,9 +94,7 @@ def routes(context: Context) -> APIBlueprint:
             raise NotFoundError(f"{path.backend[:80]} has no version {path.version} of a model {path.name[:80]!r}")
         if path.backend not in context.settings.backends:
             raise ConflictError(f"no trainer of {path.backend} runs here (TANDEM_BACKENDS) that could delete the model")
-        for alias, version in context.aliases.of(path.name).items():
-            if version == path.version:
-                raise ConflictError(f"version {version} of {path.name} is {alias}: move the alias first")
+        context.aliases.remove_old_marks(path.name)
         job = DeletionJob(name=path.name, model_version=path.version)
         identity = jobs.submit(DELETION, job, {path.backend: RunState(status=QUEUED)})
         return accepted(f"/v1/deletions/{identity}", Deletion.of(jobs.read(DELETION, identity)))
@@ -104,7 +102,10 @@ def routes(context: Context) -> APIBlueprint:
     @api.get("/v1/deletions/<id>", security=READ, responses={200: Deletion})
     def read_deletion(path: WorkPath) -> Response:
         """Return the state of a deletion."""
-        return json_response(Deletion.of(jobs.read(DELETION, path.id)))
+        deletion = Deletion.of(jobs.read(DELETION, path.id))
+        if deletion.status not in OPEN:
+            context.aliases.remove_old_marks(deletion.model.name)
+        return json_response(deletion)
 
     return api
 

@@ -78,6 +78,7 @@ def _new_training(context: Context, body: TrainingRequest) -> Submission[Trainin
         network=network,
         warnings=notes(network) if body.pairing == "shared" and len(backends) > 1 else [],
     )
-    published = [version for backend in backends for version in context.registry.versions(name, backend)]
+    registry = context.registry
+    published = [version for backend in registry.backends(name) for version in registry.versions(name, backend)]
     run = TrainingRun(status=QUEUED, epoch=0, epochs=body.epochs, history=[])
     return Submission(job, dict.fromkeys(backends, run), newest_published=max(published, default=0))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from shared.errors import UntrustedJobError
-from shared.jobs.job_queue import overall_status
 from shared.jobs.payloads import Status
+from shared.jobs.records import overall_status
 from shared.jobs.signing import sign, signing_key, verify_signature
 
 KEY = b"0" * 32

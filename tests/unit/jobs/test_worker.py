@@ -10,7 +10,8 @@ from rq.webhook import Webhook
 from shared.errors import UntrustedJobError
 from shared.jobs.job_queue import FUNCTION
 from shared.jobs.payloads import DeletionJob, JobPayload
-from shared.jobs.worker import TandemJob, parse_payload
+from shared.jobs.rq_worker import TandemJob
+from shared.jobs.worker import parse_payload
 
 NOWHERE = Redis(host="127.0.0.1", port=1)  # it would fail at the first command
 

@@ -1,0 +1,69 @@
+"""Read submitted work and its runs from Redis, many records in two round trips."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from redis import Redis
+
+from shared.jobs.kinds import JobRecord, JobT, Kind, PairT, RunT
+from shared.jobs.payloads import Status
+from shared.jobs.run_state import CANCELLED, FAILED, OPEN, QUEUED, RUNNING, SUCCEEDED, unpacked
+
+
+def overall_status(statuses: Iterable[Status]) -> Status:
+    """Return the status of work from those of its runs.
+
+    Work ends when all its runs have ended. It then is failed if any run failed, else cancelled if any was cancelled.
+    """
+    found = set(statuses)
+    if found & set(OPEN):
+        return QUEUED if found == {QUEUED} else RUNNING
+    if FAILED in found:
+        return FAILED
+    return CANCELLED if CANCELLED in found else SUCCEEDED
+
+
+def read_records(
+    redis: Redis, kind: Kind[JobT, RunT, PairT], identities: list[str]
+) -> list[JobRecord[JobT, RunT, PairT]]:
+    """Return the records of work, in the order of the ids. Work that does not exist or has expired is left out."""
+    with redis.pipeline(transaction=False) as pipeline:
+        for identity in identities:
+            pipeline.hgetall(f"tandem:{kind.name}:{identity}")
+            pipeline.hgetall(f"tandem:{kind.name}:{identity}:comparisons")
+        replies = [unpacked(reply) for reply in pipeline.execute()]
+        works = list(zip(identities, replies[::2], replies[1::2], strict=True))
+        for identity, record, _ in works:
+            for backend in record.get("backends", []):
+                pipeline.hgetall(f"tandem:{kind.name}:{identity}:{backend}")
+                pipeline.lrange(f"tandem:{kind.name}:{identity}:{backend}:history", 0, -1)
+        runs = iter(pipeline.execute())
+    found = []
+    for _, record, comparisons in works:
+        states = {backend: _state(kind.run, next(runs), next(runs)) for backend in record.pop("backends", [])}
+        complete = {backend: state for backend, state in states.items() if state}
+        if record and len(complete) == len(states):
+            found.append(_record(kind, record, complete, comparisons))
+    return found
+
+
+def _state(state: type[RunT], fields: Any, history: list[bytes]) -> RunT | None:
+    """Return the state of a run, for a training with the history of its epochs. Return None if it has expired."""
+    if not fields:
+        return None
+    values = unpacked(fields)
+    if "history" in state.model_fields:
+        values |= {"history": [json.loads(entry) for entry in history], "epoch": len(history)}
+    return state.model_validate(values)
+
+
+def _record(
+    kind: Kind[JobT, RunT, PairT], record: dict[str, Any], runs: dict[str, RunT], comparisons: dict[str, Any]
+) -> JobRecord[JobT, RunT, PairT]:
+    return JobRecord(
+        job=kind.job.model_validate({**record, "kind": kind.name}),
+        status=overall_status(run.status for run in runs.values()),
+        runs=runs,
+        comparisons=[kind.comparison.model_validate(comparisons[pair]) for pair in sorted(comparisons)],
+    )

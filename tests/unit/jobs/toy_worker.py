@@ -1,0 +1,37 @@
+"""A worker without a framework: it performs deletions by writing a line, and waits while the file `hold` exists."""
+
+import sys
+import time
+
+from shared.jobs.connection import connect
+from shared.jobs.ended_jobs import EndedJobs
+from shared.jobs.kinds import DELETION
+from shared.jobs.payloads import DeletionJob
+from shared.jobs.reaper import Reaper
+from shared.jobs.run_state import SUCCEEDED, Run
+from shared.jobs.worker import JobHandler, consume
+from shared.settings import Settings
+
+QUEUE = "toy"
+
+
+def main() -> int:
+    """Perform the jobs of the queue `toy` until a signal stops the process."""
+    settings = Settings.from_env()
+
+    def write_line(run: Run, job: DeletionJob) -> None:
+        with (settings.state_dir / "performed").open("a") as file:
+            file.write(f"{job.id}\n")
+        while (settings.state_dir / "hold").exists():
+            run.report(threads=1)
+            time.sleep(0.01)
+        run.finish(SUCCEEDED)
+
+    reaper = Reaper(QUEUE, settings, EndedJobs(settings.state_dir / "ended", settings.keep_days))
+    reaper.start()
+    handlers = {DELETION.name: JobHandler(DeletionJob, write_line, DELETION.run)}
+    return consume(QUEUE, settings, connect(settings, patient=True), handlers, reaper)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
