@@ -55,7 +55,8 @@ def main(arguments: list[str]) -> int:
             outcome = run_fault(fault, target, parsed.seed, limits)
             outcomes.append(outcome)
             _print(outcome)
-            if outcome.status == FAILED and fault is not faults[-1]:
+            has_left_damage = outcome.status == FAILED and (outcome.lost or outcome.recovery_s is None)
+            if has_left_damage and fault is not faults[-1]:
                 target.restart_with_empty_state()
         if has_chaos:
             plan = plan_of(parsed)

@@ -97,7 +97,7 @@ class Experiment:
             raise FaultFailureError(f"a job was not accepted: {answer}")
         return job.path
 
-    def start_long_training(self, backend: str = "pytorch", *, may_fail: bool = False, epochs: int = 400) -> str:
+    def start_long_training(self, backend: str = "pytorch", *, may_fail: bool = False, epochs: int = 120) -> str:
         """Submit a training of many epochs, wait for its second epoch, and return its path."""
         request = {**small_training(f"{self.name}-long", epochs), "batch_size": 16, "backends": [backend]}
         path = self.submit("trainings", request, may_fail=may_fail)
@@ -167,7 +167,8 @@ class Outcome:
         recovery_s: from the fault's end to the first complete service; None if there was none, or for a skipped row.
         acknowledged: jobs that were acknowledged.
         lost: those of them that did not reach a final state.
-        refused: predictions that were not answered.
+        predictions: predictions that were sent.
+        refused: those of them that were not answered.
         failures: what Tandem did not do.
         exceeded: which limits of time or memory were passed.
         notes: what was measured; for a skipped row, the reason.
@@ -178,6 +179,7 @@ class Outcome:
     recovery_s: float | None = None
     acknowledged: int = 0
     lost: int = 0
+    predictions: int = 0
     refused: int = 0
     failures: tuple[str, ...] = ()
     exceeded: tuple[str, ...] = ()
@@ -225,16 +227,25 @@ def run_fault(fault: Fault, target: Target, seed: int, limits: Limits) -> Outcom
 def wait_for_service(experiment: Experiment, timeout_s: float) -> None:
     """Wait for a complete service: all backends answer a prediction, and a training that is submitted succeeds.
 
+    The trainings are acknowledged jobs like all others: the ledger says if one of them failed without a reason.
+
     Raises:
         FaultFailureError: there was none within `timeout_s` seconds.
     """
-    target, paths = experiment.target, []
+    target = experiment.target
+    paths: list[str] = []
+
+    name = f"{experiment.name}-service"
 
     def trains() -> bool:
         if not paths:
-            answer = ask(target.url, "POST", "/v1/trainings", json=small_training("service"), timeout_s=5)
-            if answer.status == 202:
-                paths.append(f"/v1/trainings/{answer.json()['id']}")
+            answer = ask(target.url, "POST", "/v1/trainings", json=small_training(name), timeout_s=5)
+            if answer.status == 202:  # a refusal is no failure here: the recovery is not over
+                job = experiment.ledger.record_submission("trainings", answer)
+                assert job is not None
+                paths.append(job.path)
+            else:
+                experiment.ledger.unknown_names.add(name)
             return False
         status = ask(target.url, "GET", paths[0], timeout_s=5).json()["status"]
         if status in ("failed", "cancelled"):
@@ -269,6 +280,7 @@ def _settle(fault: Fault, experiment: Experiment, recovery_s: float | None) -> O
         recovery_s,
         settlement.acknowledged,
         settlement.lost,
+        ledger.predictions,
         ledger.refused_predictions,
         tuple(failures),
         tuple(exceeded),

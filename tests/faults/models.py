@@ -36,7 +36,7 @@ def cancel_in_each_state(experiment: Experiment) -> None:
     for number in range(9):
         request = {**small_training(f"{experiment.name}-{number}", 400), "batch_size": 16, "backends": ["pytorch"]}
         is_to_run = number % 3 == 2
-        path = experiment.start_long_training() if is_to_run else experiment.submit("trainings", request)
+        path = experiment.start_long_training(epochs=400) if is_to_run else experiment.submit("trainings", request)
         sleep_s((0, 0.03, 0.1)[number % 3])
         answer = experiment.ask("POST", f"{path}/cancel")
         experiment.require(answer.status in (202, 409), f"cancel: {answer}")

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from shared.models.manifest import ModelDescription
-from shared.models.registry import ModelRegistry
-from shared.models.starter import MANIFEST, STARTER_FOLDER, WEIGHTS  # the starter model is what is published
+from shared.models.registry import MANIFEST, WEIGHTS, ModelRegistry
+from shared.models.starter import STARTER_FOLDER
 from shared.network.weights import from_bytes
 
 LONGEST_LIFE_S = 0.15

@@ -12,7 +12,10 @@ LONGEST_REASON = 160
 def format_line(outcome: Outcome) -> str:
     """Return the line of a fault: its status, its seconds to recovery, and what was lost."""
     recovery = "" if outcome.recovery_s is None else f"{outcome.recovery_s:.1f} s"
-    lost = f"{outcome.lost} of {outcome.acknowledged} jobs lost, {outcome.refused} predictions refused"
+    lost = (
+        f"{outcome.lost} of {outcome.acknowledged} jobs lost, "
+        f"{outcome.refused} of {outcome.predictions} predictions refused"
+    )
     if outcome.status == SKIPPED:
         lost = ""
     parts = [f"{outcome.status:8} {recovery:>7}  {outcome.fault.name:22}", lost, *outcome.notes]

@@ -102,7 +102,7 @@ def exhaust_memory(experiment: Experiment) -> None:
 
 def hang_a_job(experiment: Experiment) -> None:
     """Freeze a work horse for ever. Its parent must end it after the job's time limit."""
-    path = experiment.start_long_training(BACKEND, may_fail=True)
+    path = experiment.start_long_training(BACKEND, may_fail=True, epochs=400)
     horses = experiment.target.find_work_horses(BACKEND)
     kill(horses, signal.SIGSTOP)
     try:
@@ -129,7 +129,7 @@ def cancel_a_hanging_job(experiment: Experiment) -> None:
 
 def poison_job(experiment: Experiment) -> None:
     """Run a job that ends its worker each time. It must fail with that reason, and not go round for ever."""
-    path = experiment.start_long_training(BACKEND, may_fail=True)
+    path = experiment.start_long_training(BACKEND, may_fail=True, epochs=400)
     killed: set[int] = set()
 
     def is_ended() -> bool:
