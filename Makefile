@@ -13,7 +13,7 @@ LOCKED := $(wildcard services/*/requirements.in benchmarks/peers/*/requirements.
   tests/requirements.in tests/backend/requirements.in tests/toy/requirements.in
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo welcome test conformance check fmt bench bench-serving resolve lock clean
+.PHONY: help setup up demo welcome test faults soak conformance check fmt bench bench-serving resolve lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,14 @@ welcome: setup ## retrain the starter model that an empty model volume receives
 test: setup ## run all tests, or one suite: make test SUITE=unit
 	@$(PYTHON) -m services.stack.environments test
 	@$(PYTHON) tests/run.py $(if $(SUITE),--suite $(SUITE)) $(BACKENDS)
+
+faults: setup ## inject every fault and attack: make faults ARGS="--only redis-killed"
+	@$(PYTHON) -m services.stack.environments test
+	@$(TEST)/python -m tests.faults $(ARGS)
+
+soak: setup ## measure whether memory grows under traffic: make soak MINUTES=20
+	@$(PYTHON) -m services.stack.environments test
+	@$(TEST)/python -m benchmarks.soak --minutes $(or $(MINUTES),20) $(ARGS)
 
 conformance: ## test one backend: make conformance BACKEND=pytorch
 	@test -f services/$(or $(BACKEND),-)/backend.py || { echo "Name a backend: make conformance BACKEND=pytorch"; exit 1; }
@@ -80,5 +88,5 @@ lock: ## write every requirements.txt from its requirements.in (needs uv)
 	  && awk '!seen[$$0]++' $$out > $$out.new && mv $$out.new $$out || exit 1; done
 
 clean: ## remove environments and caches, but not models and data
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache .tandem/demo-* .tandem/test-*
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache .tandem/demo-* .tandem/test-* .tandem/faults-*
 	@find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,345 @@
+"""The stack that the faults are injected into: its own state folder and free ports, real processes, real Redis.
+
+Everything that depends on how the stack is built is here: which processes there are, how Redis is reached with all
+rights, and where files lie. A fault changes a process only through this module.
+"""
+
+import contextlib
+import fcntl
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from redis import Redis
+
+from benchmarks.processes import list_process_tree
+from services.stack.stack import Stack, isolate_environ, python_of
+from shared.jobs.connection import connect
+from shared.models.registry import ModelRegistry
+from shared.settings import Settings
+from tests.faults.answers import ask
+from tests.faults.waiting import wait
+from tests.stack.processes import find_processes
+
+JOB_TIMEOUT_S = 60  # the time limit of a job; a job that hangs is ended after it
+VOLUME_BYTES = 512 * 2**20  # of the model volume's file system, if one can be mounted
+PIPE_BYTES = 2**20  # what a process may log while supervisor is stopped
+
+
+class Target:
+    """A running Tandem, and the ways to damage it.
+
+    Args:
+        root: the folder that gets a state folder for each start.
+
+    Attributes:
+        stack: the running stack.
+        has_small_volume: whether the model volume is a file system of its own, which can be filled.
+    """
+
+    stack: Stack
+    has_small_volume: bool
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def start(self) -> None:
+        """Start a stack with an empty state folder, wait until it answers, and train the model `probe`.
+
+        Raises:
+            StackError: the stack did not start.
+        """
+        self._root.mkdir(parents=True, exist_ok=True)
+        state = Path(tempfile.mkdtemp(prefix="faults-", dir=self._root.absolute()))
+        own = state / "own"
+        own.mkdir()
+        self.has_small_volume = _mount_volume(state / "models")
+        cache = str(self._root.absolute() / "data")
+        environ = {"TANDEM_CACHE_DIR": cache, **os.environ, "TANDEM_DATA_DIR": str(own)}
+        environ |= {"TANDEM_JOB_TIMEOUT_S": str(JOB_TIMEOUT_S), "TANDEM_LOGS": "json"}
+        self.stack = Stack(isolate_environ(environ, state), log=state / "log")
+        try:
+            self.stack.start()
+            self.stack.wait_ready(timeout_s=300)
+            request = {"network": "mlp", "dataset": "digits", "epochs": 10, "batch_size": 32, "name": "probe"}
+            answer = ask(self.url, "POST", "/v1/trainings", json=request)
+            path = f"/v1/trainings/{answer.json()['id']}"
+            wait(
+                lambda: ask(self.url, "GET", path).json()["status"] == "succeeded",
+                message=lambda: f"the model probe was not trained: {ask(self.url, 'GET', path)}",
+                timeout_s=120,
+            )
+        except BaseException:
+            self.stop(keep=True)
+            raise
+
+    def stop(self, keep: bool = False) -> None:
+        """Stop the stack and remove its state folder.
+
+        Args:
+            keep: leave the state folder, so that its log can be read. The models are lost if they were in memory.
+        """
+        self.stack.stop()
+        if self.has_small_volume:
+            subprocess.run(["umount", str(self.settings.model_dir)], check=False, capture_output=True)
+        if not keep:
+            shutil.rmtree(self.settings.state_dir, ignore_errors=True)
+
+    def restart_with_empty_state(self) -> None:
+        """Stop the stack and start another one, so that the next fault does not meet what the last one left."""
+        self.stop()
+        self.start()
+
+    @property
+    def settings(self) -> Settings:
+        """Return the settings of the stack."""
+        return self.stack.settings
+
+    @property
+    def url(self) -> str:
+        """Return the gateway's URL."""
+        return self.stack.url
+
+    @property
+    def registry(self) -> ModelRegistry:
+        """Return the models on the stack's volume."""
+        return ModelRegistry(self.settings.model_dir)
+
+    def read_log(self) -> str:
+        """Return what the processes have logged."""
+        return (self.settings.state_dir / "log").read_text(errors="replace")
+
+    # Processes -----------------------------------------------------------------------------------
+
+    def find_trainers(self, backend: str) -> list[int]:
+        """Return the pids of a backend's trainers, without their work horses."""
+        pids = find_processes(self.settings, f"services.{backend}.trainer")
+        return [pid for pid in pids if _parent_of(pid) not in pids]
+
+    def find_work_horses(self, backend: str) -> list[int]:
+        """Return the pids of the processes in which a backend's trainers run their jobs."""
+        pids = find_processes(self.settings, f"services.{backend}.trainer")
+        return [pid for pid in pids if _parent_of(pid) in pids]
+
+    def find_predictors(self, backend: str) -> list[int]:
+        """Return the pids of a backend's predictor."""
+        return find_processes(self.settings, f"services.{backend}.predictor")
+
+    def find_gateways(self) -> list[int]:
+        """Return the pids of the gateway: its first process, then the processes that this one started."""
+        found = find_processes(self.settings, "services.gateway")
+        port = str(self.settings.gateway_port).encode()
+        own = [pid for pid in found if b"TANDEM_GATEWAY_PORT=" + port in _read(pid, "environ").split(b"\0")]
+        parents = [pid for pid in own if _parent_of(pid) not in own]
+        return parents + sorted(list_process_tree(parents) - set(parents))
+
+    def find_serving_gateway(self) -> int:
+        """Return the pid of the gateway's process that answers requests: the child, if there is one."""
+        return self.find_gateways()[-1]
+
+    def find_supervisor(self) -> int:
+        """Return the pid of supervisor."""
+        return int((self.settings.state_dir / "supervisord.pid").read_text())
+
+    def find_redis(self) -> int | None:
+        """Return the pid of Redis, or None while it does not run."""
+        for pid in list_process_tree([self.find_supervisor()]):
+            if b"redis-server" in _read(pid, "cmdline").split(b"\0")[0]:
+                return pid
+        return None
+
+    def kill_redis(self) -> None:
+        """End Redis with SIGKILL."""
+        pid = self.find_redis()
+        if pid is not None:
+            kill([pid], signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def paused_supervisor(self) -> Iterator[None]:
+        """Stop supervisor, so that a process that is killed does not come back before the block ends.
+
+        The processes log into pipes that supervisor reads. The pipes are made larger, so that nobody waits for it.
+        """
+        supervisor = self.find_supervisor()
+        for pid in list_process_tree([supervisor]) - {supervisor}:
+            _enlarge_output_pipe(pid)
+        os.kill(supervisor, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(supervisor, signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def started_service(
+        self, module: str, environment: str, variables: Mapping[str, str] | None = None
+    ) -> Iterator["subprocess.Popen[bytes]"]:
+        """Run one more process of a service, with the environment of the service's process in the stack.
+
+        Args:
+            module: such as `services.gateway`.
+            environment: the name of its virtual environment.
+            variables: changed environment variables.
+        """
+        (first, *_) = find_processes(self.settings, module)
+        pairs = [pair.partition(b"=") for pair in _read(first, "environ").split(b"\0") if pair]
+        environ = {name.decode(): value.decode() for name, _, value in pairs} | dict(variables or {})
+        with (self.settings.state_dir / "log").open("ab") as log:
+            process = subprocess.Popen(
+                [*python_of(environment), "-m", module],
+                env=environ,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    # Redis ---------------------------------------------------------------------------------------
+
+    def connect_admin(self) -> Redis:
+        """Return a client of Redis with all rights. It waits at most two seconds for an answer."""
+        return connect_admin(self.stack)
+
+    def find_append_only_file(self) -> Path:
+        """Return the file to which Redis appends every write."""
+        files = sorted((self.settings.state_dir / "redis").rglob("*.incr.aof"))
+        return files[-1]
+
+    # The model volume ----------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def full_volume(self) -> Iterator[str]:
+        """Make writes to the model volume fail until the block ends.
+
+        With a file system of its own, the volume is filled. Otherwise the trainers' files may have no bytes.
+
+        Yields:
+            How the volume was made full.
+        """
+        if self.has_small_volume:
+            ballast = self.settings.model_dir / ".ballast"
+            _fill(ballast)
+            try:
+                yield "the volume's file system was full"
+            finally:
+                ballast.unlink()
+        else:
+            pids = [pid for backend in self.settings.backends for pid in self.find_trainers(backend)]
+            pids += [pid for backend in self.settings.backends for pid in self.find_work_horses(backend)]
+            before = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in pids}
+            for pid, (_, hard) in before.items():
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
+            try:
+                yield "no file system could be mounted: RLIMIT_FSIZE was 0"
+            finally:
+                for backend in self.settings.backends:
+                    for pid in (*self.find_trainers(backend), *self.find_work_horses(backend)):
+                        _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+                        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def connect_admin(stack: Stack) -> Redis:
+    """Return a client of a stack's Redis with all rights.
+
+    The services log in as users with few rights. `operator_settings` has the login of a user that may do everything.
+    A stack without Redis users has no such settings.
+    """
+    return connect(getattr(stack, "operator_settings", stack.settings), patient=False)
+
+
+def kill(pids: list[int], signum: signal.Signals) -> None:
+    """Send a signal to processes. Those that have ended already are left out."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signum)
+
+
+def read_memory_mb(pids: list[int]) -> float:
+    """Return the resident memory of processes, in MB of 1,000,000 bytes. Shared pages count once for all of them.
+
+    The proportional set size (proc_pid_smaps(5)) divides a shared page by the number of processes that map it.
+    """
+    total = 0
+    for pid in pids:
+        for line in _read(pid, "smaps_rollup").splitlines():
+            if line.startswith(b"Pss:"):
+                total += int(line.split()[1]) * 1024
+    return total / 1e6
+
+
+def redis_address(settings: Settings) -> tuple[str, str | tuple[str, int]]:
+    """Return ("unix", path) or ("tcp", (host, port)) of the stack's Redis."""
+    parts = urlsplit(settings.redis_url)
+    if parts.scheme == "unix":
+        return "unix", parts.path
+    return "tcp", (parts.hostname or "127.0.0.1", parts.port or 6379)
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs. A zombie does not."""
+    stat = _read(pid, "stat")
+    return bool(stat) and stat.rpartition(b")")[2].split()[0] != b"Z"
+
+
+def wait_ended(pids: list[int], timeout_s: float = 15) -> None:
+    """Wait until processes have ended."""
+    wait(
+        lambda: not any(map(is_alive, pids)), message="a killed process did not end", timeout_s=timeout_s, every_s=0.01
+    )
+
+
+def sleep_s(seconds: float) -> None:
+    """Let a fault last."""
+    time.sleep(seconds)
+
+
+def _read(pid: int, file: str) -> bytes:
+    """Return a file of /proc/<pid>, or nothing if the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/{file}").read_bytes()
+    except OSError:
+        return b""
+
+
+def _parent_of(pid: int) -> int:
+    stat = _read(pid, "stat")
+    return int(stat.rpartition(b")")[2].split()[1]) if stat else 0
+
+
+def _mount_volume(folder: Path) -> bool:
+    """Mount a file system in memory as the model volume. Return False if this user or machine does not allow it."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={VOLUME_BYTES}", "tandem-faults", str(folder)]
+    return (
+        shutil.which("mount") is not None and not subprocess.run(command, capture_output=True, check=False).returncode
+    )
+
+
+def _fill(file: Path) -> None:
+    """Write a file until its file system has no byte left."""
+    block = bytes(2**20)
+    with file.open("wb", buffering=0) as output, contextlib.suppress(OSError):
+        for size in (len(block), 4096, 1):
+            with contextlib.suppress(OSError):
+                for _ in range(2 * VOLUME_BYTES // size if size > 1 else 8192):
+                    output.write(block[:size])
+
+
+def _enlarge_output_pipe(pid: int) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = os.open(f"/proc/{pid}/fd/1", os.O_WRONLY | os.O_NONBLOCK)
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        finally:
+            os.close(descriptor)
