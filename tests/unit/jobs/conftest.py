@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from services.stack.stack import find_redis_server, free_ports
+from services.stack.redis_server import find_redis_server
+from services.stack.stack import free_ports
 from shared.settings import Settings
 from tests.polling import wait_until
 

@@ -9,7 +9,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from services.stack.stack import find_redis_server, free_ports
+from services.stack.redis_server import find_redis_server
+from services.stack.stack import free_ports
 from shared.jobs.connection import connect
 from shared.settings import Settings
 from tests.polling import wait_until
