@@ -30,7 +30,7 @@ def test_every_response_is_described_by_the_openapi_document(
 ) -> None:
     schemathesis = Path(sys.executable).with_name("schemathesis")
     options = ["--checks", "all", "--exclude-checks", EXCLUDED_CHECK, "--max-examples", EXAMPLES, "--seed", "1"]
-    quiet = ["--no-color", "--warnings", "off", "--generation-database", "none"]
+    quiet = ["--request-timeout", "60", "--no-color", "--warnings", "off", "--generation-database", "none"]
     token = client.post("/v1/tokens", {"name": "schemathesis", "scopes": ["admin"]})["token"]
     headers = {"Authorization": f"Bearer {token}"}
     try:
