@@ -9,7 +9,8 @@ from tests.compose.conftest import ONE_SHOT, PROJECT, Compose
 
 IN_MEMORY = {"/dev/shm", "/dev/mqueue"}  # Docker makes them writable in every container
 LISTENING = "0A"  # a state in /proc/net/tcp
-LOCAL_NAME_SERVER = "0B00007F"  # 127.0.0.11, where Docker answers questions about names
+# Addresses that only the container itself reaches: 127.0.0.0/8, in which Docker answers questions about names, and ::1.
+LOOPBACK = re.compile(r"[0-9A-F]{6}7F|0{24}01000000")
 # Prints the user and the capabilities of every process, every mounted path that this user may write, and the sockets.
 # The engine's own process runc starts each health check, and gives up its rights before it runs the command.
 # Under /proc, Docker mounts its null device on files that a container must not read.
@@ -79,11 +80,11 @@ def describe(compose: Compose, service: str) -> Container:
 
 
 def _listening_ports(report: str) -> set[str]:
-    """Return the numbers of the ports at which a container listens, with `/udp` after those of UDP."""
+    """Return the ports at which a container listens to others, with `/udp` after those of UDP."""
     found = set()
     for table, address, state in re.findall(r"^socket: /proc/net/(\w+) (\S+) (\S+)$", report, re.MULTILINE):
         host, port = address.split(":")
         is_udp = table.startswith("udp")
-        if host != LOCAL_NAME_SERVER and (is_udp or state == LISTENING):
+        if not LOOPBACK.fullmatch(host) and (is_udp or state == LISTENING):
             found.add(f"{int(port, 16)}{'/udp' if is_udp else ''}")
     return found
