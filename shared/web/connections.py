@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from aiohttp import web
-from aiohttp.http_exceptions import BadHttpMessage
+from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
@@ -115,6 +115,11 @@ class LimitedConnection(RequestHandler):
         if self._is_chunked and not self._reading_paused and self._body_bytes > SLICE_BYTES + 2 * body.total_bytes:
             self._has_tiny_chunks = True
             body.set_exception(BadHttpMessage("the chunks are too small"))
+
+    def log_exception(self, *arguments: Any, **options: Any) -> None:
+        """Log an error, unless a client's malformed body caused it. The client has been told."""
+        if not isinstance(options.get("exc_info"), HttpProcessingError):
+            super().log_exception(*arguments, **options)
 
     def close_if_late(self, transport: asyncio.Transport, now: float) -> None:
         """Close the connection if its client is too slow.
