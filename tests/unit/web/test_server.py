@@ -210,6 +210,18 @@ def test_a_malformed_chunk_that_arrives_later_is_refused_at_once(port: int, path
 
 
 @pytest.mark.parametrize("path", BOTH_KINDS)
+def test_many_tiny_chunks_are_refused_and_a_few_are_taken(port: int, path: str) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    few = b"1\r\nx\r\n" * 2000
+    answer = exchange(port, head + few + b"0\r\n\r\n")
+    assert b'"size":2000' in answer.replace(b" ", b"")
+    check_raw_problem(exchange(port, head + few * 10), 400)
+    usual = b"10\r\n" + bytes(16) + b"\r\n"
+    answer = exchange(port, head + usual * 5000 + b"0\r\n\r\n")
+    assert b'"size":80000' in answer.replace(b" ", b"")
+
+
+@pytest.mark.parametrize("path", BOTH_KINDS)
 def test_a_compressed_body_is_refused_and_not_unpacked(url: str, path: str) -> None:
     """A few kB of it could unpack to any size."""
     packed = gzip.compress(bytes(64 * MAX_BODY_BYTES))
