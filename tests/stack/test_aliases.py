@@ -4,6 +4,7 @@ import pytest
 import requests
 
 from services.cli.client import Client
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -69,6 +70,25 @@ def test_the_stable_version_cannot_be_deleted(client: Client, versions: list[int
     answer = requests.delete(f"{client.url}/v1/models/{MODEL}/pytorch/{old}", timeout=10)
     assert answer.status_code == 409
     assert "stable" in answer.json()["detail"]
+
+
+def test_a_version_whose_deletion_is_queued_cannot_become_stable(client: Client) -> None:
+    name = "deleted-and-released"
+    request = {"network": "article", "dataset": "digits", "epochs": 1, "name": name}
+    for _ in range(2):
+        client.follow(f"/v1/trainings/{client.post('/v1/trainings', request)['id']}")
+    endless = {"dataset": "digits", "epochs": 1000, "batch_size": 1, "backends": ["pytorch"], "name": "keeps-busy"}
+    busy = f"/v1/trainings/{client.post('/v1/trainings', endless)['id']}"
+    wait_until(lambda: client.get(busy)["status"] == "running", message="the training did not start")
+    deleted = requests.delete(f"{client.url}/v1/models/{name}/pytorch/1", timeout=10)
+    assert deleted.status_code == 202
+    refused = set_alias(client, 1, name)
+    assert refused.status_code == 409
+    assert "is being deleted" in refused.json()["detail"]
+    assert set_alias(client, 2, name).status_code == 200
+    requests.post(f"{client.url}{busy}/cancel", timeout=10).raise_for_status()
+    client.follow(deleted.headers["Location"])
+    assert set_alias(client, 1, name).status_code == 200, "tensorflow still has the version"
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Event
+from uuid import uuid4
 
 import pytest
 import requests
@@ -171,7 +174,60 @@ def test_a_forged_job_is_not_run(client: Client, redis: Redis, tmp_path: Path, f
     queue = Queue("pytorch", connection=redis, serializer="json")
     payload = '{"kind": "training", "id": "x", "backend": "pytorch"}'
     arguments = (f"touch {mark}",) if function == "os.system" else (payload, "0" * 64)
-    job = queue.enqueue(function, *arguments, on_failure="os.abort", job_id=f"forged-{function.replace('.', '-')}")
-    wait_until(lambda: job.get_status(refresh=True).value == "failed", message="the forged job did not fail")
+    job = queue.enqueue(function, *arguments, on_failure="os.abort", job_id=f"training-{uuid4().hex}-pytorch")
+    wait_until(lambda: not redis.exists(job.key), message="the forged job was not removed")
     assert not mark.exists()
     assert redis.hgetall("tandem:training:x:pytorch") == {}
+
+
+@contextmanager
+def replaced_by_a_file(folder: Path) -> Iterator[None]:
+    """Put a file in the place of a folder, so that nothing can be written into it. Afterwards, restore the folder."""
+    aside = folder.with_name(f"{folder.name}-aside")
+    if folder.exists():
+        folder.rename(aside)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.touch()
+    try:
+        yield
+    finally:
+        if folder.is_file():
+            folder.unlink()
+        if aside.exists():
+            aside.rename(folder)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "pytorch"])
+@pytest.mark.parametrize(
+    ("folder", "warning"), [(".scratch", "checkpoints could not be written"), (".tensorboard", "TensorBoard")]
+)
+def test_a_training_that_cannot_write_its_checkpoints_or_event_files_succeeds_with_a_warning(
+    client: Client, settings: Settings, backend: str, folder: str, warning: str
+) -> None:
+    request = {"dataset": "digits", "epochs": 2, "backends": [backend], "name": f"warned{folder.replace('.', '-')}"}
+    with replaced_by_a_file(settings.model_dir / folder):
+        training = client.follow(f"/v1/trainings/{client.post('/v1/trainings', request)['id']}")
+    run = training["runs"][backend]
+    assert run["status"] == "succeeded"
+    assert len(run["history"]) == 2
+    assert [text for text in run["warnings"] if warning in text]
+
+
+def test_a_model_that_cannot_be_written_for_a_while_is_published_later(client: Client, settings: Settings) -> None:
+    request = {"dataset": "digits", "epochs": 1, "backends": ["pytorch"], "name": "published-later"}
+    with replaced_by_a_file(settings.model_dir / "published-later"):
+        path = f"/v1/trainings/{client.post('/v1/trainings', request)['id']}"
+        wait_until(lambda: client.get(path)["runs"]["pytorch"]["epoch"] == 1, message="the epoch was not trained")
+    assert client.follow(path)["status"] == "succeeded"
+
+
+def test_a_model_that_can_never_be_written_fails_with_what_to_do_and_leaves_no_file(
+    client: Client, settings: Settings
+) -> None:
+    request = {"dataset": "digits", "epochs": 1, "backends": ["pytorch"], "name": "never-published"}
+    place = settings.model_dir / "never-published"
+    with replaced_by_a_file(place):
+        path = f"/v1/trainings/{client.post('/v1/trainings', request)['id']}"
+        wait_until(lambda: client.get(path)["status"] == "failed", message="the training did not fail")
+    assert "free space on the model volume" in client.get(path)["runs"]["pytorch"]["error"]
+    assert not place.exists()

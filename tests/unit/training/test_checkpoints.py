@@ -1,5 +1,7 @@
 """A checkpoint is read completely or is absent, and is removed when its work has ended."""
 
+import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 
 from shared.jobs.run_state import Run
 from shared.models.registry import ModelRegistry
-from shared.training.checkpoints import Checkpoints
+from shared.training.checkpoints import ANSWERS, STATE, Checkpoints
 
 ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "step": np.array(7)}
 
@@ -52,3 +54,39 @@ def test_only_files_of_ended_work_are_removed(checkpoints: Checkpoints, tmp_path
 def test_the_registry_does_not_take_checkpoints_for_models(checkpoints: Checkpoints, run: Run, tmp_path: Path) -> None:
     checkpoints.write(run, ARRAYS, None)
     assert ModelRegistry(tmp_path).names() == []
+
+
+def test_answers_are_kept_beside_the_checkpoint_and_removed_with_it(
+    checkpoints: Checkpoints, run: Run, tmp_path: Path
+) -> None:
+    checkpoints.write(run, ARRAYS, "state")
+    checkpoints.write(run, ARRAYS, "answers", ANSWERS)
+    assert [checkpoints.read(run, content)[1] for content in (STATE, ANSWERS)] == ["state", "answers"]  # type: ignore[index]
+    checkpoints.remove_ended(lambda kind, identity: False)
+    assert list((tmp_path / ".scratch").iterdir()) == []
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_older_one(
+    checkpoints: Checkpoints, run: Run, tmp_path: Path
+) -> None:
+    checkpoints.write(run, ARRAYS, "old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))  # a write beyond 64 bytes fails, as on a full disk
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            checkpoints.write(run, ARRAYS, "new")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert checkpoints.read(run)[1] == "old"  # type: ignore[index]
+    assert len(list((tmp_path / ".scratch").iterdir())) == 1
+
+
+def test_temporary_files_of_processes_that_died_are_removed(checkpoints: Checkpoints, run: Run, tmp_path: Path) -> None:
+    checkpoints.write(run, ARRAYS, None)
+    old, new = (tmp_path / ".scratch" / f".{name}.tmp" for name in ("old", "new"))
+    for file in (old, new):
+        file.touch()
+    os.utime(old, (0, 0))
+    checkpoints.remove_ended(lambda kind, identity: True)
+    assert not old.exists()
+    assert new.exists()
