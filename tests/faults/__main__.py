@@ -45,7 +45,8 @@ def main(arguments: list[str]) -> int:
         jobs=parsed.many,
     )
     exit_on_sigterm()
-    target, outcomes = Target(ROOT), []
+    target = Target(ROOT)
+    outcomes: list[Outcome] = []
     has_chaos = not parsed.only and not parsed.no_chaos
     is_chaos_good = True
     print(f"{len(faults)} faults, seed {parsed.seed}", flush=True)
