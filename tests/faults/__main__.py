@@ -13,10 +13,10 @@ from pathlib import Path
 
 from services.stack.stack import StackError
 from tests.faults.chaos import Chaos, add_chaos_arguments, plan_of, print_summary
-from tests.faults.experiment import FAILED, Limits, Outcome, run_fault
+from tests.faults.experiment import FAILED, SURVIVED, Limits, Outcome, run_fault
 from tests.faults.report import format_line, format_reasons, format_total, write_table
 from tests.faults.selection import FAULTS, select_faults
-from tests.faults.target import Target
+from tests.faults.target import Target, exit_on_sigterm
 
 ROOT = Path(".tandem")
 SHORT_ATTACK_S = 3.0
@@ -44,7 +44,9 @@ def main(arguments: list[str]) -> int:
         attack_s=SHORT_ATTACK_S if parsed.short else parsed.attack,
         jobs=parsed.many,
     )
-    target, outcomes = Target(ROOT), []
+    exit_on_sigterm()
+    target = Target(ROOT)
+    outcomes: list[Outcome] = []
     has_chaos = not parsed.only and not parsed.no_chaos
     is_chaos_good = True
     print(f"{len(faults)} faults, seed {parsed.seed}", flush=True)
@@ -52,7 +54,8 @@ def main(arguments: list[str]) -> int:
     try:
         target.start()
         for fault in faults:
-            outcome = run_fault(fault, target, parsed.seed, limits)
+            is_healthy = bool(outcomes) and outcomes[-1].status == SURVIVED
+            outcome = run_fault(fault, target, parsed.seed, limits, is_healthy)
             outcomes.append(outcome)
             _print(outcome)
             has_left_damage = outcome.status == FAILED and (outcome.lost or outcome.recovery_s is None)

@@ -210,7 +210,6 @@ FAULTS = [
         "fault 29",
         "every route times no, bad, read token",
         use_every_token_on_every_route,
-        is_short=True,
     ),
     Fault("foreign-host", "attack", "foreign Host and Origin", send_foreign_hosts_and_origins, is_short=True),
     Fault("no-tokens", "attack", "all addresses without tokens", serve_other_machines_without_tokens, is_short=True),

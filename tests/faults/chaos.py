@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tests.faults.answers import Answer, ask
 from tests.faults.ledger import Ledger, Settlement, errors_of, explains, verify_volume
-from tests.faults.target import Target, kill
+from tests.faults.target import Target, exit_on_sigterm, kill
 from tests.faults.traffic import PROBE, small_training
 from tests.faults.waiting import FaultFailureError, wait
 
@@ -236,6 +236,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=0)
     add_chaos_arguments(parser)
     parsed = parser.parse_args(arguments)
+    exit_on_sigterm()
     target = Target(Path(".tandem"))
     target.start()
     try:

@@ -220,7 +220,7 @@ def _is_closed(connection: socket.socket) -> bool:
 
 
 FAULTS = [
-    Fault("slow-headers", "fault 27", "slow headers", attack_with_slow_headers, has_trainings=False, is_short=True),
+    Fault("slow-headers", "fault 27", "slow headers", attack_with_slow_headers, has_trainings=False),
     Fault("slow-bodies", "fault 27", "slow bodies", attack_with_slow_bodies, has_trainings=False),
     Fault(
         "announced-bodies", "attack", "64 MiB announced, nothing sent", attack_with_announcements, has_trainings=False
@@ -229,7 +229,7 @@ FAULTS = [
     Fault("odd-ids", "attack", "ids with colons, commas, 64 x 128 letters", use_odd_ids, is_short=True),
     Fault("unfinished-headers", "attack", "100 connections without headers", leave_headers_unfinished),
     Fault("paths-in-errors", "attack", "absolute paths in errors", look_for_paths, is_short=True),
-    Fault("underscore-header", "attack", "Content_Type overrides Content-Type", use_odd_headers, is_short=True),
+    Fault("underscore-header", "attack", "Content_Type overrides Content-Type", use_odd_headers),
     Fault("security-headers", "attack", "no security headers", read_security_headers, is_short=True),
     Fault("unknown-models", "attack", "statistics of unknown models", ask_for_unknown_models),
 ]

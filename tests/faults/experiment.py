@@ -186,18 +186,20 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
-def run_fault(fault: Fault, target: Target, seed: int, limits: Limits) -> Outcome:
+def run_fault(fault: Fault, target: Target, seed: int, limits: Limits, is_healthy: bool = False) -> Outcome:
     """Inject a fault into a running stack, and return what became of it.
 
     Args:
         seed: decides everything that is random in this row.
+        is_healthy: whether a complete service was seen a moment ago. Otherwise one is waited for first.
     """
     ledger = Ledger(target)
     name = fault.name[:40]
     experiment = Experiment(target, ledger, random.Random(f"{seed} {fault.name}"), limits, name)
     recovery_s = None
     try:
-        wait_for_service(experiment, limits.patience_s)
+        if not is_healthy:
+            wait_for_service(experiment, limits.patience_s)
         with Traffic(ledger, f"{name}-traffic", seed, fault.has_trainings):
             try:
                 fault.inject(experiment)

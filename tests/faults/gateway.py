@@ -69,7 +69,7 @@ def kill_first_process(experiment: Experiment) -> None:
 
 def restart_in_turn(experiment: Experiment) -> None:
     """Restart every service under load with SIGTERM, one after the other. No request may fail."""
-    target = experiment.target
+    target, patience_s = experiment.target, experiment.limits.patience_s
     with Load(experiment) as load:
         groups = [("gateway", [target.find_serving_gateway()])]
         for backend in target.settings.backends:
@@ -78,8 +78,16 @@ def restart_in_turn(experiment: Experiment) -> None:
         for name, pids in groups:
             kill(pids, signal.SIGTERM)
             wait_ended(pids)
-            wait(lambda: ask(target.url, "GET", "/v2/health/ready").is_ok, message=f"no service after the {name}")
-            wait(lambda: is_complete(predict_picture(target.url)), message=f"{name} did not come back")
+            wait(
+                lambda: ask(target.url, "GET", "/v2/health/ready").is_ok,
+                message=f"no service after {name}",
+                timeout_s=patience_s,
+            )
+            wait(
+                lambda: is_complete(predict_picture(target.url)),
+                message=f"{name} did not come back",
+                timeout_s=patience_s,
+            )
             sleep_s(SETTLE_S)
     failed = [answer for answer in load.answers if not answer.is_ok]
     experiment.notes.append(f"{len(failed)} of {len(load.answers)} requests failed")

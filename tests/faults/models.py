@@ -147,7 +147,7 @@ def _restart_predictor(experiment: Experiment) -> None:
         status = ask(experiment.target.url, "GET", "/v1/status").json()
         return bool(status["backends"]["pytorch"]["predictor"] == "up" and time.monotonic() > started + 0.5)
 
-    wait(is_up, message="the predictor did not come back")
+    wait(is_up, message="the predictor did not come back", timeout_s=experiment.limits.patience_s)
 
 
 def plant_jobs(experiment: Experiment) -> None:
@@ -194,7 +194,7 @@ def replay_a_job(experiment: Experiment) -> None:
 
 
 FAULTS = [
-    Fault("cancels", "fault 18", "cancel while queued, starting, running", cancel_in_each_state, is_short=True),
+    Fault("cancels", "fault 18", "cancel while queued, starting, running", cancel_in_each_state),
     Fault("publisher-killed", "fault 19", "publisher killed fifty times", kill_publisher),
     Fault("flipped-byte", "fault 20", "a flipped byte in a model", flip_a_byte),
     Fault("bad-version", "fault 22", "a bad model beside a good one", put_a_bad_version_beside_a_good_one),

@@ -60,7 +60,11 @@ def kill_under_load(experiment: Experiment) -> None:
     """End both predictors, one after the other, under the light traffic."""
     for backend in (BACKEND, OTHER):
         kill(experiment.target.find_predictors(backend), signal.SIGKILL)
-        wait(lambda: is_complete(experiment.predict()), message=f"{backend}'s predictor did not come back")
+        wait(
+            lambda: is_complete(experiment.predict()),
+            message=f"{backend}'s predictor did not come back",
+            timeout_s=experiment.limits.patience_s,
+        )
 
 
 @contextlib.contextmanager
@@ -83,7 +87,7 @@ def _require_partial(experiment: Experiment, answer: Answer) -> None:
 
 
 FAULTS = [
-    Fault("predictor-down", "fault 23", "one backend down", take_one_down, is_short=True),
+    Fault("predictor-down", "fault 23", "one backend down", take_one_down),
     Fault("predictor-slow", "fault 24", "one backend slow", slow_one_down, is_short=True),
     Fault("wait-any", "recovery", "one predictor stopped, wait=any", ask_for_any),
     Fault("predictors-killed", "recovery", "each predictor SIGKILL in turn", kill_under_load),

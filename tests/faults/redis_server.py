@@ -213,7 +213,7 @@ FAULTS = [
     Fault("lost-reply", "fault 14", "a lost reply of Redis", lose_reply, has_trainings=False),
     Fault("redis-resets", "fault 15", "connections to Redis reset", reset_connections),
     Fault("aof-truncated", "fault 16", "truncated append-only file", truncate_append_only_file),
-    Fault("duplicates", "fault 17", "16 racing duplicates", race_duplicates, is_short=True),
+    Fault("duplicates", "fault 17", "16 racing duplicates", race_duplicates),
     Fault("frozen-after-status", "recovery", "Redis frozen after /v1/status", partial(freeze, ask_status=True)),
     Fault("aof-damaged", "recovery", "append-only file damaged in its middle", damage_append_only_file),
     Fault("redis-refuses", "recovery", "Redis refuses writes 10 s", refuse_writes),

@@ -11,6 +11,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -297,6 +298,11 @@ def wait_ended(pids: list[int], timeout_s: float = 15) -> None:
     wait(
         lambda: not any(map(is_alive, pids)), message="a killed process did not end", timeout_s=timeout_s, every_s=0.01
     )
+
+
+def exit_on_sigterm() -> None:
+    """Leave through `finally` at SIGTERM, so that the stack is stopped and its file system is unmounted."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def sleep_s(seconds: float) -> None:

@@ -86,7 +86,7 @@ def exhaust_memory(experiment: Experiment) -> None:
     """Run a training that needs more memory than its trainer may have."""
     (trainer,) = experiment.target.find_trainers(BACKEND)
     _, hard = resource.prlimit(trainer, resource.RLIMIT_AS)
-    layers = [{"kind": "flatten"}, {"kind": "dense", "units": 200_000}, {"kind": "dense", "units": 10}]
+    layers = [{"kind": "flatten"}, *[{"kind": "dense", "units": 4096}] * 2, {"kind": "dense", "units": 10}]
     network = {"input_shape": [8, 8, 1], "layers": layers}
     request = {**small_training(f"{experiment.name}-big"), "network": network, "backends": [BACKEND]}
     resource.prlimit(trainer, resource.RLIMIT_AS, (_virtual_bytes(trainer) + EXTRA_MEMORY_BYTES, hard))
@@ -220,10 +220,10 @@ def _virtual_bytes(pid: int) -> int:
 
 
 FAULTS = [
-    Fault("horse-killed", "fault 1", "work horse SIGKILL", kill_work_horse, is_short=True),
+    Fault("horse-killed", "fault 1", "work horse SIGKILL", kill_work_horse),
     Fault("trainer-killed", "fault 2", "trainer and horse SIGKILL", kill_trainer_and_work_horse, is_short=True),
-    Fault("parent-killed", "fault 3", "trainer's parent alone SIGKILL", kill_parent_alone, is_short=True),
-    Fault("trainer-terminated", "fault 4", "SIGTERM mid-job", terminate_mid_job, is_short=True),
+    Fault("parent-killed", "fault 3", "trainer's parent alone SIGKILL", kill_parent_alone),
+    Fault("trainer-terminated", "fault 4", "SIGTERM mid-job", terminate_mid_job),
     Fault("grace-exceeded", "fault 5", "grace period exceeded", exceed_grace_period),
     Fault(
         "random-kills",
@@ -242,7 +242,7 @@ FAULTS = [
     Fault("out-of-memory", "fault 8", "a trainer without memory", exhaust_memory),
     Fault("hung-job", "fault 9", "hung job, until its time limit", hang_a_job),
     Fault("hung-job-cancelled", "fault 9", "hung job, cancelled", cancel_a_hanging_job),
-    Fault("poison-job", "fault 10", "a job that kills its worker", poison_job, is_short=True),
+    Fault("poison-job", "fault 10", "a job that kills its worker", poison_job),
     Fault("idle-trainer", "recovery", "trainer killed, another one idle", kill_with_another_trainer_idle),
     Fault(
         "taken-not-begun",
