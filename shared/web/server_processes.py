@@ -141,6 +141,10 @@ class ServerProcesses:
                 signal.pthread_sigmask(signal.SIG_SETMASK, self._original_mask)
                 self._serve(lambda: _announce(announce))
                 status = 0
+        except SystemExit as end:  # its text, if it has one, says what prevents the server from starting
+            if isinstance(end.code, str):
+                print(end.code, file=sys.stderr)
+            status = end.code if isinstance(end.code, int) else 1
         except KeyboardInterrupt:
             status = FORCED_EXIT + signal.SIGINT
         except BaseException:
