@@ -12,7 +12,8 @@ from aiohttp import web
 from flask import Flask, Response, json, jsonify, request
 
 from shared.settings import Settings
-from shared.web.server import BufferedRequest, HttpServer, Route, serve
+from shared.web.routes import BufferedRequest, Route
+from shared.web.server import HttpServer, serve
 
 FLASK_THREADS = 16  # as in the gateway
 

@@ -34,7 +34,8 @@ from shared.settings import Settings
 from shared.web.gate import ServiceGate
 from shared.web.problems import install_problems
 from shared.web.request_metrics import IMAGE_BUCKETS, SECONDS_BUCKETS, metrics_response
-from shared.web.server import BufferedRequest, HttpServer, Route, run_in_thread, serve
+from shared.web.routes import BufferedRequest, Route, run_in_thread
+from shared.web.server import HttpServer, serve
 
 MAX_MODELS = 16
 FLASK_THREADS = 4  # for health, metrics and warming

@@ -14,12 +14,9 @@ import re
 import resource
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextvars import copy_context
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
-from typing import Any, TypeVar
 
 import structlog
 import uvloop
@@ -27,7 +24,6 @@ from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.http_parser import RawRequestMessage
 from flask import Flask
-from multidict import CIMultiDictProxy
 from werkzeug.exceptions import MethodNotAllowed
 
 from shared.logs import REQUEST_ID, begin_request, configure_logs, request_id
@@ -38,6 +34,7 @@ from shared.web.connections import ConnectionLimits, LimitedConnection, LimitedS
 from shared.web.gate import CALLER, AnsweredByGate, Caller, Gate, OpenGate
 from shared.web.problems import PROBLEM_TYPE, ProblemDocument, problem_of
 from shared.web.request_metrics import record_request
+from shared.web.routes import BufferedRequest, Route, run_in_thread
 from shared.web.security_headers import SECURITY_HEADERS
 from shared.web.server_processes import BACKLOG
 from shared.web.wsgi_bridge import UNKNOWN_ROUTE, call_flask, environ_of, install_route_names
@@ -50,56 +47,7 @@ LOOP_THREADS = 16  # for `run_in_thread` without an executor; some wait for Redi
 OPEN_FILES = 4096  # four times as many as connections
 MAX_REASON_LENGTH = 200  # of what aiohttp says about a malformed request; it quotes the request
 
-T = TypeVar("T")
 log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class BufferedRequest:
-    """A request whose body has arrived completely.
-
-    Attributes:
-        path_values: what the placeholders of the route's rule matched.
-        query: the query string, still encoded.
-        caller: who sent the request.
-    """
-
-    path: str
-    path_values: dict[str, str]
-    query: str
-    headers: CIMultiDictProxy[str]
-    body: bytes
-    caller: Caller
-
-
-Handler = Callable[[BufferedRequest], Awaitable[web.Response]]
-
-
-@dataclass(frozen=True)
-class Route:
-    """A POST route that the event loop answers.
-
-    Attributes:
-        rule: the route's name in metrics, such as `/v2/models/<name>/infer`.
-        pattern: matches the whole path; its named groups become `path_values`.
-        handler: may raise any error; the server turns it into a problem document.
-        scope: what a client must be allowed to do; "" if nothing special.
-    """
-
-    rule: str
-    pattern: re.Pattern[str]
-    handler: Handler
-    scope: str = ""
-
-
-async def run_in_thread(executor: Executor | None, function: Callable[..., T], *arguments: Any) -> T:
-    """Run a blocking function in a thread. Its log lines keep the request's id.
-
-    Args:
-        executor: None is the event loop's own pool.
-    """
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(executor, copy_context().run, function, *arguments)
 
 
 class HttpServer:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from services.gateway.routes.request_bodies import why
 from services.gateway.scopes import accepted_scopes
 from shared.errors import InvalidRequestError
-from shared.web.server import BufferedRequest, Handler, Route
+from shared.web.routes import BufferedRequest, Handler, Route
 
 # What a placeholder such as `<title:name>` matches. A title ends at a colon, which begins a verb such as `:predict`. A
 # number has no more digits than 2**63 - 1.

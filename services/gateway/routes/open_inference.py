@@ -22,7 +22,7 @@ from services.gateway.schemas.protocols import InferInput, InferRequest, InferRe
 from services.gateway.scopes import PREDICT
 from shared.errors import InvalidRequestError
 from shared.models.versions import Alias, VersionText
-from shared.web.server import BufferedRequest, run_in_thread
+from shared.web.routes import BufferedRequest, run_in_thread
 
 TAG = Tag(name="inference", description="Open Inference Protocol v2: predictions of tensors")
 JSON_LENGTH_HEADER = "Inference-Header-Content-Length"

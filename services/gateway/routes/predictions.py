@@ -27,7 +27,7 @@ from shared.data.decode_budget import DecodeBudget
 from shared.data.images import OpenedPicture, PreparedPicture
 from shared.errors import UnavailableError
 from shared.models.manifest import Manifest
-from shared.web.server import BufferedRequest, run_in_thread
+from shared.web.routes import BufferedRequest, run_in_thread
 
 TAG = Tag(name="predictions", description="Ask the models what a picture shows")
 # The event loop itself decodes small pictures, because waking a thread takes longer. It opens files of at most

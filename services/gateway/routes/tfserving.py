@@ -25,7 +25,7 @@ from services.gateway.schemas.protocols import ModelStatus, PredictRequest, Pred
 from services.gateway.scopes import PREDICT, READ_OR_PREDICT
 from shared.errors import InvalidRequestError
 from shared.models.versions import Alias
-from shared.web.server import BufferedRequest, run_in_thread
+from shared.web.routes import BufferedRequest, run_in_thread
 
 TAG = Tag(name="tensorflow serving", description="TensorFlow Serving's REST API, for either backend")
 

@@ -7,7 +7,7 @@ from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
 
 from shared.errors import InvalidImageError, InvalidRequestError
-from shared.web.server import BufferedRequest, run_in_thread
+from shared.web.routes import BufferedRequest, run_in_thread
 
 FIELD = "image"
 MAX_IMAGES = 64

@@ -28,7 +28,8 @@ from shared.web.body_reader import SMALL_BYTES, BodyLimits, BodyReader
 from shared.web.connections import ConnectionLimits
 from shared.web.problems import install_problems
 from shared.web.request_metrics import metrics_response
-from shared.web.server import BufferedRequest, HttpServer, Route, serve
+from shared.web.routes import BufferedRequest, Route
+from shared.web.server import HttpServer, serve
 from tests.polling import wait_until
 
 MAX_BODY_BYTES = 2**20

@@ -18,7 +18,8 @@ from flask import Flask
 
 from services.stack.stack import free_ports
 from shared.settings import Settings
-from shared.web.server import BufferedRequest, HttpServer, Route, serve
+from shared.web.routes import BufferedRequest, Route
+from shared.web.server import HttpServer, serve
 from shared.web.server_processes import ServerProcesses, open_listeners
 from tests.polling import wait_until
 
