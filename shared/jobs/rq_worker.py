@@ -139,10 +139,13 @@ class TandemWorker(Worker):
                 commands.execute()
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
-        """Tell Redis that the execution goes on. If its job was given to another worker, end the work horse."""
+        """Tell Redis that the execution goes on. If it does not, end the work horse.
+
+        Either the work horse is about to exit, or its job was given to another worker.
+        """
         self.heartbeat()
         if not executions.beat(self.connection, self._queue_name, self._key_of(execution)):
-            log.warning("the job was given to another worker", job=job.id)
+            log.info("the execution is no longer in Redis", job=job.id)
             self.kill_horse()
 
     def register_death(self) -> None:
