@@ -21,8 +21,8 @@ _ID = "?" * 32  # the id of a job: in a pattern of Redis, each ? stands for one 
 _ANY_WORK = ("eval", "exec", "multi", "discard", "watch", "unwatch")
 _LOGIN = ("ping", "select", "info", "client|setname", "client|info")
 _GATEWAY_COMMANDS = (
-    *("exists", "get", "set", "del", "expire", "hget", "hgetall", "hset", "hdel", "zadd", "zrem", "zrevrange"),
-    *("zrevrangebyscore", "zremrangebyscore", "llen", "lrange", "rpush", "sadd", "smembers", "srem", "publish"),
+    *("exists", "get", "set", "del", "expire", "hget", "hmget", "hgetall", "hset", "hdel", "zadd", "zrem"),
+    *("zrevrange", "zrevrangebyscore", "zremrangebyscore", "llen", "lrange", "rpush", "sadd", "smembers", "publish"),
 )
 _WORKER_COMMANDS = (
     *("exists", "get", "del", "expire", "type", "hget", "hmget", "hgetall", "hset", "hdel", "hkeys", "hlen", "hincrby"),
@@ -86,11 +86,8 @@ def list_users(backends: Iterable[str]) -> list[RedisUser]:
     gateway = RedisUser(
         "gateway",
         (*_LOGIN, *_ANY_WORK, *_GATEWAY_COMMANDS),
-        keys=(
-            *("tandem:*", "rq:queues", "rq:queue:*", "rq:job:*"),
-            *("rq:workers", "rq:workers:*", "rq:worker:*"),
-        ),
-        readable_keys=("rq:execution:*",),
+        keys=("tandem:*", "rq:queues", "rq:queue:*", "rq:job:*"),
+        readable_keys=("rq:execution:*", "rq:workers:*", "rq:worker:*"),
         channels=("rq:pubsub:*",),
     )
     return [gateway, _worker_user("loadtest", "loadtest"), *(_worker_user(name_of(one), one) for one in backends)]
