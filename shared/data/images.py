@@ -5,8 +5,7 @@ that already has the dataset's size and mode is passed on unchanged. Others are 
 them is cut out (`ink`, see `ink.py`).
 
 A file of a few kB can hold millions of pixels. So `picture_files.py` reads the size first, and pictures that would take
-too much memory or time are refused before they are decoded. A large picture is reduced in bands of rows, so that no
-second copy of it is made.
+too much memory or time are refused before they are decoded.
 """
 
 import io
@@ -23,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from shared.data.picture_files import PictureFile, read_structure
+from shared.data.conversion import convert_picture, reduce_picture
+from shared.data.picture_files import PictureStructure, read_structure
 from shared.errors import InvalidImageError
 from shared.network.layers import Shape
 
@@ -43,7 +43,6 @@ POSTED_FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow's names of the formats
 LARGE_DECODE_BYTES = 8 * 10**6
 # A picture with more pixels than this is reduced by a whole factor before it is converted.
 REDUCED_PIXELS = 4_000_000
-BAND_PIXELS = 2**20  # How many pixels of a picture are converted at once.
 # For `ink`, a JPEG is decoded at a reduced size whose shorter side has at least this many pixels.
 MIN_INK_SIDE = 400
 # How many times faster than at its full size a JPEG is decoded at a reduced size.
@@ -177,7 +176,7 @@ def _check_size(name: str, width: int, height: int) -> None:
         )
 
 
-def _work_of(file: PictureFile, *, is_reduced: bool) -> int:
+def _work_of(file: PictureStructure, *, is_reduced: bool) -> int:
     """Return how long decoding takes, in pixels.
 
     Args:
@@ -218,13 +217,13 @@ def prepare_opened(opened: OpenedPicture, shape: Shape, preparation: Preparation
         from shared.data import ink  # OpenCV is loaded only where ink is prepared.
 
         background = "black" if _is_light_on_transparent(image) else "white"
-        image = _convert(image, "L", notes, background)
+        image = convert_picture(image, "L", notes, background)
         drawing, ink_notes = ink.cut_out_ink(np.asarray(image), height, width)
         notes += ink_notes
         if drawing is not None:
             return PreparedPicture(np.repeat(drawing[..., None], channels, 2), tuple(notes), decode_ms)
     if image.mode != mode:
-        image = _convert(image, mode, notes)
+        image = convert_picture(image, mode, notes)
     if image.size != (width, height):
         notes.append(f"resized to {width} x {height}")
         image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
@@ -238,34 +237,12 @@ def _decode(opened: OpenedPicture) -> Image.Image:
         with _large_picture_lock if opened.is_large else nullcontext():
             image.load()  # Image.verify() accepts a truncated JPEG.
             factor = isqrt(image.width * image.height // REDUCED_PIXELS)
-            reduced = _reduce(image, factor) if factor > 1 else image.copy()
+            reduced = reduce_picture(image, factor) if factor > 1 else image.copy()
             image.close()  # The list of a request's pictures would keep all their pixels.
         if opened.orientation is None:
             return ImageOps.exif_transpose(reduced)
         turn = TURNS.get(opened.orientation)
         return reduced if turn is None else reduced.transpose(turn)
-
-
-def _reduce(image: Image.Image, factor: int) -> Image.Image:
-    """Return a picture reduced by a whole factor.
-
-    Pillow reduces only modes with whole channels. Other modes are converted first, in bands of rows.
-    """
-    has_key = "transparency" in image.info  # a colour that is transparent; averages would not have it
-    if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK") and not has_key:
-        return image.reduce(factor)
-    if image.mode == "F" or image.mode.startswith("I"):
-        mode = "L"
-    elif image.has_transparency_data:
-        mode = "RGBA"
-    else:
-        mode = "L" if image.mode in ("1", "L") else "RGB"
-    reduced = Image.new(mode, (-(-image.width // factor), -(-image.height // factor)))
-    rows = max(1, BAND_PIXELS // image.width // factor) * factor
-    for top in range(0, image.height, rows):
-        band = image.crop((0, top, image.width, min(top + rows, image.height)))
-        reduced.paste(_to_eight_bits(band).convert(mode).reduce(factor), (0, top // factor))
-    return reduced
 
 
 @contextmanager
@@ -286,40 +263,3 @@ def _is_light_on_transparent(image: Image.Image) -> bool:
     small = image.convert("RGBA").reduce(max(1, min(image.size) // MIN_INK_SIDE)).convert("LA")
     grey, alpha = np.moveaxis(np.asarray(small, np.float32), 2, 0)
     return bool(alpha.mean() < 128 and (grey * alpha).sum() > 128 * alpha.sum())
-
-
-def _convert(image: Image.Image, mode: str, notes: list[str], background: str = "white") -> Image.Image:
-    """Convert a picture to grey ("L") or colour ("RGB"). A transparent one is placed on the background.
-
-    It is converted in bands of rows, so that only the result is a further copy.
-
-    Args:
-        notes: a warning about transparency is appended.
-    """
-    if image.has_transparency_data and not image.mode.startswith("I"):
-        notes.append(f"transparent: placed on {background}")
-    if image.width * image.height <= BAND_PIXELS:
-        return _convert_band(image, mode, background)
-    converted = Image.new(mode, image.size)
-    rows = max(1, BAND_PIXELS // image.width)
-    for top in range(0, image.height, rows):
-        band = image.crop((0, top, image.width, min(top + rows, image.height)))
-        converted.paste(_convert_band(band, mode, background), (0, top))
-    return converted
-
-
-def _convert_band(image: Image.Image, mode: str, background: str) -> Image.Image:
-    image = _to_eight_bits(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, background), image)
-    if image.mode in ("CMYK", "YCCK", "LAB", "HSV"):
-        image = image.convert("RGB")
-    return image.convert(mode)
-
-
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Return a picture of 16 bits per pixel with 8. Pillow's `convert` would turn all values above 255 into white."""
-    if not image.mode.startswith("I"):
-        return image
-    return Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8))

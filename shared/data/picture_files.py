@@ -47,7 +47,7 @@ ORIENTATION_TAG, SHORT = 0x0112, 3
 
 
 @dataclass(frozen=True, slots=True)
-class PictureFile:
+class PictureStructure:
     """What a picture file says about its pixels.
 
     Attributes:
@@ -93,7 +93,7 @@ class PictureFile:
         return 1
 
 
-def read_structure(data: bytes) -> PictureFile | None:
+def read_structure(data: bytes) -> PictureStructure | None:
     """Return the structure of a file, or None if it is neither PNG, JPEG, WebP nor BMP.
 
     Raises:
@@ -110,7 +110,7 @@ def read_structure(data: bytes) -> PictureFile | None:
     return None
 
 
-def _read_png(data: bytes) -> PictureFile:
+def _read_png(data: bytes) -> PictureStructure:
     if data[12:16] != b"IHDR":
         raise ValueError("it does not begin with a header")
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
@@ -136,10 +136,10 @@ def _read_png(data: bytes) -> PictureFile:
         raise ValueError(f"it has more than {MAX_PNG_CHUNKS:,} chunks: save it again")
     bytes_per_pixel = 4 if colour == PNG_TRUECOLOUR or colour > 3 else 2 if depth == 16 else 1
     exif = exif.removeprefix(EXIF_PREFIX)
-    return PictureFile("PNG", width, height, b"".join(kept), bytes_per_pixel, exif=exif, is_animated=is_animated)
+    return PictureStructure("PNG", width, height, b"".join(kept), bytes_per_pixel, exif=exif, is_animated=is_animated)
 
 
-def _read_jpeg(data: bytes) -> PictureFile:
+def _read_jpeg(data: bytes) -> PictureStructure:
     kept: list[bytes] = []
     exif, table_bytes = b"", 0
     frame: tuple[int, bytes] | None = None
@@ -161,7 +161,7 @@ def _read_jpeg(data: bytes) -> PictureFile:
     marker, content = frame
     height, width, components = struct.unpack_from(">xHHB", content)
     has_several_scans = marker in JPEG_PROGRESSIVE or data[position + 4] < components
-    return PictureFile(
+    return PictureStructure(
         "JPEG",
         width,
         height,
@@ -242,7 +242,7 @@ def _count_scans(data: bytes, position: int) -> int:
     raise ValueError(f"it has more than {MAX_JPEG_SEGMENTS:,} segments: save it again")
 
 
-def _read_webp(data: bytes) -> PictureFile:
+def _read_webp(data: bytes) -> PictureStructure:
     position, kept, exif, is_animated = 12, b"", b"", False
     sizes = set()
     for _ in range(MAX_WEBP_CHUNKS):
@@ -272,10 +272,10 @@ def _read_webp(data: bytes) -> PictureFile:
         raise ValueError("it states no size, or several")
     ((width, height),) = sizes
     rebuilt = struct.pack("<4sI4s", b"RIFF", 4 + len(kept), b"WEBP") + kept
-    return PictureFile("WEBP", width, height, rebuilt, WEBP_BYTES_PER_PIXEL, exif=exif, is_animated=is_animated)
+    return PictureStructure("WEBP", width, height, rebuilt, WEBP_BYTES_PER_PIXEL, exif=exif, is_animated=is_animated)
 
 
-def _read_bmp(data: bytes) -> PictureFile:
+def _read_bmp(data: bytes) -> PictureStructure:
     (header_bytes,) = struct.unpack_from("<I", data, 14)
     if header_bytes == 12:  # OS/2 1.x
         width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
@@ -284,4 +284,4 @@ def _read_bmp(data: bytes) -> PictureFile:
         width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
     if compression not in BMP_UNCOMPRESSED:  # Pillow unpacks these in Python
         raise ValueError("a compressed BMP is not supported: save it as PNG")
-    return PictureFile("BMP", abs(width), abs(height), data, 1 if bits <= 8 else 4)
+    return PictureStructure("BMP", abs(width), abs(height), data, 1 if bits <= 8 else 4)
