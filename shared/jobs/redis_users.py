@@ -18,17 +18,15 @@ from shared.process import write_atomically
 OPERATOR = "operator"
 PASSWORD_BYTES = 32
 _ID = "?" * 32  # the id of a job: in a pattern of Redis, each ? stands for one character
-_ANY_WORK = ("eval", "exec", "multi", "discard", "watch", "unwatch")
+_TRANSACTIONS = ("eval", "exec", "multi", "discard", "watch", "unwatch")
 _LOGIN = ("ping", "select", "info", "client|setname", "client|info")
-_GATEWAY_COMMANDS = (
-    *("exists", "get", "set", "del", "expire", "hget", "hmget", "hgetall", "hset", "hdel", "zadd", "zrem"),
-    *("zrevrange", "zrevrangebyscore", "zremrangebyscore", "llen", "lrange", "rpush", "sadd", "smembers", "publish"),
+_RECORDS = (
+    *("exists", "type", "del", "expire", "get", "set"),
+    *("hget", "hmget", "hgetall", "hset", "hdel", "hkeys", "hlen", "hincrby"),
+    *("zadd", "zrem", "zrange", "zrevrange", "zrevrangebyscore", "zremrangebyscore", "zscore"),
+    *("lpush", "rpush", "lrem", "lrange", "llen", "lpos", "sadd", "srem", "smembers"),
 )
-_WORKER_COMMANDS = (
-    *("exists", "get", "del", "expire", "type", "hget", "hmget", "hgetall", "hset", "hdel", "hkeys", "hlen", "hincrby"),
-    *("blmove", "lmove", "lpush", "rpush", "lrem", "lrange", "llen", "lpos", "zadd", "zrem", "zrange", "zscore"),
-    *("sadd", "smembers", "srem", "subscribe", "unsubscribe"),
-)
+"""Commands that read or write one key. The patterns of keys decide what a user can do with them."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def list_users(backends: Iterable[str]) -> list[RedisUser]:
     """Return the user of each service that uses Redis: the gateway, the load tester, and a trainer per backend."""
     gateway = RedisUser(
         "gateway",
-        (*_LOGIN, *_ANY_WORK, *_GATEWAY_COMMANDS),
+        (*_LOGIN, *_TRANSACTIONS, *_RECORDS, "publish"),
         keys=("tandem:*", "rq:queues", "rq:queue:*", "rq:job:*"),
         readable_keys=("rq:execution:*", "rq:workers:*", "rq:worker:*"),
         channels=("rq:pubsub:*",),
@@ -136,7 +134,7 @@ def _worker_user(name: str, queue: str) -> RedisUser:
     """
     return RedisUser(
         name,
-        (*_LOGIN, *_ANY_WORK, *_WORKER_COMMANDS),
+        (*_LOGIN, *_TRANSACTIONS, *_RECORDS, "blmove", "lmove", "subscribe", "unsubscribe"),
         keys=(
             *(f"tandem:*:{_ID}:{queue}", f"tandem:*:{_ID}:{queue}:history", f"tandem:*:{_ID}:comparisons"),
             *("tandem:running", "tandem:throughput"),
