@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
@@ -16,6 +16,7 @@ def one_hot(predicted: list[int]) -> np.ndarray:
     return np.eye(3, dtype=np.float32)[predicted]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=60))
 def test_the_figures_equal_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     labels, predicted = np.array(pairs).T
@@ -46,6 +47,7 @@ def test_equal_predictions_agree_entirely() -> None:
     assert compare_predictions(np.array([0, 1, 2]), {"a": same, "b": same}).agreement == 1
 
 
+@settings(deadline=None)
 @given(st.integers(0, 400), st.integers(0, 400))
 def test_the_p_value_equals_that_of_scipys_exact_binomial_test(only_first: int, only_second: int) -> None:
     tosses = only_first + only_second
