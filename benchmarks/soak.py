@@ -170,8 +170,9 @@ def find_services(settings: Settings) -> dict[str, list[int]]:
 def read_memory_mb(service: str, pids: list[int]) -> float:
     """Return the resident memory of a service's processes and their children, in MB of 1,000,000 bytes.
 
-    The memory is the proportional set size: a page that several processes share counts once. The work horses of
-    trainers and of the load tester live for one job, so they do not count.
+    For a service of one process it is the resident set size. For a service of several processes it is the sum of their
+    proportional set sizes, in which a page that they share counts once. The work horses of trainers and of the load
+    tester live for one job, so they do not count.
     """
     lives_for_one_job = service.endswith("trainer") or service == "loadtest"
     counted = set(pids) if lives_for_one_job else list_process_tree(pids)
@@ -181,8 +182,9 @@ def read_memory_mb(service: str, pids: list[int]) -> float:
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         except OSError:
             continue  # the process has ended
-        # A work horse that runs at this moment shares its parent's pages: half of each would be missing.
-        field_name = "Rss:" if lives_for_one_job else "Pss:"
+        # A process of another service can share pages, too, such as those of a library. It may end at any moment, so
+        # the proportional size is not used where it is not needed.
+        field_name = "Rss:" if len(counted) == 1 else "Pss:"
         total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(field_name))
     return total / 1e6
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from services.stack.stack import StackError
 from tests.faults.chaos import Chaos, add_chaos_arguments, plan_of, print_summary
 from tests.faults.experiment import FAILED, SURVIVED, Limits, Outcome, run_fault
+from tests.faults.process_control import exit_on_sigterm
 from tests.faults.report import format_line, format_reasons, format_total, write_table
 from tests.faults.selection import FAULTS, select_faults
-from tests.faults.target import Target, exit_on_sigterm
+from tests.faults.target import Target
 
 ROOT = Path(".tandem")
 SHORT_ATTACK_S = 3.0

@@ -20,7 +20,7 @@ import requests
 from tests.faults.answers import PROBLEM_TYPE, ask
 from tests.faults.experiment import Experiment
 from tests.faults.ledger import Ledger
-from tests.faults.target import read_memory_mb
+from tests.faults.process_control import read_memory_mb
 from tests.faults.traffic import predict_picture
 
 CONNECTIONS = 4

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from tests.faults.answers import Answer, ask
 from tests.faults.ledger import Ledger, Settlement, errors_of, explains, verify_volume
-from tests.faults.target import Target, exit_on_sigterm, kill
+from tests.faults.process_control import exit_on_sigterm, kill
+from tests.faults.target import Target
 from tests.faults.traffic import PROBE, small_training
 from tests.faults.waiting import FaultFailureError, wait
 

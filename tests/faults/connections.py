@@ -5,10 +5,12 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 from tests.faults.answers import ask
 from tests.faults.attack import ATTACKER, measure_attack, send
 from tests.faults.experiment import Experiment, Fault
+from tests.faults.traffic import small_training
 from tests.faults.waiting import FaultFailureError, wait
 
 ANNOUNCED_BYTES = 64 * 2**20
@@ -62,7 +64,9 @@ def send_body_slowly(port: int, stop: threading.Event, answers: "Counter[str]") 
 
 def post_deep_json(port: int, stop: threading.Event, answers: "Counter[str]") -> None:
     """Post JSON that is nested 5,000 deep, to a route of each kind."""
-    bodies = (b"[" * NESTING + b"]" * NESTING, b'{"a":' * NESTING + b"1" + b"}" * NESTING)
+    deep = (b"[" * NESTING + b"]" * NESTING, b'{"a":' * NESTING + b"1" + b"}" * NESTING)
+    fields = (b"network", b"model", b"inputs", b"instances", b"parameters", b"unknown")
+    bodies = [*deep, *(b'{"' + field + b'":' + each + b"}" for field in fields for each in deep)]
     paths = ("/v1/trainings", "/v1/evaluations", "/v2/models/probe/infer", "/v1/models/probe:predict")
     while not stop.is_set():
         for path in paths:
@@ -165,19 +169,32 @@ def use_odd_headers(experiment: Experiment) -> None:
 
 
 def look_for_paths(experiment: Experiment) -> None:
-    """Provoke errors, and look for absolute paths of the machine in them."""
-    secrets = [str(experiment.target.settings.state_dir), str(experiment.target.settings.cache_dir)]
+    """Provoke errors, also with folders of pictures that cannot be used, and look for absolute paths in them."""
+    settings = experiment.target.settings
+    for name, file in (("broken", "train/a/one.png"), ("flat", "one.png"), ("described", "dataset.json")):
+        path = settings.data_dir / name / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"no picture")
     answers = [
         experiment.ask("GET", "/v1/models/none"),
         experiment.ask("GET", "/v1/datasets"),
-        experiment.ask("GET", "/v1/datasets/mnist/samples.png"),
-        experiment.ask("GET", "/v1/datasets/none/samples.png"),
-        experiment.ask("POST", "/v1/trainings", json={"dataset": "mnist"}),
-        experiment.ask("POST", "/v1/trainings", json={"dataset": "none"}),
         experiment.ask("GET", "/v1/status"),
+        *(experiment.ask("GET", f"/v1/datasets/{name}/samples.png") for name in ("mnist", "none", "broken", "flat")),
+        *(
+            experiment.ask("POST", "/v1/trainings", json={"dataset": name, "network": "mlp"})
+            for name in ("mnist", "none", "broken", "flat", "described")
+        ),
     ]
-    leaks = [answer for answer in answers if any(secret.encode() in answer.body for secret in secrets)]
-    experiment.require(not leaks, f"an absolute path of the machine: {leaks[0] if leaks else ''}")
+    for answer in answers:
+        if answer.status == 202:  # the folder is read when the training runs
+            experiment.wait_final(answer.headers["Location"])
+            answers.append(experiment.ask("GET", answer.headers["Location"]))
+    secrets = [str(settings.state_dir).encode(), str(settings.cache_dir).encode(), str(Path.cwd()).encode()]
+    leaks = [answer for answer in answers if any(secret in answer.body for secret in secrets)]
+    for leak in leaks[:3]:
+        at = min(leak.body.index(secret) for secret in secrets if secret in leak.body)
+        text = leak.body[max(0, at - 60) : at + 80].decode(errors="replace")
+        experiment.failures.append(f"an absolute path in {leak.method} {leak.path}: {text}")
 
 
 def read_security_headers(experiment: Experiment) -> None:
@@ -193,11 +210,24 @@ def read_security_headers(experiment: Experiment) -> None:
 
 
 def ask_for_unknown_models(experiment: Experiment) -> None:
-    """Ask for 2,000 models that do not exist: they must not stay in the metrics or in memory."""
+    """Ask for 2,000 models that do not exist, and delete one that was asked. Nothing of them may be kept."""
     for number in range(2000):
         ask(experiment.target.url, "POST", f"/v2/models/none-{number}/infer", json={"inputs": []})
-    metrics = experiment.ask("GET", "/metrics").body + experiment.ask("GET", "/v2/models/stats").body
-    experiment.require(b"none-1" not in metrics, "statistics of models that do not exist are kept")
+    name = f"{experiment.name}-gone"
+    path = experiment.submit("trainings", {**small_training(name), "backends": ["pytorch"]})
+    version = experiment.wait_final(path)["version"]
+    tensor = {"name": "image", "shape": [1, 8, 8, 1], "datatype": "UINT8", "data": [9] * 64}
+    asked = experiment.ask("POST", f"/v2/models/{name}-pytorch/infer", json={"inputs": [tensor]})
+    experiment.require(asked.is_ok, f"a new model does not answer: {asked}")
+    answer = ask(experiment.target.url, "DELETE", f"/v1/models/{name}/pytorch/{version}")
+    deletion = experiment.ledger.record_submission("deletions", answer)
+    experiment.ledger.deleted.add((name, "pytorch", version))
+    if deletion:
+        experiment.wait_final(deletion.path)
+    for path in ("/metrics", "/v2/models/stats"):
+        body = experiment.ask("GET", path).body
+        experiment.require(b"none-1" not in body, f"{path} keeps models that do not exist")
+        experiment.require(name.encode() not in body, f"{path} keeps a model that was deleted")
 
 
 def _wait_for_end(connection: socket.socket, stop: threading.Event, answers: "Counter[str]") -> None:

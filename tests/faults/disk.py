@@ -1,7 +1,7 @@
 """Faults of the disk: the model volume is full while a training runs, and while one publishes."""
 
 from tests.faults.experiment import Experiment, Fault
-from tests.faults.target import sleep_s
+from tests.faults.process_control import sleep_s
 from tests.faults.traffic import small_training
 
 FULL_S = 6

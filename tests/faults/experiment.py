@@ -219,8 +219,10 @@ def run_fault(fault: Fault, target: Target, seed: int, limits: Limits, is_health
         experiment.failures.append(str(error))
     except StackError as error:
         experiment.failures.append(f"the stack did not start: {error}")
-    except Exception:
-        experiment.failures.append(f"the row itself broke: {' '.join(traceback.format_exc().split()[-40:])}")
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
+        experiment.failures.append(f"the row itself broke: {error!r} in {where}")
     finally:
         experiment.resources.close()
     return _settle(fault, experiment, recovery_s)

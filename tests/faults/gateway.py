@@ -6,7 +6,7 @@ import time
 
 from tests.faults.answers import Answer, ask
 from tests.faults.experiment import Experiment, Fault
-from tests.faults.target import kill, sleep_s, wait_ended
+from tests.faults.process_control import kill, sleep_s, wait_ended
 from tests.faults.traffic import is_complete, predict_picture
 from tests.faults.waiting import wait
 

@@ -11,7 +11,7 @@ from shared.errors import CorruptModelError, NotFoundError
 from shared.models.registry import MANIFEST, WEIGHTS
 from tests.faults.answers import ask
 from tests.faults.experiment import Experiment, Fault
-from tests.faults.target import kill, sleep_s
+from tests.faults.process_control import kill, sleep_s
 from tests.faults.traffic import PICTURE, small_training
 from tests.faults.waiting import wait
 

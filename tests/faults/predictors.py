@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tests.faults.answers import Answer
 from tests.faults.experiment import Experiment, Fault
-from tests.faults.target import kill
+from tests.faults.process_control import kill
 from tests.faults.traffic import PICTURE, is_complete
 from tests.faults.waiting import wait
 

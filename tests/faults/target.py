@@ -5,15 +5,12 @@ rights, and where files lie. A fault changes a process only through this module.
 """
 
 import contextlib
-import fcntl
 import os
 import resource
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -26,12 +23,12 @@ from shared.jobs.connection import connect
 from shared.models.registry import ModelRegistry
 from shared.settings import Settings
 from tests.faults.answers import ask
+from tests.faults.process_control import enlarge_output_pipe, kill, parent_of, read_process_file
 from tests.faults.waiting import wait
 from tests.stack.processes import find_processes
 
 JOB_TIMEOUT_S = 60  # the time limit of a job; a job that hangs is ended after it
 VOLUME_BYTES = 512 * 2**20  # of the model volume's file system, if one can be mounted
-PIPE_BYTES = 2**20  # what a process may log while supervisor is stopped
 
 
 class Target:
@@ -122,12 +119,12 @@ class Target:
     def find_trainers(self, backend: str) -> list[int]:
         """Return the pids of a backend's trainers, without their work horses."""
         pids = find_processes(self.settings, f"services.{backend}.trainer")
-        return [pid for pid in pids if _parent_of(pid) not in pids]
+        return [pid for pid in pids if parent_of(pid) not in pids]
 
     def find_work_horses(self, backend: str) -> list[int]:
         """Return the pids of the processes in which a backend's trainers run their jobs."""
         pids = find_processes(self.settings, f"services.{backend}.trainer")
-        return [pid for pid in pids if _parent_of(pid) in pids]
+        return [pid for pid in pids if parent_of(pid) in pids]
 
     def find_predictors(self, backend: str) -> list[int]:
         """Return the pids of a backend's predictor."""
@@ -137,8 +134,8 @@ class Target:
         """Return the pids of the gateway: its first process, then the processes that this one started."""
         found = find_processes(self.settings, "services.gateway")
         port = str(self.settings.gateway_port).encode()
-        own = [pid for pid in found if b"TANDEM_GATEWAY_PORT=" + port in _read(pid, "environ").split(b"\0")]
-        parents = [pid for pid in own if _parent_of(pid) not in own]
+        own = [pid for pid in found if b"TANDEM_GATEWAY_PORT=" + port in read_process_file(pid, "environ").split(b"\0")]
+        parents = [pid for pid in own if parent_of(pid) not in own]
         return parents + sorted(list_process_tree(parents) - set(parents))
 
     def find_serving_gateway(self) -> int:
@@ -152,7 +149,7 @@ class Target:
     def find_redis(self) -> int | None:
         """Return the pid of Redis, or None while it does not run."""
         for pid in list_process_tree([self.find_supervisor()]):
-            if b"redis-server" in _read(pid, "cmdline").split(b"\0")[0]:
+            if b"redis-server" in read_process_file(pid, "cmdline").split(b"\0")[0]:
                 return pid
         return None
 
@@ -170,7 +167,7 @@ class Target:
         """
         supervisor = self.find_supervisor()
         for pid in list_process_tree([supervisor]) - {supervisor}:
-            _enlarge_output_pipe(pid)
+            enlarge_output_pipe(pid)
         os.kill(supervisor, signal.SIGSTOP)
         try:
             yield
@@ -189,7 +186,7 @@ class Target:
             variables: changed environment variables.
         """
         (first, *_) = find_processes(self.settings, module)
-        pairs = [pair.partition(b"=") for pair in _read(first, "environ").split(b"\0") if pair]
+        pairs = [pair.partition(b"=") for pair in read_process_file(first, "environ").split(b"\0") if pair]
         environ = {name.decode(): value.decode() for name, _, value in pairs} | dict(variables or {})
         with (self.settings.state_dir / "log").open("ab") as log:
             process = subprocess.Popen(
@@ -214,8 +211,7 @@ class Target:
 
     def find_append_only_file(self) -> Path:
         """Return the file to which Redis appends every write."""
-        files = sorted((self.settings.state_dir / "redis").rglob("*.incr.aof"))
-        return files[-1]
+        return find_append_only_file(self.settings.state_dir / "redis")
 
     # The model volume ----------------------------------------------------------------------------
 
@@ -259,24 +255,9 @@ def connect_admin(stack: Stack) -> Redis:
     return connect(getattr(stack, "operator_settings", stack.settings), patient=False)
 
 
-def kill(pids: list[int], signum: signal.Signals) -> None:
-    """Send a signal to processes. Those that have ended already are left out."""
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signum)
-
-
-def read_memory_mb(pids: list[int]) -> float:
-    """Return the resident memory of processes, in MB of 1,000,000 bytes. Shared pages count once for all of them.
-
-    The proportional set size (proc_pid_smaps(5)) divides a shared page by the number of processes that map it.
-    """
-    total = 0
-    for pid in pids:
-        for line in _read(pid, "smaps_rollup").splitlines():
-            if line.startswith(b"Pss:"):
-                total += int(line.split()[1]) * 1024
-    return total / 1e6
+def find_append_only_file(folder: Path) -> Path:
+    """Return the file in Redis' folder to which it appends. Redis 7 has several files, Redis 6 has one."""
+    return max([*folder.rglob("*.incr.aof"), *folder.rglob("appendonly.aof")], key=lambda file: file.stat().st_mtime)
 
 
 def redis_address(settings: Settings) -> tuple[str, str | tuple[str, int]]:
@@ -285,42 +266,6 @@ def redis_address(settings: Settings) -> tuple[str, str | tuple[str, int]]:
     if parts.scheme == "unix":
         return "unix", parts.path
     return "tcp", (parts.hostname or "127.0.0.1", parts.port or 6379)
-
-
-def is_alive(pid: int) -> bool:
-    """Return whether a process runs. A zombie does not."""
-    stat = _read(pid, "stat")
-    return bool(stat) and stat.rpartition(b")")[2].split()[0] != b"Z"
-
-
-def wait_ended(pids: list[int], timeout_s: float = 15) -> None:
-    """Wait until processes have ended."""
-    wait(
-        lambda: not any(map(is_alive, pids)), message="a killed process did not end", timeout_s=timeout_s, every_s=0.01
-    )
-
-
-def exit_on_sigterm() -> None:
-    """Leave through `finally` at SIGTERM, so that the stack is stopped and its file system is unmounted."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-
-
-def sleep_s(seconds: float) -> None:
-    """Let a fault last."""
-    time.sleep(seconds)
-
-
-def _read(pid: int, file: str) -> bytes:
-    """Return a file of /proc/<pid>, or nothing if the process has ended."""
-    try:
-        return Path(f"/proc/{pid}/{file}").read_bytes()
-    except OSError:
-        return b""
-
-
-def _parent_of(pid: int) -> int:
-    stat = _read(pid, "stat")
-    return int(stat.rpartition(b")")[2].split()[1]) if stat else 0
 
 
 def _mount_volume(folder: Path) -> bool:
@@ -340,12 +285,3 @@ def _fill(file: Path) -> None:
             with contextlib.suppress(OSError):
                 for _ in range(2 * VOLUME_BYTES // size if size > 1 else 8192):
                     output.write(block[:size])
-
-
-def _enlarge_output_pipe(pid: int) -> None:
-    with contextlib.suppress(OSError):
-        descriptor = os.open(f"/proc/{pid}/fd/1", os.O_WRONLY | os.O_NONBLOCK)
-        try:
-            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        finally:
-            os.close(descriptor)

@@ -8,7 +8,8 @@ from functools import partial
 from tests.faults.answers import ask
 from tests.faults.experiment import Experiment, Fault
 from tests.faults.ledger import FINAL
-from tests.faults.target import JOB_TIMEOUT_S, kill, sleep_s, wait_ended
+from tests.faults.process_control import kill, sleep_s, wait_ended
+from tests.faults.target import JOB_TIMEOUT_S
 from tests.faults.traffic import PROBE, small_training
 from tests.faults.waiting import wait
 
