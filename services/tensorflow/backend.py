@@ -75,14 +75,13 @@ def define_network(
     # Twin: Keras creates layers in a global precision, set beforehand.
     layers.use_precision(precision)
     pairs = zip(network.layers, network.shapes)
+    stack = [
+        layers.Rescaling(1 / 255),
+        *(define_layer(layer, shape) for layer, shape in pairs),
+    ]
     # Twin: the input is part of the model, so Keras infers all shapes.
-    model = keras.Sequential(
-        [
-            keras.Input(network.input_shape, dtype="uint8"),
-            layers.Rescaling(1 / 255),
-            *(define_layer(layer, shape) for layer, shape in pairs),
-        ]
-    )
+    inputs = keras.Input(network.input_shape, dtype="uint8")
+    model = keras.Sequential([inputs, *layers.number(stack)], name="network")
     for name, variable in canonical_parameters(model).items():
         if weights is not None:
             # Twin: Keras' layout is the canonical one: nothing to transpose.

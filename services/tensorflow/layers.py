@@ -120,3 +120,16 @@ def logits_array(model: keras.Model) -> tf.TensorArray:
         infer_shape=False,
         element_shape=model.output_shape,
     )
+
+
+# Only in TensorFlow: names of parameters cost nothing in PyTorch.
+def number(stack: list[keras.Layer]) -> list[keras.Layer]:
+    """Name layers by their places in the network, and return them.
+
+    By default, Keras gives each layer of a process another name. TensorFlow
+    keeps 34 kB for ever for each new name of a variable, so a predictor
+    would grow with every model that it loads.
+    """
+    for place, layer in enumerate(stack):
+        layer.name = f"layer_{place}"
+    return stack
