@@ -123,8 +123,8 @@ class ExecutionKey:
 
     @property
     def redis_key(self) -> str:
-        """The Redis key of the execution's hash."""
-        return f"rq:execution:{self.member}"
+        """The Redis key of the execution's hash. For a job that no worker has claimed there is none, but a name."""
+        return f"rq:execution:{self.job_id}:{self.execution}"
 
     @property
     def run_key(self) -> str:

@@ -16,7 +16,7 @@ from typing import cast
 
 import structlog
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from shared.jobs.connection import connect_observer
 from shared.jobs.ended_jobs import EndedJobs
@@ -82,8 +82,10 @@ class Reaper:
             with self.lock:
                 try:
                     self.observe()
-                except RedisError:  # the worker logs that Redis does not answer
+                except RedisError as error:
                     self._observed.clear()
+                    if isinstance(error, NoPermissionError):  # else the worker logs that Redis does not answer
+                        log.exception("the reaper may not do its work")
                 except Exception:
                     self._observed.clear()
                     log.exception("the reaper failed")

@@ -36,9 +36,12 @@ class Checkpoints:
     def __init__(self, root: Path) -> None:
         """Use the model volume at `root`."""
         self._folder = root / ".scratch"
+        self._is_failing = False
 
     def write(self, run: Run, arrays: Arrays, note: Any, content: Content = STATE) -> None:
         """Replace a run's arrays and the note stored with them. If the disk refuses, it is tried again twice.
+
+        After a write that failed, the next one is tried once only: a disk that stays full must not slow a training.
 
         Args:
             run: the owner of the file.
@@ -50,13 +53,16 @@ class Checkpoints:
             OSError: the file cannot be written. An older file stays as it was.
         """
         data = save(arrays, {"note": json.dumps(note, allow_nan=False)})
-        for attempt in range(1, WRITE_ATTEMPTS + 1):
+        attempts = 1 if self._is_failing else WRITE_ATTEMPTS
+        for attempt in range(1, attempts + 1):
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 write_atomically(self._path(run, content), data)
+                self._is_failing = False
                 return
             except OSError:
-                if attempt == WRITE_ATTEMPTS:
+                if attempt == attempts:
+                    self._is_failing = True
                     raise
                 time.sleep(RETRY_AFTER_S)
 

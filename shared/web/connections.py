@@ -18,6 +18,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from shared.logs import REQUEST_ID, begin_request, request_id
 from shared.web.problems import PROBLEM_TYPE, ProblemDocument
+from shared.web.security_headers import SECURITY_HEADERS
 
 LOOK_S = 1  # between two looks at all connections
 # How many bytes of a chunked body are passed to aiohttp at once. From then on, half of a body has to be content.
@@ -147,6 +148,7 @@ class LimitedConnection(RequestHandler):
         begin_request("")
         document = ProblemDocument.of(status, title, detail)
         fields = {
+            **SECURITY_HEADERS,
             **document.headers,
             "Content-Type": PROBLEM_TYPE,
             "Content-Length": str(len(document.body)),
