@@ -148,7 +148,7 @@ class LimitedConnection(RequestHandler):
         begin_request("")
         document = ProblemDocument.of(status, title, detail)
         fields = {
-            **SECURITY_HEADERS,
+            **dict(SECURITY_HEADERS),
             **document.headers,
             "Content-Type": PROBLEM_TYPE,
             "Content-Length": str(len(document.body)),
