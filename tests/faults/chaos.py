@@ -29,6 +29,7 @@ CLIENTS = 4
 MOST_OPEN = 24  # jobs that are waiting or running at a time
 ACKNOWLEDGED_WITHIN_S = 120
 NAMES = 5  # models that the trainings share, so that versions race
+PROGRESS_EVERY_KILLS = 10
 VICTIMS = ("horse", "trainer", "trainer and horse", "predictor", "gateway's child", "gateway's parent", "redis")
 
 
@@ -94,8 +95,16 @@ class Chaos:
         try:
             shares = [plan.jobs // CLIENTS + (number < plan.jobs % CLIENTS) for number in range(CLIENTS)]
             with ThreadPoolExecutor(CLIENTS) as pool:
-                for number, share in enumerate(shares):
+                clients = [
                     pool.submit(self._submit_repeatedly, random.Random(f"{plan.seed} {number}"), share)
+                    for number, share in enumerate(shares)
+                ]
+                try:
+                    for client in clients:
+                        client.result()
+                except BaseException:
+                    self._stop.set()  # otherwise leaving the block would wait for all submissions
+                    raise
             rest_s = max(1.0, plan.timeout_s - (time.monotonic() - started))
             with contextlib.suppress(FaultFailureError):  # the settlement counts what has not ended
                 wait(lambda: self._refresh() == 0, message="jobs have not ended", timeout_s=rest_s, every_s=0.5)
@@ -129,9 +138,16 @@ class Chaos:
             victim = generator.choice(VICTIMS)
             backend = generator.choice(self._target.settings.backends)
             pids = self._find(victim, backend)
-            if pids:
-                kill(pids, signal.SIGKILL)
-                self._kills[victim] += 1
+            if not pids:
+                continue
+            kill(pids, signal.SIGKILL)
+            self._kills[victim] += 1
+            if sum(self._kills.values()) % PROGRESS_EVERY_KILLS == 0:
+                open_jobs = self._ledger.count_open()
+                print(
+                    f"chaos: {len(self._ledger.jobs)} acknowledged, {open_jobs} open, {_format(self._kills)}",
+                    flush=True,
+                )
 
     def _find(self, victim: str, backend: str) -> list[int]:
         target = self._target
@@ -150,6 +166,8 @@ class Chaos:
 
     def _submit_repeatedly(self, generator: random.Random, count: int) -> None:
         for _ in range(count):
+            if self._stop.is_set():
+                return
             self._wait_for_room()
             kind = generator.choices(("trainings", "evaluations", "deletions"), weights=(6, 3, 1))[0]
             deletable = self._take_deletable() if kind == "deletions" else None
@@ -185,6 +203,8 @@ class Chaos:
         headers = {"Idempotency-Key": uuid.uuid4().hex} if request is not None else {}
 
         def is_acknowledged() -> bool:
+            if self._stop.is_set():
+                return True
             answer = ask(self._target.url, method, path, json=request, headers=headers)
             job = self._ledger.record_submission(kind, answer)
             return job is not None or _is_done(answer, kind)

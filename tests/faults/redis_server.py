@@ -27,7 +27,7 @@ from tests.faults.waiting import wait
 DOWN_S = 20
 SLOWEST_ANSWER_S = 5  # while Redis does not answer; its clients wait about two seconds
 ENQUEUE_S = 3
-SUBMISSIONS_PER_CLIENT = 12  # few enough that the queue is soon empty again
+SUBMISSIONS_PER_CLIENT = 5  # few, because the time to recovery includes the jobs that wait
 RESETS = 50
 
 
