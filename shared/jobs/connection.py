@@ -1,5 +1,6 @@
 """Connections to Redis: how long a process waits for Redis, and as which user it logs in."""
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from shared.settings import Settings
 
 PATIENT_TIMEOUT_S = 3
 """Seconds that a patient client waits for one reply. It is longer than any command of a worker blocks."""
+PAUSE_S = 0.5  # for which an impatient client does not ask again after Redis has not answered
 LOGGED_AFTER = 5  # failures in a row, which take about two seconds
 # What Redis replies while it refuses writes: memory is full, the disk is full, or it is a replica. A script repeats it
 # inside its own message.
@@ -37,7 +39,7 @@ def connect(settings: Settings, patient: bool) -> Redis:
     """
     if patient:
         return _client(settings, PatientRetry(), PATIENT_TIMEOUT_S)
-    return _client(settings, Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.1), 1), 1)
+    return _client(settings, ImpatientRetry(), 1)
 
 
 def connect_observer(settings: Settings) -> Redis:
@@ -56,6 +58,54 @@ def _client(settings: Settings, retry: Retry, timeout_s: float) -> Redis:
     return Redis.from_url(
         settings.redis_url, retry=retry, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, **login
     )
+
+
+class ImpatientRetry(Retry):
+    """Repeats a command once. If Redis still does not answer, all commands fail at once for a moment.
+
+    Without this pause, each request that reads Redis would hold a thread of the gateway for two seconds while Redis is
+    frozen, and requests that need no Redis would wait for a thread.
+    """
+
+    __hash__ = Retry.__hash__
+
+    def __init__(self) -> None:
+        """Wait 0.1 s before the repetition."""
+        super().__init__(ExponentialWithJitterBackoff(base=0.05, cap=0.1), 1)
+        self._silent_until_s = 0.0  # in seconds of `time.monotonic`
+
+    def __deepcopy__(self, memo: object) -> "ImpatientRetry":
+        """Return the same object: redis-py copies it for each connection, and all connections share the pause."""
+        return self
+
+    def call_with_retry(
+        self,
+        do: Callable[[], T],
+        fail: Callable[[Exception], object] | Callable[[Exception, int], object],
+        is_retryable: Callable[[Exception], bool] | None = None,
+        with_failure_count: bool = False,
+    ) -> T:
+        """Call `do`, and a second time if Redis does not answer.
+
+        Args:
+            do: sends the command.
+            fail: called after each failure.
+            is_retryable: called with an error; returns False to give up.
+            with_failure_count: call `fail` with the number of failures too.
+
+        Returns:
+            What `do` returned.
+
+        Raises:
+            RedisTimeoutError: Redis did not answer a moment ago.
+        """
+        if time.monotonic() < self._silent_until_s:
+            raise RedisTimeoutError("Redis did not answer a moment ago")
+        try:
+            return super().call_with_retry(do, fail, is_retryable, with_failure_count)
+        except (ConnectionError, RedisTimeoutError):
+            self._silent_until_s = time.monotonic() + PAUSE_S
+            raise
 
 
 class PatientRetry(Retry):

@@ -61,6 +61,29 @@ def test_commands_wait_until_redis_is_started(tmp_path: Path) -> None:
             server.wait()
 
 
+def test_after_a_failure_an_impatient_client_does_not_ask_for_a_moment(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    impatient = connect(Settings.from_env({"TANDEM_REDIS_URL": f"redis://127.0.0.1:{port}/0"}), patient=False)
+    with pytest.raises(RedisError, match="refused"):
+        impatient.ping()
+    with pytest.raises(RedisError, match="a moment ago"):
+        impatient.ping()
+    command = [find_redis_server(), "--port", str(port), "--save", "", "--dir", str(tmp_path)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: _answers(impatient), message="the client never asked again")
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _answers(client: Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except RedisError:
+        return False
+
+
 def test_a_mistake_and_a_wrong_password_are_not_repeated(redis: Redis, settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(ResponseError):
         connect(settings, patient=True).execute_command("NO.SUCH.COMMAND")
