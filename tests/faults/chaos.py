@@ -181,8 +181,12 @@ class Chaos:
 
     def _wait_for_room(self) -> None:
         with self._lock:  # one client reads the state of the open jobs for all
+
+            def has_room() -> bool:
+                return self._stop.is_set() or self._refresh() < MOST_OPEN
+
             try:
-                wait(lambda: self._refresh() < MOST_OPEN, message="the queue does not move", timeout_s=300, every_s=0.2)
+                wait(has_room, message="the queue does not move", timeout_s=300, every_s=0.2)
             except FaultFailureError as error:
                 self._given_up.append(str(error))
 
