@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote, urlsplit
@@ -228,6 +229,14 @@ class Settings(BaseSettings):
     def port_of(self, backend: str) -> int:
         """Return the port on which a backend's predictor listens: the port in its URL, or 80."""
         return urlsplit(self.url_of(backend)).port or 80
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host's name or address is this machine's own: no other machine can reach it."""
+    try:
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def variable_of(setting: FieldInfo) -> str:

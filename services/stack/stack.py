@@ -17,12 +17,13 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from services.stack.errors import StackError
 from services.stack.redis_server import LOOPBACK, RedisServer
 from shared.jobs.redis_users import OPERATOR, name_of
 from shared.process import end_with_parent
-from shared.settings import Settings
+from shared.settings import Settings, is_loopback
 
 READY_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 30
@@ -65,8 +66,10 @@ class Stack:
         """Start every process, and return without waiting for them.
 
         Raises:
-            StackError: a port is in use, this machine has no Redis server, or Redis' file is damaged.
+            StackError: a port is in use, this machine has no Redis server, Redis' file is damaged, or other machines
+                could reach the gateway and there are no access tokens.
         """
+        self._check_access()
         self._check_ports()
         state = self.settings.state_dir
         state.mkdir(parents=True, exist_ok=True)
@@ -131,6 +134,19 @@ class Stack:
             os.killpg(self._supervisor.pid, signal.SIGKILL)
             self._supervisor.wait()
 
+    def _check_access(self) -> None:
+        """Raise StackError if the gateway would refuse to start, because nothing says who may use it.
+
+        The gateway itself would say so again and again, because supervisor starts it again.
+        """
+        settings = self.settings
+        if not (is_loopback(settings.public_host) or settings.anonymous or settings.token_file.exists()):
+            raise StackError(
+                f"other machines could reach the gateway at {settings.public_host}, and there are no access tokens: "
+                "start it on 127.0.0.1 and run `./tandem token create --scope admin --name NAME`, or set "
+                "TANDEM_ANONYMOUS=1 to serve everybody"
+            )
+
     def _check_ports(self) -> None:
         """Raise StackError if a port is in use, and name the setting that changes it."""
         ports = [("TANDEM_GATEWAY_PORT", self.settings.gateway_port)]
@@ -157,7 +173,17 @@ class Stack:
         for backend in self.settings.backends:
             trainer = [*python_of(backend), "-m", f"services.{backend}.trainer"]
             yield from _program(f"{backend}-trainer", trainer, self._redis.login(name_of(backend)))
-            yield from _program(f"{backend}-predictor", [*python_of(backend), "-m", f"services.{backend}.predictor"])
+            predictor = [*python_of(backend), "-m", f"services.{backend}.predictor"]
+            yield from _program(f"{backend}-predictor", predictor, self._predictor_address(backend))
+
+    def _predictor_address(self, backend: str) -> dict[str, str]:
+        """Return the setting of the address on which a predictor listens.
+
+        A predictor asks for no token. One that only this machine asks must not be reached by others, also if the
+        gateway is.
+        """
+        host = urlsplit(self.settings.url_of(backend)).hostname or ""
+        return {"TANDEM_BIND_HOST": "127.0.0.1"} if is_loopback(host) else {}
 
 
 def python_of(environment: str) -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.settings import LONGEST_SOCKET_PATH, Accepts, Settings
+from shared.settings import LONGEST_SOCKET_PATH, Accepts, Settings, is_loopback
 
 
 def test_without_variables_the_defaults_apply() -> None:
@@ -103,3 +103,11 @@ def test_a_state_folder_with_a_long_path_has_its_own_socket_elsewhere() -> None:
     urls = {Settings.from_env({"TANDEM_STATE_DIR": f"/{name * 120}"}).redis_url for name in ("a", "b", "a")}
     assert len(urls) == 2
     assert all(len(url.removeprefix("unix://").removesuffix("?db=0")) <= LONGEST_SOCKET_PATH for url in urls)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("127.3.2.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("a.b", False)],
+)
+def test_which_addresses_are_loopback(host: str, expected: bool) -> None:
+    assert is_loopback(host) == expected

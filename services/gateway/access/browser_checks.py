@@ -6,7 +6,6 @@
 """
 
 from collections.abc import Iterable
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
@@ -33,14 +32,6 @@ class MisdirectedRequest(HTTPException):
     """The request names a host that this gateway is not."""
 
     code = 421
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host's name or address is this machine's own: nobody else can reach it."""
-    try:
-        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 class HostCheck:

@@ -2,9 +2,8 @@
 
 from enum import Enum
 
-from services.gateway.access.browser_checks import is_loopback
 from services.gateway.access.tokens import TokenTable
-from shared.settings import Settings
+from shared.settings import Settings, is_loopback
 
 
 class AccessMode(Enum):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.gateway.access.browser_checks import HostCheck, MisdirectedRequest, OriginCheck, is_loopback
+from services.gateway.access.browser_checks import HostCheck, MisdirectedRequest, OriginCheck
 from services.gateway.access.modes import AccessMode, ClosedError, mode_at_start, mode_without_tokens
 from services.gateway.access.tokens import TokenTable, make_token
 from shared.settings import Settings
@@ -61,14 +61,6 @@ def test_settings_name_further_hosts() -> None:
 def test_a_setting_that_is_no_origin_is_refused(origin: str) -> None:
     with pytest.raises(ValueError, match="TANDEM_CORS_ORIGINS"):
         OriginCheck([origin])
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [("127.0.0.1", True), ("127.3.2.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("a.b", False)],
-)
-def test_which_addresses_are_loopback(host: str, expected: bool) -> None:
-    assert is_loopback(host) == expected
 
 
 def test_which_mode_holds() -> None:

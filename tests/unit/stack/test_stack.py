@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.cli.client import Client, ClientError
+from services.stack.errors import StackError
 from services.stack.stack import LOOPBACK, Stack, exclude_loopback_from_proxy, free_ports, isolate_environ
 
 
@@ -96,3 +97,10 @@ def test_free_ports_are_consecutive_and_can_be_bound() -> None:
     for number in ports:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", number))
+
+
+def test_a_stack_that_others_could_reach_without_tokens_does_not_start(tmp_path: Path) -> None:
+    environ = {**isolate_environ({}, tmp_path), "TANDEM_BIND_HOST": "0.0.0.0", "TANDEM_PUBLIC_HOST": ""}
+    with pytest.raises(StackError, match="there are no access tokens"):
+        Stack(environ).start()
+    assert list(tmp_path.iterdir()) == []
