@@ -18,6 +18,7 @@ from tests.faults.process_control import exit_on_sigterm
 from tests.faults.report import format_line, format_reasons, format_total, write_table
 from tests.faults.selection import FAULTS, select_faults
 from tests.faults.target import Target
+from tests.faults.waiting import FaultFailureError
 
 ROOT = Path(".tandem")
 SHORT_ATTACK_S = 3.0
@@ -66,7 +67,7 @@ def main(arguments: list[str]) -> int:
             plan = plan_of(parsed)
             chaos = Chaos(target, plan)
             is_chaos_good = print_summary(chaos.run())
-    except StackError as error:
+    except (StackError, FaultFailureError) as error:
         print(f"the stack did not start: {error}", file=sys.stderr)
         return 1
     finally:

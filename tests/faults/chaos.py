@@ -90,7 +90,7 @@ class Chaos:
     def run(self) -> ChaosResult:
         """Submit all jobs, kill meanwhile, and wait until all have ended."""
         started, plan = time.monotonic(), self._plan
-        killer = threading.Thread(target=self._kill_repeatedly, daemon=True)
+        killer = threading.Thread(target=self._kill_until_stopped, daemon=True)
         killer.start()
         try:
             shares = [plan.jobs // CLIENTS + (number < plan.jobs % CLIENTS) for number in range(CLIENTS)]
@@ -131,6 +131,12 @@ class Chaos:
     def _refresh(self) -> int:
         self._ledger.watch_publications()
         return self._ledger.refresh()
+
+    def _kill_until_stopped(self) -> None:
+        try:
+            self._kill_repeatedly()
+        except Exception as error:  # without kills, the jobs would show nothing
+            self._given_up.append(f"the kills ended early: {error!r}")
 
     def _kill_repeatedly(self) -> None:
         generator = random.Random(f"{self._plan.seed} kills")

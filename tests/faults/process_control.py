@@ -47,8 +47,17 @@ def wait_ended(pids: list[int], timeout_s: float = 15) -> None:
 
 
 def exit_on_sigterm() -> None:
-    """Leave through `finally` at SIGTERM, so that the stack is stopped and its file system is unmounted."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    """Leave through `finally` at SIGTERM, so that the stack is stopped and its file system is unmounted.
+
+    Further signals are ignored meanwhile: `timeout` sends two.
+    """
+
+    def leave(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        sys.exit(143)
+
+    signal.signal(signal.SIGTERM, leave)
 
 
 def sleep_s(seconds: float) -> None:
@@ -62,6 +71,19 @@ def read_process_file(pid: int, file: str) -> bytes:
         return Path(f"/proc/{pid}/{file}").read_bytes()
     except OSError:
         return b""
+
+
+def find_process_tree(pids: list[int]) -> set[int]:
+    """Return the pids of processes and of all their descendants. Any of them may end meanwhile."""
+    tree: set[int] = set()
+    pending = list(pids)
+    while pending:
+        pid = pending.pop()
+        tree.add(pid)
+        with contextlib.suppress(OSError):
+            for thread in list(Path(f"/proc/{pid}/task").iterdir()):
+                pending += map(int, read_process_file(pid, f"task/{thread.name}/children").split())
+    return tree
 
 
 def parent_of(pid: int) -> int:

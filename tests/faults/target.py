@@ -17,13 +17,12 @@ from urllib.parse import urlsplit
 
 from redis import Redis
 
-from benchmarks.processes import list_process_tree
 from services.stack.stack import Stack, isolate_environ, python_of
 from shared.jobs.connection import connect
 from shared.models.registry import ModelRegistry
 from shared.settings import Settings
 from tests.faults.answers import ask
-from tests.faults.process_control import enlarge_output_pipe, kill, parent_of, read_process_file
+from tests.faults.process_control import enlarge_output_pipe, find_process_tree, kill, parent_of, read_process_file
 from tests.faults.waiting import wait
 from tests.stack.processes import find_processes
 
@@ -84,9 +83,12 @@ class Target:
         Args:
             keep: leave the state folder, so that its log can be read. The models are lost if they were in memory.
         """
-        self.stack.stop()
-        if self.has_small_volume:
-            subprocess.run(["umount", str(self.settings.model_dir)], check=False, capture_output=True)
+        try:
+            self.stack.stop()
+        finally:
+            if self.has_small_volume:  # --lazy: also while a process still uses it
+                command = ["umount", "--lazy", str(self.settings.model_dir)]
+                subprocess.run(command, check=False, capture_output=True)
         if not keep:
             shutil.rmtree(self.settings.state_dir, ignore_errors=True)
 
@@ -136,7 +138,7 @@ class Target:
         port = str(self.settings.gateway_port).encode()
         own = [pid for pid in found if b"TANDEM_GATEWAY_PORT=" + port in read_process_file(pid, "environ").split(b"\0")]
         parents = [pid for pid in own if parent_of(pid) not in own]
-        return parents + sorted(list_process_tree(parents) - set(parents))
+        return parents + sorted(find_process_tree(parents) - set(parents))
 
     def find_serving_gateway(self) -> int:
         """Return the pid of the gateway's process that answers requests: the child, if there is one."""
@@ -148,7 +150,7 @@ class Target:
 
     def find_redis(self) -> int | None:
         """Return the pid of Redis, or None while it does not run."""
-        for pid in list_process_tree([self.find_supervisor()]):
+        for pid in find_process_tree([self.find_supervisor()]):
             if b"redis-server" in read_process_file(pid, "cmdline").split(b"\0")[0]:
                 return pid
         return None
@@ -166,7 +168,7 @@ class Target:
         The processes log into pipes that supervisor reads. The pipes are made larger, so that nobody waits for it.
         """
         supervisor = self.find_supervisor()
-        for pid in list_process_tree([supervisor]) - {supervisor}:
+        for pid in find_process_tree([supervisor]) - {supervisor}:
             enlarge_output_pipe(pid)
         os.kill(supervisor, signal.SIGSTOP)
         try:
@@ -234,16 +236,13 @@ class Target:
         else:
             pids = [pid for backend in self.settings.backends for pid in self.find_trainers(backend)]
             pids += [pid for backend in self.settings.backends for pid in self.find_work_horses(backend)]
-            before = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in pids}
-            for pid, (_, hard) in before.items():
-                resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
+            _limit_file_size(pids, 0)
             try:
                 yield "no file system could be mounted: RLIMIT_FSIZE was 0"
             finally:
-                for backend in self.settings.backends:
-                    for pid in (*self.find_trainers(backend), *self.find_work_horses(backend)):
-                        _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-                        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+                for backend in self.settings.backends:  # a work horse inherits the limit, so its parent comes first
+                    _limit_file_size(self.find_trainers(backend), None)
+                    _limit_file_size(self.find_work_horses(backend), None)
 
 
 def connect_admin(stack: Stack) -> Redis:
@@ -275,6 +274,14 @@ def _mount_volume(folder: Path) -> bool:
     return (
         shutil.which("mount") is not None and not subprocess.run(command, capture_output=True, check=False).returncode
     )
+
+
+def _limit_file_size(pids: list[int], limit_bytes: int | None) -> None:
+    """Limit how large files of processes may become; None removes the limit. Processes that have ended are left out."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if limit_bytes is None else limit_bytes, hard))
 
 
 def _fill(file: Path) -> None:
