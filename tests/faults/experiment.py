@@ -73,6 +73,12 @@ class Experiment:
         if not condition:
             self.failures.append(message)
 
+    def note_recovery(self, what: str, seconds: float) -> None:
+        """Note how long a part took to come back, and that a limit was passed if it took too long."""
+        self.notes.append(f"{what} answers after {seconds:.1f} s")
+        if seconds > self.limits.recovery_s:
+            self.exceeded.append(f"{what} took {seconds:.1f} s; the limit is {self.limits.recovery_s:g} s")
+
     def ask(self, method: str, path: str, **arguments: Any) -> Answer:
         """Send a request, and record its answer in the ledger."""
         answer = ask(self.target.url, method, path, **arguments)
@@ -97,7 +103,7 @@ class Experiment:
             raise FaultFailureError(f"a job was not accepted: {answer}")
         return job.path
 
-    def start_long_training(self, backend: str = "pytorch", *, may_fail: bool = False, epochs: int = 120) -> str:
+    def start_long_training(self, backend: str = "pytorch", *, may_fail: bool = False, epochs: int = 60) -> str:
         """Submit a training of many epochs, wait for its second epoch, and return its path."""
         request = {**small_training(f"{self.name}-long", epochs), "batch_size": 16, "backends": [backend]}
         path = self.submit("trainings", request, may_fail=may_fail)
@@ -213,6 +219,9 @@ def run_fault(fault: Fault, target: Target, seed: int, limits: Limits, is_health
                 timeout_s=max(1.0, limits.patience_s - (time.monotonic() - ended_at)),
             )
             recovery_s = time.monotonic() - ended_at
+            for path, backend in experiment.interrupted:
+                is_resumed = experiment.read_run(path, backend)["resumed_after"] is not None
+                experiment.require(is_resumed, f"{path} ended before the fault, which interrupted nothing")
     except SkipFaultError as error:
         return Outcome(fault, SKIPPED, notes=(str(error),))
     except FaultFailureError as error:

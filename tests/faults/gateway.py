@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 
-from tests.faults.answers import Answer, ask
+from tests.faults.answers import Answer
 from tests.faults.experiment import Experiment, Fault
 from tests.faults.process_control import kill, sleep_s, wait_ended
 from tests.faults.traffic import is_complete, predict_picture
@@ -51,7 +51,7 @@ def kill_serving_process(experiment: Experiment) -> None:
         wait_ended([pid])
         started = time.monotonic()
         wait(lambda: is_complete(predict_picture(target.url)), message="the gateway did not come back", every_s=0.02)
-        experiment.notes.append(f"answers after {time.monotonic() - started:.1f} s")
+        experiment.note_recovery("the gateway", time.monotonic() - started)
         sleep_s(1)
     refused = load.count_refused_connections()
     experiment.require(not refused, f"{refused} connections were refused")
@@ -68,26 +68,28 @@ def kill_first_process(experiment: Experiment) -> None:
 
 
 def restart_in_turn(experiment: Experiment) -> None:
-    """Restart every service under load with SIGTERM, one after the other. No request may fail."""
+    """Restart the gateway, the predictors and the trainers under load, one after the other. No request may fail.
+
+    SIGHUP replaces the gateway's serving process; the other services get SIGTERM.
+    """
     target, patience_s = experiment.target, experiment.limits.patience_s
     with Load(experiment) as load:
-        groups = [("gateway", [target.find_serving_gateway()])]
+        replaced = target.find_serving_gateway()
+        kill(target.find_gateways()[:1], signal.SIGHUP)
+        wait_ended([replaced], timeout_s=patience_s)  # it first finishes what it has begun
         for backend in target.settings.backends:
-            groups.append((f"{backend}'s predictor", target.find_predictors(backend)))
-            groups.append((f"{backend}'s trainer", target.find_trainers(backend)))
-        for name, pids in groups:
-            kill(pids, signal.SIGTERM)
-            wait_ended(pids)
-            wait(
-                lambda: ask(target.url, "GET", "/v2/health/ready").is_ok,
-                message=f"no service after {name}",
-                timeout_s=patience_s,
-            )
+            predictors, trainers = target.find_predictors(backend), target.find_trainers(backend)
+            kill(predictors, signal.SIGTERM)
+            wait_ended(predictors)
+            started = time.monotonic()
             wait(
                 lambda: is_complete(predict_picture(target.url)),
-                message=f"{name} did not come back",
+                message=f"{backend}'s predictor did not come back",
                 timeout_s=patience_s,
             )
+            experiment.note_recovery(f"{backend}'s predictor", time.monotonic() - started)
+            kill(trainers, signal.SIGTERM)
+            wait_ended(trainers)
             sleep_s(SETTLE_S)
     failed = [answer for answer in load.answers if not answer.is_ok]
     experiment.notes.append(f"{len(failed)} of {len(load.answers)} requests failed")

@@ -124,13 +124,14 @@ def name_a_version_that_is_being_deleted(experiment: Experiment) -> None:
     """Queue a version's deletion behind a long training, and then make the version `stable`."""
     name = f"{experiment.name}-model"
     version = train(experiment, name)
-    experiment.start_long_training("pytorch")
+    long_training = experiment.start_long_training("pytorch")
     answer = ask(experiment.target.url, "DELETE", f"/v1/models/{name}/pytorch/{version}")
     experiment.ledger.record_submission("deletions", answer)
     experiment.ledger.deleted.add((name, "pytorch", version))
     experiment.require(answer.status == 202, f"the deletion was not accepted: {answer}")
     stable = experiment.ask("PUT", f"/v1/models/{name}/aliases/stable", json={"version": version})
     experiment.require(stable.status == 409, f"stable means a version whose deletion is queued: {stable}")
+    experiment.ask("POST", f"{long_training}/cancel")  # otherwise the time to recovery would include it
 
 
 def _results_of(answer: Any) -> Any:
@@ -167,14 +168,15 @@ def plant_jobs(experiment: Experiment) -> None:
 
 
 def replay_a_job(experiment: Experiment) -> None:
-    """Put a signed job into the queue a second time, after its record was removed. It must not run again."""
+    """Put a signed job into the queue a second time, after its model was deleted. It must not run again."""
     from rq import Queue
 
     name = f"{experiment.name}-model"
     with experiment.target.connect_admin() as redis:
         queue = Queue("pytorch", connection=redis, serializer="json")
         path = experiment.submit("trainings", {**small_training(name), "backends": ["pytorch"]})
-        job = queue.fetch_job(f"training-{path.rpartition('/')[2]}-pytorch")
+        job_id = f"training-{path.rpartition('/')[2]}-pytorch"
+        job = queue.fetch_job(job_id)
         arguments = list(job.args) if job else []
         body = experiment.wait_final(path)
         experiment.require(arguments, "the queued job could not be read")
@@ -185,9 +187,12 @@ def replay_a_job(experiment: Experiment) -> None:
         if deletion:
             experiment.wait_final(deletion.path)
         redis.hset(f"tandem:training:{body['id']}:pytorch", "status", '"queued"')
-        queue.enqueue("shared.jobs.worker.perform", *arguments, job_id=f"training-{body['id']}-pytorch")
-        wait(lambda: queue.count == 0, message="the replayed job stayed in the queue", timeout_s=30)
-        sleep_s(3)
+        queue.enqueue("shared.jobs.worker.perform", *arguments, job_id=job_id)
+        wait(
+            lambda: job_id not in queue.get_job_ids() and not redis.exists(f"rq:job:{job_id}"),
+            message="the replayed job did not end",
+            timeout_s=30,
+        )
         published = experiment.target.registry.versions(name, "pytorch")
         experiment.require(not published, "a replayed job published a deleted version again")
         redis.hset(f"tandem:training:{body['id']}:pytorch", "status", '"succeeded"')

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tests.faults.answers import Answer
 from tests.faults.experiment import Experiment, Fault
-from tests.faults.process_control import kill
+from tests.faults.process_control import kill, wait_ended
 from tests.faults.traffic import PICTURE, is_complete
 from tests.faults.waiting import wait
 
@@ -59,12 +59,16 @@ def ask_for_any(experiment: Experiment) -> None:
 def kill_under_load(experiment: Experiment) -> None:
     """End both predictors, one after the other, under the light traffic."""
     for backend in (BACKEND, OTHER):
-        kill(experiment.target.find_predictors(backend), signal.SIGKILL)
+        pids = experiment.target.find_predictors(backend)
+        kill(pids, signal.SIGKILL)
+        wait_ended(pids)
+        started = time.monotonic()
         wait(
             lambda: is_complete(experiment.predict()),
             message=f"{backend}'s predictor did not come back",
             timeout_s=experiment.limits.patience_s,
         )
+        experiment.note_recovery(f"{backend}'s predictor", time.monotonic() - started)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Faults of Redis: killed, down, frozen, refusing writes, a lost reply, reset connections, a damaged file."""
 
 import contextlib
+import itertools
 import re
 import shutil
 import signal
@@ -80,9 +81,10 @@ def freeze(experiment: Experiment, ask_status: bool) -> None:
     try:
         ends_at = time.monotonic() + DOWN_S
         slowest = 0.0
-        for number in range(1000):
+        for number in itertools.count():
             if time.monotonic() > ends_at:
                 break
+            sleep_s(0.1)  # the gateway answers at once while it knows that Redis does not answer
             if number % 2:
                 answer = experiment.ask("GET", "/v1/trainings")
             else:
@@ -156,7 +158,7 @@ def damage_append_only_file(experiment: Experiment) -> None:
         shutil.copytree(target.settings.state_dir / "redis", state / "redis", ignore=shutil.ignore_patterns("*.sock*"))
         file = find_append_only_file(state / "redis")
         good = file.read_bytes()
-        middle = good.index(b"*", len(good) // 2)
+        middle = good.index(b"\r\n*", len(good) // 2) + 2  # where a command begins; values may contain a star
         file.write_bytes(good[:middle] + b"!!!!!!!!" + good[middle + 8 :])
         environ = isolate_environ(target.stack.environ, state)
         output = state / "output"
@@ -173,7 +175,10 @@ def damage_append_only_file(experiment: Experiment) -> None:
             )
         finally:
             stack.terminate()
-            stack.wait(60)
+            try:
+                stack.wait(60)
+            finally:
+                stack.kill()
     finally:
         shutil.rmtree(state, ignore_errors=True)
 

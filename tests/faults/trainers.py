@@ -63,13 +63,16 @@ def exceed_grace_period(experiment: Experiment) -> None:
 def signal_at_random(signum: signal.Signals, count: int, experiment: Experiment) -> None:
     """Send a signal to random trainers and work horses while many jobs are submitted and executed."""
     target, submissions = experiment.target, experiment.limits.jobs // 4  # two jobs for two backends each
+    sent = 0
     with ThreadPoolExecutor(2) as pool:
         trainings = pool.submit(_submit_many, experiment, "trainings", submissions)
         evaluations = pool.submit(_submit_many, experiment, "evaluations", submissions)
         for _ in range(count):
             backend = experiment.random.choice(target.settings.backends)
             find = experiment.random.choice([target.find_trainers, target.find_work_horses])
-            kill(find(backend), signum)
+            pids = find(backend) or target.find_trainers(backend)
+            kill(pids, signum)
+            sent += bool(pids)
             sleep_s(experiment.random.uniform(0.5, 1.5) * KILL_EVERY_S)
         trainings.result()
         evaluations.result()
@@ -80,7 +83,7 @@ def signal_at_random(signum: signal.Signals, count: int, experiment: Experiment)
         every_s=0.5,
     )
     failed = sum(job.status == "failed" for job in experiment.ledger.jobs)
-    experiment.notes.append(f"{2 * submissions * len(target.settings.backends)} jobs, {count} signals, {failed} failed")
+    experiment.notes.append(f"{2 * submissions * len(target.settings.backends)} jobs, {sent} signals, {failed} failed")
 
 
 def exhaust_memory(experiment: Experiment) -> None:
@@ -244,7 +247,13 @@ FAULTS = [
     Fault("hung-job", "fault 9", "hung job, until its time limit", hang_a_job),
     Fault("hung-job-cancelled", "fault 9", "hung job, cancelled", cancel_a_hanging_job),
     Fault("poison-job", "fault 10", "a job that kills its worker", poison_job),
-    Fault("idle-trainer", "recovery", "trainer killed, another one idle", kill_with_another_trainer_idle),
+    Fault(
+        "idle-trainer",
+        "recovery",
+        "trainer killed, another one idle",
+        kill_with_another_trainer_idle,
+        has_trainings=False,  # otherwise the other one would not be idle
+    ),
     Fault(
         "taken-not-begun",
         "recovery",
