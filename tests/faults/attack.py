@@ -26,7 +26,6 @@ from tests.faults.traffic import predict_picture
 CONNECTIONS = 4
 ATTACKER = "127.0.0.2"  # every address in 127.0.0.0/8 is the machine itself on Linux
 ATTACK_ENDS_WITHIN_S = 60
-WARM_UP_S = 1
 
 Attack = Callable[[int, threading.Event, "Counter[str]"], None]
 """Attacks a port over one connection until the event is set, and counts what was answered."""

@@ -55,11 +55,13 @@ def send_headers_slowly(port: int, stop: threading.Event, answers: "Counter[str]
 def send_body_slowly(port: int, stop: threading.Event, answers: "Counter[str]") -> None:
     """Announce a body of 100 kB and send one byte of it every 100 ms."""
     while not stop.is_set():
-        with contextlib.suppress(OSError), connected(port) as connection:
-            connection.sendall(PICTURE_HEADER + f"Content-Length: {LARGE_BODY_BYTES}\r\n\r\n".encode())
-            while not stop.wait(0.1):
-                connection.sendall(b"x")
-        answers["closed"] += 1
+        try:
+            with connected(port) as connection:
+                connection.sendall(PICTURE_HEADER + f"Content-Length: {LARGE_BODY_BYTES}\r\n\r\n".encode())
+                while not stop.wait(0.1):
+                    connection.sendall(b"x")
+        except OSError:
+            answers["closed"] += 1
 
 
 def post_deep_json(port: int, stop: threading.Event, answers: "Counter[str]") -> None:
