@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -17,7 +16,19 @@ from tests.faults.waiting import FaultFailureError, wait
 
 PROJECT = "tandem-faults"
 START_TIMEOUT_S = 1800  # the first build installs both frameworks
-ONE_SHOT = "datasets"
+# Kills each process of the trainer that another process of the trainer has started: the work horse.
+KILL_WORK_HORSE = """
+import contextlib, os, pathlib, signal
+parents = {}
+for folder in pathlib.Path("/proc").glob("[0-9]*"):
+    with contextlib.suppress(OSError):
+        if folder.name != "1" and b"services.pytorch.trainer" in (folder / "cmdline").read_bytes():
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+for pid, parent in parents.items():
+    if parent in parents:
+        os.kill(pid, signal.SIGKILL)
+        print("killed")
+"""
 
 
 class ContainerStack:
@@ -113,20 +124,19 @@ def _kill_by_memory(experiment: Experiment, stack: ContainerStack) -> None:
         return ask(stack.url, "GET", path).json()["runs"]["pytorch"]
 
     wait(lambda: read_run()["epoch"] >= 2, message="the second epoch was not reached in a container")
-    parent = stack.inspect("pytorch-trainer")["State"]["Pid"]
-    descendants = subprocess.run(["pgrep", "-n", "-g", str(parent)], capture_output=True, text=True, check=False).stdout
-    pids = [int(pid) for pid in descendants.split()] or [parent]
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pids[-1], signal.SIGKILL)
-    wait(lambda: read_run()["status"] == "succeeded", message="the training in a container did not end", timeout_s=90)
+    killed = stack.run("exec", "-T", "pytorch-trainer", "python", "-c", KILL_WORK_HORSE)
+    experiment.require("killed" in killed, "no work horse was found in a container")
+    wait(lambda: read_run()["status"] == "succeeded", message="the training in a container did not end", timeout_s=120)
+    experiment.require(read_run()["resumed_after"] is not None, "the training in a container was not interrupted")
 
 
 def look_at_published_ports(experiment: Experiment) -> None:
-    """Read the Compose file: only the gateway publishes a port, TensorBoard only if it asks for a password."""
+    """Read the Compose file: ports are published on loopback only, and TensorBoard starts only if it is asked for."""
     if not shutil.which("docker"):
         raise SkipFaultError("Docker is not installed")
     stack = ContainerStack(free_ports(1)[0])
     services = json.loads(stack.run("--profile", "*", "config", "--format", "json"))["services"]
+    experiment.require("tensorboard" not in stack.list_services(), "TensorBoard starts with the other services")
     for name, service in services.items():
         for port in service.get("ports", []):
             is_local = port.get("host_ip", "").startswith("127.")
