@@ -11,6 +11,7 @@ slope of a robust line (Theil and Sen: the median slope of all pairs of points) 
 """
 
 import argparse
+import contextlib
 import csv
 import itertools
 import sys
@@ -99,7 +100,7 @@ class Clients:
             with requests.Session() as session:
                 session.trust_env = False
                 work(session)
-        except requests.RequestException as error:
+        except (requests.RequestException, LookupError) as error:
             self._found.unexplained.append(f"a client stopped: {error!r}"[:200])
 
     def _predict_repeatedly(self, session: requests.Session) -> None:
@@ -223,7 +224,7 @@ def fit_growth(samples: list[tuple[float, dict[str, float]]], name: str) -> Grow
 
 
 def main() -> int:
-    """Run the soak and print its table."""
+    """Run the soak, print its table, and return 1 if there was an unexplained error."""
     parser = argparse.ArgumentParser(description="Run light traffic and measure whether memory grows.")
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--csv", type=Path, help="a file for every sample")
@@ -238,7 +239,8 @@ def main() -> int:
             for _ in range(max(4, round(parsed.minutes * 60 / SAMPLE_EVERY_S))):
                 time.sleep(SAMPLE_EVERY_S)
                 at = time.monotonic() - started
-                found.samples.append((at, {**read_sample(settings, redis), "jobs": found.jobs}))
+                with contextlib.suppress(OSError):  # a process or a thread ended while it was looked at
+                    found.samples.append((at, {**read_sample(settings, redis), "jobs": found.jobs}))
                 if not jobs_at_warm_up and at >= parsed.minutes * 60 * WARM_UP_SHARE:
                     used_at_warm_up, jobs_at_warm_up = found.samples[-1][1]["redis: used_memory"], found.jobs
     jobs = found.jobs - jobs_at_warm_up
@@ -246,7 +248,7 @@ def main() -> int:
     print_tables(found, grown_bytes / jobs if jobs else 0.0)
     if parsed.csv:
         write_csv(found, parsed.csv)
-    return 0
+    return int(bool(found.unexplained))
 
 
 def print_tables(found: Observations, bytes_per_job: float) -> None:
