@@ -158,8 +158,9 @@ def damage_append_only_file(experiment: Experiment) -> None:
         shutil.copytree(target.settings.state_dir / "redis", state / "redis", ignore=shutil.ignore_patterns("*.sock*"))
         file = find_append_only_file(state / "redis")
         good = file.read_bytes()
-        middle = good.index(b"\r\n*", len(good) // 2) + 2  # where a command begins; values may contain a star
-        file.write_bytes(good[:middle] + b"!!!!!!!!" + good[middle + 8 :])
+        write = re.compile(rb"\r\n(\*\d+\r\n\$\d+)\r\n").search(good, len(good) // 2)
+        assert write is not None
+        file.write_bytes(good[: write.start(1)] + b"!" * len(write[1]) + good[write.end(1) :])
         environ = isolate_environ(target.stack.environ, state)
         output = state / "output"
         with output.open("wb") as log:
