@@ -54,11 +54,10 @@ class DecodeBudget:
                 f"the pictures have {pixels:,} pixels together, and a request may have {self._max_request:,}: "
                 "send smaller pictures, or several requests"
             )
-        if pixels > SMALL_PIXELS:
-            if self._by_caller[caller] + pixels > self._max_caller:
-                raise UnavailableError("too many of your large pictures wait: send the next one after an answer")
-            if self._total + pixels > self._max_total:
-                raise UnavailableError("too many large pictures wait: try again in a moment")
+        if self._by_caller[caller] + pixels > self._max_caller:
+            raise UnavailableError("too many of your pictures wait: send the next one after an answer")
+        if pixels > SMALL_PIXELS and self._total + pixels > self._max_total:
+            raise UnavailableError("too many large pictures wait: try again in a moment")
         self._by_caller[caller] += pixels
         self._total += pixels
         try:

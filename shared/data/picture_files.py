@@ -26,6 +26,7 @@ MAX_WEBP_CHUNKS = 100
 MAX_EXIF_ENTRIES = 1000
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_FIRST_CHUNK = b"\0\0\0\x0dIHDR"  # Its length is fixed. Pillow would take what follows from any other length.
 PNG_KEPT_CHUNKS = (b"PLTE", b"tRNS", b"IDAT", b"IEND")
 PNG_TRUECOLOUR = 2  # the colour type; it has no alpha, and Pillow keeps it in four bytes
 
@@ -35,6 +36,7 @@ JPEG_END, JPEG_SCAN, JPEG_EXIF, JPEG_COMMENT, JPEG_FILL = 0xD9, 0xDA, 0xE1, 0xFE
 JPEG_LEFT_OUT = (*range(0xE1, 0xEE), 0xEF, JPEG_COMMENT)
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 JPEG_PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
+JPEG_RESERVED = range(0x02, 0xC0)
 JPEG_WITHOUT_LENGTH = frozenset((0x00, 0x01, *range(0xD0, 0xDA)))
 JPEG_MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 SEARCH_BYTES = 2**20  # A search in more bytes at once would keep other threads waiting for milliseconds.
@@ -111,7 +113,7 @@ def read_structure(data: bytes) -> PictureStructure | None:
 
 
 def _read_png(data: bytes) -> PictureStructure:
-    if data[12:16] != b"IHDR":
+    if data[8:16] != PNG_FIRST_CHUNK:
         raise ValueError("it does not begin with a header")
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
     position, kept, exif, is_animated, has_pixels = 33, [data[:33]], b"", False, False
@@ -218,13 +220,16 @@ def _count_scans(data: bytes, position: int) -> int:
     """Return how many scans a JPEG has, whose first one begins at a position.
 
     Raises:
-        ValueError: there are more than MAX_JPEG_SCANS, or too many segments between them.
+        ValueError: there are more than MAX_JPEG_SCANS, too many segments between them, or a reserved marker. libjpeg
+            may pass over such a marker alone, and decode what seems to be its segment.
     """
     scans = 0
     for _ in range(MAX_JPEG_SEGMENTS):
         marker = data[position + 1]
         if marker == JPEG_END:
             return scans
+        if marker in JPEG_RESERVED:
+            raise ValueError("it has a reserved marker between its scans")
         if marker == JPEG_SCAN:
             scans += 1
             if scans > MAX_JPEG_SCANS:

@@ -40,7 +40,7 @@ UNCHANGED: Final = "unchanged"
 # ARGV: job id, "<job id>:<execution>", worker, time, then the fields of the execution.
 _CLAIM = """
 if redis.call('ZSCORE', KEYS[2], ARGV[2]) then return 1 end
-if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 or redis.call('EXISTS', KEYS[5]) == 0 then return 0 end
+if redis.call('EXISTS', KEYS[5]) == 0 or redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 0 end
 redis.call('ZADD', KEYS[2], '+inf', ARGV[2])
 redis.call('HSET', KEYS[3], unpack(ARGV, 5))
 redis.call('SADD', KEYS[4], ARGV[2])
@@ -92,7 +92,7 @@ if open then redis.call('HDEL', KEYS[6], KEYS[5]) end
 if again then
   redis.call('HSET', KEYS[4], 'status', 'queued', 'worker_name', '')
   redis.call('LPUSH', KEYS[1], job)
-  redis.call('HSET', KEYS[5], 'status', '"queued"', 'error', 'null')
+  redis.call('HSET', KEYS[5], 'status', '"queued"', 'error', 'null', 'publishing', 'false')
 else
   redis.call('DEL', KEYS[4], KEYS[12], KEYS[13])
   if open then redis.call('HSET', KEYS[5], unpack(ARGV, 6)) end

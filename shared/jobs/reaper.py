@@ -118,7 +118,7 @@ class Reaper:
             pipeline.lrange(f"rq:queue:{queue}:intermediate", 0, -1)
             pipeline.smembers(f"rq:workers:{queue}")
             _, members, waiting, workers = pipeline.execute()
-            claimed = [ExecutionKey.of(member.decode()) for member in members]
+            claimed = [key for key in map(_key_of, members) if key.belongs_to(queue)]
             workers = sorted(cast(set[bytes], workers))
             for key in claimed:
                 pipeline.hmget(key.redis_key, "last_heartbeat", "worker_name")
@@ -130,6 +130,8 @@ class Reaper:
             self._redis.srem(f"rq:workers:{queue}", *gone)
             self._redis.srem("rq:workers", *gone)
         seen = {ExecutionKey(job_id.decode()): _Observed(NEVER, "") for job_id in waiting}
+        # Of an entry that somebody else has made, this user may read nothing.
+        seen |= {key: _Observed(NEVER, "") for key in map(_key_of, members) if not key.belongs_to(queue)}
         for key, (heartbeat, worker) in zip(claimed, replies, strict=False):
             seen[key] = _Observed(heartbeat.decode() if heartbeat else NEVER, worker.decode() if worker else "")
         return seen
@@ -148,3 +150,7 @@ class Reaper:
             status = read_status(self._redis, key)
             if status and status not in OPEN:
                 self.ended.add(key.job_id, status)
+
+
+def _key_of(member: bytes) -> ExecutionKey:
+    return ExecutionKey.of(member.decode(errors="replace"))

@@ -169,13 +169,14 @@ class TandemWorker(Worker):
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Claim a job that was taken from the queue, and perform it in a work horse."""
+        self.set_state("busy")  # before the claim: a signal that comes to an idle worker ends it without handing over
         key = executions.claim(self.connection, queue.name, job.id, self.name)
         if key is None:
             log.warning("the job was given to another worker", job=job.id)
+            self.set_state("idle")
             return
         execution = Execution(key.execution, job.id, self.connection, self.name)
         self.executions[execution.id] = execution
-        self.set_state("busy")
         with self._reaper.lock:
             self.fork_work_horse(job, queue)  # type: ignore[no-untyped-call]
         self.monitor_work_horse(job, queue, execution)  # type: ignore[no-untyped-call]

@@ -32,6 +32,7 @@ class ConnectionLimits:
     Attributes:
         max_total: connections. When there are as many, an idle one is closed for a new one.
         max_per_address: connections from one address.
+        headers_bytes: of a request's headers that have not arrived completely.
         headers_s: from a connection's opening to the first byte, and from a request's first byte to the end of its
             headers.
         idle_s: between two requests.
@@ -40,6 +41,7 @@ class ConnectionLimits:
 
     max_total: int = 1024
     max_per_address: int = 768
+    headers_bytes: int = 64 * 2**10
     headers_s: float = 10
     idle_s: float = 75
     stalled_s: float = 60
@@ -53,6 +55,7 @@ class LimitedConnection(RequestHandler):
         self._server = manager
         self._opened_at = 0.0
         self._headers_since: float | None = None  # when the first byte of incomplete headers came
+        self._header_bytes = 0  # of incomplete headers
         self._body: StreamReader | None = None  # of the request whose body arrives
         self._is_chunked = False
         self._body_bytes = 0  # of the body, with the lengths of its chunks
@@ -94,9 +97,13 @@ class LimitedConnection(RequestHandler):
                 if self._has_tiny_chunks:
                     return
         if self._messages or was_in_body:
-            self._headers_since = None
-        elif data and self._headers_since is None:
-            self._headers_since = self._loop.time()
+            self._headers_since, self._header_bytes = None, 0
+        elif data:
+            self._headers_since = self._headers_since or self._loop.time()
+            self._header_bytes += len(data)
+            if self._header_bytes > self._server.limits.headers_bytes:
+                detail = f"the headers have more than {self._server.limits.headers_bytes:,} bytes together"
+                self._refuse(431, "Request Header Fields Too Large", detail)
 
     def _check_chunks(self, size: int) -> None:
         """End a chunked body whose chunks have hardly any bytes. Each chunk costs a microsecond, whatever its size.

@@ -102,7 +102,8 @@ class ServerProcesses:
                     return status
                 if received in (signal.SIGTERM, signal.SIGINT):
                     return 0
-                if received == signal.SIGHUP:
+                # While a replacement starts, a further one would only start more processes.
+                if received == signal.SIGHUP and all(child.is_serving for child in self._current()):
                     log.info("replacing the server's processes")
                     for child in self._children:
                         child.is_replaced = True

@@ -51,11 +51,12 @@ def configuration_of(folder: Path, gateway: str, http: int, https: int, certific
     example = Path("docs/nginx.conf").read_text()
     replaced = [
         (r"listen \[::\]:\d+.*;\n", ""),
-        (r"listen 80;", f"listen 127.0.0.1:{http};"),
+        (r"listen 80\b", f"listen 127.0.0.1:{http}"),
         (r"listen 443 ssl", f"listen 127.0.0.1:{https} ssl"),
         (r"https://tandem\.example\$request_uri", f"https://localhost:{https}$request_uri"),
         (r"ssl_certificate /\S+;", f"ssl_certificate {certificate};"),
         (r"ssl_certificate_key /\S+;", f"ssl_certificate_key {key};"),
+        (r"server_name tandem\.example;", f"server_name {NAME} localhost;"),
         (r"http://127\.0\.0\.1:8080", gateway),
     ]
     for pattern, text in replaced:
@@ -112,6 +113,13 @@ def test_a_page_of_the_proxys_own_origin_is_served_and_others_are_not(proxied: P
     assert proxied.request("GET", "/v1/networks", headers=own).status_code == 200
     foreign = {"Host": NAME, "Origin": "https://page.example"}
     assert proxied.request("GET", "/v1/networks", headers=foreign).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["other.example", "127.0.0.1"])
+def test_requests_for_another_name_get_no_response(proxied: Proxied, name: str) -> None:
+    """Without a token, Tandem answers requests for loopback names, and nginx would pass them on."""
+    with pytest.raises(requests.ConnectionError):
+        proxied.request("GET", "/v1/networks", headers={"Host": name})
 
 
 def test_a_body_of_64_mib_passes_the_proxy_and_tandem_refuses_a_larger_one(proxied: Proxied) -> None:

@@ -27,7 +27,6 @@ from shared.web.gate import AnsweredByGate, Caller
 
 LOADTEST_CALLER = Caller("loadtest", frozenset({"read", "predict"}))
 NOBODY: frozenset[str] = frozenset()
-FAILED_LOGINS_PER_S = 10
 BEARER = "bearer "
 
 
@@ -39,7 +38,6 @@ class GatewayGate:
         tokens: the access tokens.
         job_key: the key that signs jobs, and the load tester's credentials.
         public_paths: what everybody may ask. Each is a whole path.
-        failed_logins_per_s: how many requests with a bad token an address may send per second.
 
     Raises:
         ValueError: an origin in the settings is not valid.
@@ -51,7 +49,6 @@ class GatewayGate:
         tokens: TokenStore,
         job_key: bytes,
         public_paths: Collection[str],
-        failed_logins_per_s: float = FAILED_LOGINS_PER_S,
     ) -> None:
         self._tokens, self._job_key, self._public_paths = tokens, job_key, frozenset(public_paths)
         self._without_tokens = mode_without_tokens(settings)
@@ -59,7 +56,6 @@ class GatewayGate:
         self._origins = OriginCheck(settings.cors_origins)
         self._requests = RateLimit(settings.rate_limit, 2 * settings.rate_limit)
         self._predictions = RateLimit(settings.prediction_rate_limit, 2 * settings.prediction_rate_limit)
-        self._failed_logins = RateLimit(failed_logins_per_s, 2 * failed_logins_per_s)
 
     def admit(self, request: web.BaseRequest, scope: str | None) -> Caller:
         """Return the client of a request whose headers have arrived.
@@ -93,6 +89,10 @@ class GatewayGate:
             raise Forbidden(f"the access token lacks the scope {scope!r}")
         return caller
 
+    def _is_public(self, request: web.BaseRequest) -> bool:
+        """Return whether everybody may send a request. One with a body may not: bodies of strangers are not read."""
+        return request.path in self._public_paths and not request.can_read_body
+
     def complete(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """Let a page of an allowed origin read the response."""
         self._origins.add_headers(request, response)
@@ -114,13 +114,13 @@ class GatewayGate:
                 identity, scopes = found
                 self._tokens.mark_used(identity, time_s)
                 return Caller(identity, scopes)
-            if request.path in self._public_paths:
+            if self._is_public(request):
                 return Caller(address, NOBODY)
-            self._failed_logins.count(address, now_s)
+            self._requests.count(address, now_s)
             refuse_without_token(is_bad=text is not None)
         if table is not None and self._without_tokens is not AccessMode.CLOSED:
             return Caller(address, ALL_SCOPES)
-        if request.path in self._public_paths:
+        if self._is_public(request):
             return Caller(address, NOBODY)
         raise UnavailableError(
             "the file of access tokens is damaged: the gateway's log says more"

@@ -80,7 +80,7 @@ class TokenStore:
         """Read the file now.
 
         Raises:
-            DamagedTokenFileError: the file cannot be used. The message says why, and names the file.
+            DamagedTokenFileError: the file cannot be used. The message says why.
         """
         try:
             return TokenTable(TokenFile.model_validate_json(self._path.read_bytes()).tokens)
@@ -89,8 +89,8 @@ class TokenStore:
         except (OSError, ValidationError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not what Tandem writes"
             raise DamagedTokenFileError(
-                f"the token file {self._path} cannot be used ({reason}): restore it, or remove it to begin without "
-                "tokens"
+                f"the token file {self._path.name} cannot be used ({reason}): restore it, or remove it to begin "
+                "without tokens"
             ) from None
 
     def create(self, name: str, scopes: list[Scope], days: int | None) -> NewToken:

@@ -34,6 +34,8 @@ def png_with(*chunks: bytes) -> bytes:
 JPEG = encode_picture(Image.new("L", (28, 28)), "JPEG")
 PROGRESSIVE = encode_picture(Image.linear_gradient("L"), "JPEG", progressive=True)
 LAST_SCAN = PROGRESSIVE.rindex(b"\xff\xda")
+# libjpeg passes over a marker that it does not know while it looks for the next restart, and reads what follows.
+HIDING = PROGRESSIVE[LAST_SCAN : LAST_SCAN + 40] + b"\xff\x02\xff\x00"
 REFUSED = {
     "20,000 PNG chunks": png_with(*[png_chunk(b"tEXt", b"a\0b")] * 20_000),
     "a PNG palette of 2 kB": png_with(png_chunk(b"PLTE", bytes(2048))),
@@ -42,6 +44,8 @@ REFUSED = {
     "1,000 quantization tables": JPEG[:2] + (b"\xff\xdb\0\x43\0" + b"\1" * 64) * 1000 + JPEG[2:],
     "a JPEG without a frame": JPEG[:2] + JPEG[JPEG.index(b"\xff\xda") :],
     "a JPEG of many scans": PROGRESSIVE[:LAST_SCAN] + PROGRESSIVE[LAST_SCAN:-2] * (MAX_JPEG_SCANS + 1) + b"\xff\xd9",
+    "scans that a reserved marker hides": PROGRESSIVE[:LAST_SCAN] + HIDING + PROGRESSIVE[LAST_SCAN:],
+    "a PNG whose first chunk is too long": png_with()[:8] + struct.pack(">I", 25) + png_with()[12:],
     "a WebP canvas that is larger than its picture": encode_picture(
         Image.new("RGB", (28, 28)), "WEBP", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0"
     ).replace(b"\x1b\0\0\x1b\0\0", b"\xff\x3f\0\xff\x3f\0", 1),

@@ -1,7 +1,4 @@
-"""A gateway as a process, without Redis and without predictors: `python -m tests.unit.gateway.gateway_process`.
-
-It is the real server. Only the limit of failed logins can be lifted, because a test of all routes sends many.
-"""
+"""A gateway as a process, without Redis and without predictors: `python -m tests.unit.gateway.gateway_process`."""
 
 import contextlib
 import os
@@ -13,21 +10,12 @@ from pathlib import Path
 
 import requests
 
-from services.gateway.access.gate import FAILED_LOGINS_PER_S, GatewayGate
-from services.gateway.app import EVENT_LOOP_ROUTES, PUBLIC_PATHS, create_app
+from services.gateway.app import create_server
 from services.gateway.context import Context
 from services.stack.stack import free_ports
 from shared.settings import Settings
-from shared.web.server import HttpServer, serve
+from shared.web.server import serve
 from tests.polling import wait_until
-
-
-def load(settings: Settings, failed_logins_per_s: float) -> HttpServer:
-    """Return the gateway's server with another limit of failed logins; 0 is no limit."""
-    context = Context.from_settings(settings)
-    app = create_app(context)
-    gate = GatewayGate(settings, context.tokens, context.job_key, app.extensions[PUBLIC_PATHS], failed_logins_per_s)
-    return HttpServer(app, app.extensions[EVENT_LOOP_ROUTES], 4, context.start, gate=gate)
 
 
 def environ_of(state: Path, port: int, more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -44,9 +32,7 @@ def environ_of(state: Path, port: int, more: Mapping[str, str] | None = None) ->
 
 
 @contextlib.contextmanager
-def running_gateway(
-    state: Path, more: Mapping[str, str] | None = None, failed_logins_per_s: float = FAILED_LOGINS_PER_S
-) -> Iterator[str]:
+def running_gateway(state: Path, more: Mapping[str, str] | None = None) -> Iterator[str]:
     """Run a gateway, and yield its URL.
 
     Args:
@@ -54,7 +40,7 @@ def running_gateway(
         more: further settings.
     """
     (port,) = free_ports(1)
-    command = [sys.executable, "-m", "tests.unit.gateway.gateway_process", str(failed_logins_per_s)]
+    command = [sys.executable, "-m", "tests.unit.gateway.gateway_process"]
     process = subprocess.Popen(command, env=environ_of(state, port, more))
     url = f"http://127.0.0.1:{port}"
     try:
@@ -67,4 +53,4 @@ def running_gateway(
 
 if __name__ == "__main__":
     found = Settings.from_env()
-    serve(lambda: load(found, float(sys.argv[1])), found, found.gateway_port)
+    serve(lambda: create_server(Context.from_settings(found)), found, found.gateway_port)

@@ -119,7 +119,7 @@ def test_a_client_that_sends_too_much_is_refused_for_a_while(url: str) -> None:
 
 
 def test_an_address_that_guesses_tokens_is_slowed_down_and_a_valid_token_is_not(tmp_path: Path) -> None:
-    with running_gateway(tmp_path) as url:
+    with running_gateway(tmp_path, {"TANDEM_RATE_LIMIT": "10"}) as url:
         token = Client(url).post("/v1/tokens", {"name": "admin", "scopes": ["admin"]})["token"]
         with requests.Session() as session:
             statuses = [session.get(f"{url}/v1/networks", timeout=10).status_code for _ in range(200)]
@@ -224,3 +224,12 @@ def test_a_route_without_a_scope_is_an_error_at_start() -> None:
         install_scopes(app, {("/v1/forgotten/{id}", "GET"): READ})
     with pytest.raises(ValueError, match="the path of a public route may have no placeholder"):
         public_paths({("/v1/forgotten/{id}", "GET"): PUBLIC})
+
+
+def test_the_body_of_a_request_without_a_token_is_not_read_on_a_public_path_either(tmp_path: Path) -> None:
+    with running_gateway(tmp_path) as url:
+        Client(url).post("/v1/tokens", {"name": "admin", "scopes": ["admin"]})
+        assert requests.get(f"{url}/v2/health/live", timeout=10).status_code == 200
+        for method in ("GET", "POST"):
+            answer = requests.request(method, f"{url}/v2/health/live", data=bytes(2**20), timeout=10)
+            assert answer.status_code == 401

@@ -85,7 +85,7 @@ class Guarded:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    with running_gateway(tmp_path_factory.mktemp("guarded"), failed_logins_per_s=0) as url:
+    with running_gateway(tmp_path_factory.mktemp("guarded"), {"TANDEM_RATE_LIMIT": "0"}) as url:
         admin = Client(url).post("/v1/tokens", {"name": "admin", "scopes": ["admin"]})["token"]
         client = Client(url, admin)
 

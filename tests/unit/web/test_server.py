@@ -407,6 +407,16 @@ def post_from(address: str, url: str, body: bytes) -> requests.Response:
         return session.post(url, body, timeout=60)
 
 
+def test_headers_of_many_bytes_that_are_never_complete_end_in_a_431(port: int) -> None:
+    """Each header is within its own limit. 126 of them would hold 7 MB for each connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+        with contextlib.suppress(ConnectionError):
+            for number in range(126):
+                connection.sendall(f"X-{number}: ".encode() + b"a" * 30_000 + b"\r\n")
+        check_raw_problem(connection.recv(65536), 431)
+
+
 def test_headers_that_are_never_complete_end_in_a_408(port: int) -> None:
     with contextlib.ExitStack() as opened:
         slow = [opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30)) for _ in range(5)]
