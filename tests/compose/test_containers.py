@@ -49,6 +49,16 @@ def test_a_predictor_cannot_reach_redis(compose: Compose, service: str) -> None:
     compose("exec", "-T", "gateway", "python", "-c", connect, "redis")
 
 
+@pytest.mark.parametrize("service", ["tensorflow-predictor", "pytorch-predictor", "pytorch-trainer"])
+def test_a_predictor_and_a_trainer_cannot_reach_the_gateway(compose: Compose, service: str) -> None:
+    """Without tokens, whoever reaches the gateway may do everything."""
+    connect = "import socket, sys; socket.create_connection((sys.argv[1], 8080), 2)"
+    networks = compose.inspect("gateway")["NetworkSettings"]["Networks"].values()
+    for host in ("gateway", "gateway-published", *(network["IPAddress"] for network in networks)):
+        assert compose("exec", "-T", service, "python", "-c", connect, host, check=False).returncode != 0, host
+    compose("exec", "-T", "loadtest", "python", "-c", connect, "gateway-published")
+
+
 @pytest.mark.parametrize("service", ["gateway", "loadtest", "tensorflow-trainer", "pytorch-trainer"])
 def test_a_service_has_one_password_that_only_it_can_read(compose: Compose, service: str) -> None:
     listing = compose("exec", "-T", service, "find", "/state/secrets", "-type", "f", "-printf", "%p %m %U\\n").stdout
