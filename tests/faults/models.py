@@ -1,9 +1,11 @@
 """Faults of models: killed publishers, flipped bytes, a bad version, a tampered manifest, cancels and deletions."""
 
+import json
 import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -156,15 +158,19 @@ def plant_jobs(experiment: Experiment) -> None:
     from rq import Queue  # only this row writes to a queue by itself
 
     mark = Path(experiment.target.settings.state_dir, "was-run")
-    payload = '{"kind": "training", "id": "planted", "backend": "pytorch"}'
+    odd, unsigned, foreign = "planted", uuid.uuid4().hex, uuid.uuid4().hex
+    payload = json.dumps({"kind": "training", "id": unsigned, "backend": "pytorch"})
     with experiment.target.connect_admin() as redis:
         queue = Queue("pytorch", connection=redis, serializer="json")
-        queue.enqueue("os.system", f"touch {mark}", on_failure="os.abort", job_id="training-planted1-pytorch")
-        queue.enqueue("shared.jobs.worker.perform", payload, "0" * 64, job_id="training-planted2-pytorch")
+        for identity in (odd, foreign):
+            job_id = f"training-{identity}-pytorch"
+            queue.enqueue("os.system", f"touch {mark}", on_failure="os.abort", job_id=job_id)
+        queue.enqueue("shared.jobs.worker.perform", payload, "0" * 64, job_id=f"training-{unsigned}-pytorch")
         wait(lambda: queue.count == 0, message="the planted jobs stayed in the queue", timeout_s=30)
         sleep_s(1)
         experiment.require(not mark.exists(), "a planted os.system ran")
-        experiment.require(not redis.hgetall("tandem:training:planted:pytorch"), "a planted job wrote a run")
+        runs = [f"tandem:training:{identity}:pytorch" for identity in (odd, foreign, unsigned)]
+        experiment.require(not redis.exists(*runs), "a planted job wrote a run")
 
 
 def replay_a_job(experiment: Experiment) -> None:

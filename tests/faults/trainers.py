@@ -176,9 +176,11 @@ def kill_between_dequeue_and_start(experiment: Experiment) -> None:
     wait(lambda: experiment.ledger.refresh() == 0, message="the traffic's jobs did not end", timeout_s=30)
     wait(lambda: not target.find_work_horses(BACKEND), message="the trainer is busy", timeout_s=30)
     kill([trainer], signal.SIGSTOP)
-    experiment.submit("trainings", {**small_training(f"{experiment.name}-taken"), "backends": [BACKEND]})
-    sleep_s(0.5)
-    kill([trainer], signal.SIGKILL)
+    try:
+        experiment.submit("trainings", {**small_training(f"{experiment.name}-taken"), "backends": [BACKEND]})
+        sleep_s(0.5)
+    finally:
+        kill([trainer], signal.SIGKILL)
     wait_ended([trainer])
 
 
