@@ -32,7 +32,7 @@ class BodyLimits:
     Attributes:
         max_bytes: of one body.
         max_caller_bytes: of all bodies of a client that are being read or worked on: one of the largest, and more.
-        max_total_bytes: of all bodies of all clients.
+        max_total_bytes: of all bodies of all clients. A form is copied up to four times while its files are opened.
         window_s: in each window of so many seconds, `window_bytes` have to arrive, or the rest of the body. The slowest
             connections of mobile telephones bring ten times as much.
         window_bytes: see `window_s`.
@@ -40,7 +40,7 @@ class BodyLimits:
 
     max_bytes: int = 64 * 2**20
     max_caller_bytes: int = 72 * 2**20
-    max_total_bytes: int = 144 * 2**20
+    max_total_bytes: int = 96 * 2**20
     window_s: float = 10
     window_bytes: int = 16 * 2**10
 

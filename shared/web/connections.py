@@ -5,6 +5,8 @@ at all connections every second, so that a request needs no timer of its own.
 """
 
 import asyncio
+import socket
+import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -36,7 +38,8 @@ class ConnectionLimits:
         headers_s: from a connection's opening to the first byte, and from a request's first byte to the end of its
             headers.
         idle_s: between two requests.
-        stalled_s: in which a client reads nothing of its response.
+        stalled_s: in each window of so many seconds, a client has to read `stalled_bytes` of its response, or the rest.
+        stalled_bytes: see `stalled_s`.
     """
 
     max_total: int = 1024
@@ -45,6 +48,7 @@ class ConnectionLimits:
     headers_s: float = 10
     idle_s: float = 75
     stalled_s: float = 60
+    stalled_bytes: int = 96 * 2**10
 
 
 class LimitedConnection(RequestHandler):
@@ -60,7 +64,7 @@ class LimitedConnection(RequestHandler):
         self._is_chunked = False
         self._body_bytes = 0  # of the body, with the lengths of its chunks
         self._has_tiny_chunks = False
-        self._unsent = (0, 0.0)  # how many bytes of responses the client has not read, and since when
+        self._unsent = (0, 0.0)  # how many bytes of responses were unread, and when
 
     @property
     def is_idle(self) -> bool:
@@ -137,12 +141,14 @@ class LimitedConnection(RequestHandler):
             now: the time, by the loop's clock.
         """
         limits = self._server.limits
-        size = transport.get_write_buffer_size()
-        if not size or size != self._unsent[0]:
+        size, (size_before, since) = transport.get_write_buffer_size(), self._unsent
+        if not size or size > size_before:  # the client has read everything, or there is another response
             self._unsent = size, now
-        elif now - self._unsent[1] > limits.stalled_s:
-            transport.abort()
-            return
+        elif now - since > limits.stalled_s:
+            if size_before - size < limits.stalled_bytes:
+                _reset(transport)
+                return
+            self._unsent = size, now
         if not self._is_waiting:
             return
         if self._headers_since is not None and now - self._headers_since > limits.headers_s:
@@ -243,6 +249,13 @@ class LimitedServer(web.Server):
         for connection, transport in list(self._connections.items()):
             cast(LimitedConnection, connection).close_if_late(transport, now)
         self._loop.call_later(LOOK_S, self._close_late_connections)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Close a connection at once. Otherwise the system would keep what is unsent until the client has read it."""
+    if found := transport.get_extra_info("socket"):
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 def _address_of(transport: asyncio.BaseTransport) -> str:

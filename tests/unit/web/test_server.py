@@ -36,7 +36,9 @@ MAX_BODY_BYTES = 2**20
 MAX_TOTAL_BODY_BYTES = 2 * MAX_BODY_BYTES
 MAX_CALLER_BODY_BYTES = MAX_TOTAL_BODY_BYTES * 3 // 4
 BODY_LIMITS = BodyLimits(MAX_BODY_BYTES, MAX_CALLER_BODY_BYTES, MAX_TOTAL_BODY_BYTES, window_s=2, window_bytes=1000)
-CONNECTION_LIMITS = ConnectionLimits(max_total=40, max_per_address=30, headers_s=2, idle_s=60)
+CONNECTION_LIMITS = ConnectionLimits(max_total=40, max_per_address=30, headers_s=2, idle_s=60, stalled_s=2)
+ESTABLISHED = "01"  # in /proc/net/tcp
+LARGE_BYTES = 16 * 2**20  # more than the system's buffers hold
 BOTH_KINDS = ["/loop/echo", "/flask/echo"]
 
 
@@ -64,6 +66,8 @@ def load() -> HttpServer:
             go.set()
         if what == "wait":
             await go.wait()
+        if what == "large":
+            return web.Response(body=bytes(LARGE_BYTES))
         answer = {"what": what, "query": request.query, "size": len(request.body), "id": request_id()}
         return web.json_response(answer)
 
@@ -434,6 +438,32 @@ def test_headers_that_are_never_complete_end_in_a_408_after_a_first_request_too(
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
         connection.sendall(b"GET /flask/echo HTTP/1.1\r\n")
         check_raw_problem(read_to_end(connection), 408)
+
+
+def test_a_client_that_hardly_reads_its_response_is_disconnected(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(b"POST /loop/large HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+
+        def is_closed() -> bool:
+            with open("/proc/net/tcp") as table:
+                local = f":{connection.getsockname()[1]:04X}"
+                states = [line.split()[3] for line in table if line.split()[1].endswith(local)]
+            connection.recv(1000)
+            return ESTABLISHED not in states
+
+        with contextlib.suppress(ConnectionError):  # the server resets the connection
+            wait_until(is_closed, message="the connection stays open")
+
+
+def test_a_client_that_reads_its_response_slowly_gets_all_of_it(port: int) -> None:
+    received = 0
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(b"POST /loop/large HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        while data := connection.recv(2**20):
+            received += len(data)
+            time.sleep(0.2)  # some megabytes per second, and several windows in all
+    assert received > LARGE_BYTES
 
 
 def test_an_idle_connection_makes_room_for_a_new_one(port: int) -> None:
