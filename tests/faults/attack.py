@@ -76,9 +76,14 @@ def send(
         connection.close()
 
 
-def measure_attack(experiment: Experiment, attack: Attack) -> Measurement:
-    """Run an attack from four connections, compare what a client notices with the limits, and note it for the table."""
-    found = _measure(experiment, attack, experiment.limits.attack_s)
+def measure_attack(experiment: Experiment, attack: Attack, at_least_s: float = 0) -> Measurement:
+    """Run an attack from four connections, compare what a client notices with the limits, and note it for the table.
+
+    Args:
+        attack: what each connection does.
+        at_least_s: how long the attack lasts, if the limits say less.
+    """
+    found = _measure(experiment, attack, max(at_least_s, experiment.limits.attack_s))
     limits = experiment.limits
     answers = ", ".join(f"{count} x {answer}" for answer, count in sorted(found.answers.items())[:4])
     experiment.notes += [

@@ -17,6 +17,7 @@ ANNOUNCED_BYTES = 64 * 2**20
 LARGE_BODY_BYTES = 100_000
 UNFINISHED_CONNECTIONS = 100
 HEADER_DEADLINE_S = 60  # after this time a connection without complete headers must be closed
+SLOW_ATTACK_S = 15  # the gateway waits ten seconds for the headers, and for each 16 kB of a body
 NESTING = 5000
 PICTURE_HEADER = b"POST /v1/predictions?model=probe HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\n"
 
@@ -105,13 +106,15 @@ def attack_with_announcements(experiment: Experiment) -> None:
 
 
 def attack_with_slow_headers(experiment: Experiment) -> None:
-    """Measure another client during `send_headers_slowly`."""
-    measure_attack(experiment, send_headers_slowly)
+    """Measure another client during `send_headers_slowly`. The gateway must close the connections."""
+    found = measure_attack(experiment, send_headers_slowly, SLOW_ATTACK_S)
+    experiment.require(found.answers["closed"], "no connection with slow headers was closed")
 
 
 def attack_with_slow_bodies(experiment: Experiment) -> None:
-    """Measure another client during `send_body_slowly`."""
-    measure_attack(experiment, send_body_slowly)
+    """Measure another client during `send_body_slowly`. The gateway must close the connections."""
+    found = measure_attack(experiment, send_body_slowly, SLOW_ATTACK_S)
+    experiment.require(found.answers["closed"], "no connection with a slow body was closed")
 
 
 def attack_with_deep_json(experiment: Experiment) -> None:

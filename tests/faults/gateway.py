@@ -87,7 +87,7 @@ def restart_in_turn(experiment: Experiment) -> None:
                 message=f"{backend}'s predictor did not come back",
                 timeout_s=patience_s,
             )
-            experiment.note_recovery(f"{backend}'s predictor", time.monotonic() - started)
+            experiment.notes.append(f"{backend}'s predictor answers after {time.monotonic() - started:.1f} s")
             kill(trainers, signal.SIGTERM)
             wait_ended(trainers)
             sleep_s(SETTLE_S)
