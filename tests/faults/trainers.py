@@ -67,7 +67,9 @@ def signal_at_random(signum: signal.Signals, count: int, experiment: Experiment)
     with ThreadPoolExecutor(2) as pool:
         trainings = pool.submit(_submit_many, experiment, "trainings", submissions)
         evaluations = pool.submit(_submit_many, experiment, "evaluations", submissions)
-        for _ in range(count):
+        for _ in range(10 * count):  # now and then there is no process to send a signal to
+            if sent == count:
+                break
             backend = experiment.random.choice(target.settings.backends)
             find = experiment.random.choice([target.find_trainers, target.find_work_horses])
             pids = find(backend) or target.find_trainers(backend)
