@@ -87,7 +87,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     defaults = Limits()
     parser.add_argument("--list", action="store_true", help="list the faults and end")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="names or sources of faults")
-    parser.add_argument("--short", action="store_true", help="a selection, and fewer jobs: under three minutes")
+    parser.add_argument("--short", action="store_true", help="a selection, and fewer jobs: about five minutes")
     parser.add_argument("--seed", type=int, default=0, help="decides everything that is random (default 0)")
     parser.add_argument("--table", type=Path, help="a Markdown document to write the table into")
     parser.add_argument("--recovery", type=float, default=defaults.recovery_s, help="seconds a recovery may take")
