@@ -21,6 +21,7 @@ import numpy as np
 import structlog
 from aiohttp import web
 from flask import Flask
+from multidict import CIMultiDict
 from prometheus_client import Counter, Gauge, Histogram
 
 from shared.backend import Backend, Predictor
@@ -39,6 +40,7 @@ from shared.web.server import HttpServer, serve
 
 MAX_MODELS = 16
 FLASK_THREADS = 4  # for health, metrics and warming
+NO_HEADERS: CIMultiDict[str] = CIMultiDict()  # the gateway would parse them with each reply
 LOOP_COMPUTE_S = 0.01  # a call that should take longer is computed in a thread, so that health is answered meanwhile
 
 COMPUTE_SECONDS = Histogram(
@@ -187,7 +189,7 @@ def create_server(backend: Backend, settings: Settings) -> HttpServer:
     models = LoadedModels(backend, ModelRegistry(settings.model_dir))
     app = create_app(backend, models, settings.prediction_threads)
     gate = ServiceGate(urlsplit(settings.url_of(backend.NAME)).hostname or "")
-    return HttpServer(app, [prediction_route(models)], FLASK_THREADS, gate=gate)
+    return HttpServer(app, [prediction_route(models)], FLASK_THREADS, gate=gate, headers=NO_HEADERS)
 
 
 def main(backend: Backend) -> int:

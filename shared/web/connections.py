@@ -93,11 +93,14 @@ class LimitedConnection(RequestHandler):
         if self._has_tiny_chunks:
             return
         was_in_body = self._body is not None
-        size = max(len(data), 1) if was_in_body and not self._is_chunked else SLICE_BYTES
-        for start in range(0, max(len(data), 1), size):
-            super().data_received(data[start : start + size])
-            if self._body or self._messages:
-                self._check_chunks(min(size, len(data) - start))
+        if len(data) <= SLICE_BYTES or (was_in_body and not self._is_chunked):
+            super().data_received(data)
+            self._check_chunks(len(data))
+        else:
+            for start in range(0, len(data), SLICE_BYTES):
+                part = data[start : start + SLICE_BYTES]
+                super().data_received(part)
+                self._check_chunks(len(part))
                 if self._has_tiny_chunks:
                     return
         if self._messages or was_in_body:
@@ -115,13 +118,13 @@ class LimitedConnection(RequestHandler):
         Args:
             size: bytes that were passed to aiohttp.
         """
-        message, newest = self._messages[-1] if self._messages else (None, self._body)
-        if message is not None and newest is not self._body:
-            self._is_chunked = isinstance(message, RawRequestMessage) and message.chunked
-            self._body, self._body_bytes, size = newest, 0, 0
         body = self._body
-        if body is None or body.is_eof():
-            self._body = None
+        if self._messages and self._messages[-1][1] is not body:
+            message, body = self._messages[-1]
+            self._is_chunked = isinstance(message, RawRequestMessage) and message.chunked
+            self._body_bytes = size = 0
+        self._body = body = None if body is None or body.is_eof() else body
+        if body is None:
             return
         self._body_bytes += size
         if self._is_chunked and not self._reading_paused and self._body_bytes > SLICE_BYTES + 2 * body.total_bytes:
@@ -161,7 +164,7 @@ class LimitedConnection(RequestHandler):
         begin_request("")
         document = ProblemDocument.of(status, title, detail)
         fields = {
-            **dict(SECURITY_HEADERS),
+            **SECURITY_HEADERS,
             **document.headers,
             "Content-Type": PROBLEM_TYPE,
             "Content-Length": str(len(document.body)),

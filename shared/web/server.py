@@ -24,6 +24,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.http_parser import RawRequestMessage
 from flask import Flask
+from multidict import CIMultiDict
 from werkzeug.exceptions import MethodNotAllowed
 
 from shared.logs import REQUEST_ID, begin_request, configure_logs, request_id
@@ -60,6 +61,7 @@ class HttpServer:
         bodies: reads request bodies.
         gate: decides which requests are let in; by default all.
         connections: the limits of connections.
+        headers: of each response, unless its route sets them itself. A server that no browser reaches needs none.
     """
 
     def __init__(
@@ -71,8 +73,9 @@ class HttpServer:
         bodies: BodyReader | None = None,
         gate: Gate | None = None,
         connections: ConnectionLimits | None = None,
+        headers: CIMultiDict[str] = SECURITY_HEADERS,
     ) -> None:
-        self._app, self._routes, self._on_start = app, routes, on_start
+        self._app, self._routes, self._on_start, self._headers = app, routes, on_start, headers
         self._gate = gate or OpenGate()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="flask")
         self._bodies = bodies or BodyReader()
@@ -169,7 +172,7 @@ class HttpServer:
         # Clients can make up any number of methods, so only those of known routes become labels of metrics.
         method = request.method if rule != UNKNOWN_ROUTE else UNKNOWN_ROUTE
         self._gate.complete(request, response)
-        return _finish(response, request.path, rule, method, started)
+        return _finish(response, self._headers, request.path, rule, method, started)
 
     def _match(self, method: str, path: str) -> tuple[Route | None, dict[str, str]]:
         """Return the route of a path and the values of its placeholders, or None: then the path is Flask's."""
@@ -201,8 +204,9 @@ class _Connection(LimitedConnection):
         """Pass bytes to aiohttp. If they make the body invalid that is being read, end the reading at once."""
         super().data_received(data)
         request = self._current_request
-        is_invalid = bool(self._messages) and not isinstance(self._messages[-1][0], RawRequestMessage)
-        if request and is_invalid and not request.content.is_eof() and request.content.exception() is None:
+        if request is None or not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
+            return
+        if not request.content.is_eof() and request.content.exception() is None:
             request.content.set_exception(BadHttpMessage("malformed chunk"))
 
     def handle_error(
@@ -221,7 +225,8 @@ class _Connection(LimitedConnection):
         else:
             reason = " ".join((message or type(exc).__name__).split())[:MAX_REASON_LENGTH]
             document = ProblemDocument.of(status, "Bad request", f"the request is not valid HTTP: {reason}")
-        response = _finish(_from_document(document), request.path, UNKNOWN_ROUTE, UNKNOWN_ROUTE, started)
+        response = _from_document(document)
+        _finish(response, SECURITY_HEADERS, request.path, UNKNOWN_ROUTE, UNKNOWN_ROUTE, started)
         response.force_close()
         return response
 
@@ -268,12 +273,11 @@ def _from_document(document: ProblemDocument) -> web.Response:
     return web.Response(status=document.status, headers=headers, body=document.body)
 
 
-def _finish(response: web.Response, path: str, rule: str, method: str, started: float) -> web.Response:
-    """Name the request in its response, protect whoever reads the response, and record it."""
-    headers = response.headers
-    headers[REQUEST_ID] = request_id()
-    for name, value in SECURITY_HEADERS:
-        if name not in headers:
-            headers[name] = value
+def _finish(
+    response: web.Response, headers: CIMultiDict[str], path: str, rule: str, method: str, started: float
+) -> web.Response:
+    """Name the request in its response, add the headers that the response lacks, and record it."""
+    response.headers[REQUEST_ID] = request_id()
+    response.headers.merge(headers)
     record_request(path, rule, method, response.status, perf_counter() - started)
     return response

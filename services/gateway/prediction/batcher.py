@@ -110,6 +110,7 @@ class Batcher:
         self._on_idle = on_idle
         self._call_seconds, self._call_images = _histograms_of(backend)
         self._waiting: deque[QueuedRequest] = deque()
+        self._waiting_images = 0
         self._in_flight = False
         self._call_started = 0.0  # when the call that is in flight began
         self._sender: asyncio.Task[None] | None = None  # the event loop itself keeps no reference
@@ -151,12 +152,13 @@ class Batcher:
         must withdraw the request.
         """
         request = QueuedRequest(images, asyncio.get_running_loop().create_future())
-        if self._in_flight and self.count_waiting()[0] + len(images) > MAX_WAITING_IMAGES:
+        if self._in_flight and self._waiting_images + len(images) > MAX_WAITING_IMAGES:
             request.outcome.set_result(
                 Failure(f"{self._backend} has {MAX_WAITING_IMAGES} images waiting: try again in a moment")
             )
             return request
         self._waiting.append(request)
+        self._waiting_images += len(images)
         if not self._in_flight:
             self._send_waiting()
         return request
@@ -167,12 +169,13 @@ class Batcher:
             request.outcome.cancel()
             if request in self._waiting:  # else its call is in flight
                 self._waiting.remove(request)
+                self._waiting_images -= len(request.images)
 
     def count_waiting(self) -> tuple[int, float]:
         """Return how many images wait, and for how many seconds the first of them has. Any thread may call this."""
         requests = list(self._waiting)
         age_s = perf_counter() - requests[0].since if requests else 0.0
-        return sum(len(request.images) for request in requests), age_s
+        return self._waiting_images, age_s
 
     def _send_waiting(self) -> None:
         """Send the requests that wait, if there are any. No call may be in flight."""
@@ -229,6 +232,7 @@ class Batcher:
             request = self._waiting.popleft()
             taken.append(request)
             count += len(request.images)
+        self._waiting_images -= count
         return taken
 
 
