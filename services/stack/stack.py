@@ -1,9 +1,10 @@
 """Runs every service on one machine without containers, under supervisor.
 
 Each service runs in its own virtual environment, as it does in its own image. Supervisor restarts a process that dies.
-When the stack ends, every process that it started ends too.
+When the stack ends, every process that it started ends too, also if supervisor itself is killed.
 """
 
+import errno
 import json
 import os
 import shlex
@@ -26,6 +27,9 @@ from shared.process import end_with_parent
 from shared.settings import Settings, is_loopback
 
 READY_TIMEOUT_S = 120
+END_WITH_PARENT = ("setpriv", "--pdeathsig", "TERM")
+"""Begins the command of each service, which then replaces setpriv: the kernel sends it SIGTERM when supervisor ends."""
+WILDCARD_HOSTS = ("", "0.0.0.0", "::")  # noqa: S104 - nothing is opened here
 STOP_TIMEOUT_S = 30
 """Supervisor waits up to 8 s for the services, and then up to 8 s for Redis."""
 OUTPUT = {"PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
@@ -58,7 +62,10 @@ class Stack:
         self.environ["TANDEM_REDIS_URL"] = self.settings.redis_url  # the processes may have another temporary folder
         if self.settings.logs == "auto":  # decided here, because the processes write to pipes of supervisor
             self.environ["TANDEM_LOGS"] = "text" if log is None and sys.stdout.isatty() else "json"
-        self.url = f"http://127.0.0.1:{self.settings.gateway_port}"
+        self._host = _reachable(self.settings.bind_host)
+        bracketed = f"[{self._host}]" if ":" in self._host else self._host
+        self.url = f"http://{bracketed}:{self.settings.gateway_port}"
+        self.environ.setdefault("TANDEM_GATEWAY_URL", self.url)  # the load tester asks there
         self._log = log
         self._supervisor: subprocess.Popen[bytes] | None = None
 
@@ -131,7 +138,7 @@ class Stack:
         try:
             self._supervisor.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            os.killpg(self._supervisor.pid, signal.SIGKILL)
+            self._supervisor.kill()
             self._supervisor.wait()
 
     def _check_access(self) -> None:
@@ -140,7 +147,7 @@ class Stack:
         The gateway itself would say so again and again, because supervisor starts it again.
         """
         settings = self.settings
-        if not (is_loopback(settings.public_host) or settings.anonymous or settings.token_file.exists()):
+        if not (is_loopback(settings.public_host) or settings.anonymous or _has_tokens(settings.token_file)):
             raise StackError(
                 f"other machines could reach the gateway at {settings.public_host}, and there are no access tokens: "
                 "start it on 127.0.0.1 and run `./tandem token create --scope admin --name NAME`, or set "
@@ -149,15 +156,19 @@ class Stack:
 
     def _check_ports(self) -> None:
         """Raise StackError if a port is in use, and name the setting that changes it."""
-        ports = [("TANDEM_GATEWAY_PORT", self.settings.gateway_port)]
-        ports += [("TANDEM_PREDICTOR_PORT", self.settings.port_of(backend)) for backend in self.settings.backends]
-        for variable, port in ports:
-            with socket.socket() as probe:
+        ports = [("TANDEM_GATEWAY_PORT", self._host, self.settings.gateway_port)]
+        ports += [
+            ("TANDEM_PREDICTOR_PORT", "127.0.0.1", self.settings.port_of(backend)) for backend in self.settings.backends
+        ]
+        for variable, host, port in ports:
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
-                    probe.bind(("127.0.0.1", port))
-                except OSError:
-                    raise StackError(f"port {port} is in use: set {variable} to another port") from None
+                    probe.bind((host, port))
+                except OSError as error:
+                    if error.errno == errno.EADDRINUSE:
+                        raise StackError(f"port {port} is in use: set {variable} to another port") from None
+                    raise StackError(f"{host} is no address of this machine (TANDEM_BIND_HOST): {error}") from None
 
     def _configuration(self) -> Iterator[str]:
         """Yield the lines of supervisor's configuration: one program per process."""
@@ -184,6 +195,21 @@ class Stack:
         """
         host = urlsplit(self.settings.url_of(backend)).hostname or ""
         return {"TANDEM_BIND_HOST": "127.0.0.1"} if is_loopback(host) else {}
+
+
+def _reachable(bind_host: str) -> str:
+    """Return the address at which this machine reaches a server that listens on `bind_host`."""
+    return "127.0.0.1" if bind_host in WILDCARD_HOSTS else bind_host.strip("[]")
+
+
+def _has_tokens(token_file: Path) -> bool:
+    """Return whether a file holds access tokens. The gateway itself checks whether they are valid."""
+    try:
+        return bool(json.loads(token_file.read_bytes())["tokens"])
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, LookupError, TypeError):
+        return True  # the gateway's message says what is wrong with the file
 
 
 def python_of(environment: str) -> list[str]:
@@ -269,7 +295,7 @@ def _program(
         once: do not start the process again when it ends.
     """
     yield f"[program:{name}]"
-    yield f"command={_escape(shlex.join(command))}"
+    yield f"command={_escape(shlex.join([*END_WITH_PARENT, *command]))}"
     if environ:
         # Supervisor reads a text between two quotes as it is, so a text may contain the other kind of quotes.
         quoted = {variable: f"'{text}'" if '"' in text else f'"{text}"' for variable, text in environ.items()}

@@ -50,6 +50,7 @@ LOADTEST = "loadtest"  # the queue of load tests; also the name of a load test's
 RETRIES = 2  # how often a job is started again after its trainer died
 ONCE_S = 86_400  # how long an Idempotency-Key is remembered
 MAX_RACES = 100  # how often a submission is repeated because another one changed the same keys
+MAX_WAITING_LOAD_TESTS = 10  # each keeps the machine busy for up to TANDEM_JOB_TIMEOUT_S
 EXACT_BELOW = 64  # free places in a queue from which on submissions at the same time are counted one by one
 DAY_S = 86_400
 
@@ -161,14 +162,16 @@ class JobQueue:
         Raises:
             UnavailableError: a queue is full.
         """
-        limit = self._settings.max_queued
         for queue in runs:
+            limit, hint = self._settings.max_queued, " (TANDEM_MAX_QUEUED)"
+            if queue == LOADTEST and limit > MAX_WAITING_LOAD_TESTS:
+                limit, hint = MAX_WAITING_LOAD_TESTS, ""
             key = f"rq:queue:{queue}"
             if limit - transaction.llen(key) <= EXACT_BELOW:
                 transaction.watch(key)  # type: ignore[no-untyped-call]
                 if transaction.llen(key) >= limit:
                     raise UnavailableError(
-                        f"{limit} jobs of {queue} wait already (TANDEM_MAX_QUEUED): try again when some have ended"
+                        f"{limit} jobs of {queue} wait already{hint}: try again when some have ended"
                     )
 
     def _write(self, transaction: Pipeline, job: JobPayload, runs: Mapping[str, RunState]) -> None:

@@ -39,19 +39,25 @@ Handler = Callable[[BufferedRequest], Awaitable[web.Response]]
 
 @dataclass(frozen=True)
 class Route:
-    """A POST route that the event loop answers.
+    """A route that the event loop answers.
 
     Attributes:
         rule: the route's name in metrics, such as `/v2/models/<name>/infer`.
         pattern: matches the whole path; its named groups become `path_values`.
         handler: may raise any error; the server turns it into a problem document.
         scope: what a client must be allowed to do; "" if nothing special.
+        method: GET or POST.
     """
 
     rule: str
     pattern: re.Pattern[str]
     handler: Handler
     scope: str = ""
+    method: str = "POST"
+
+    def answers(self, method: str) -> bool:
+        """Return whether the handler answers requests of a method."""
+        return method == self.method or (method == "HEAD" and self.method == "GET")
 
 
 async def run_in_thread(executor: Executor | None, function: Callable[..., T], *arguments: Any) -> T:

@@ -1,8 +1,9 @@
-"""HTTP server: aiohttp answers the prediction routes; Flask, in a thread pool, answers the rest.
+"""HTTP server: aiohttp answers some routes itself; Flask, in a thread pool, answers the rest.
 
-The prediction routes run on the event loop, because waking a thread costs more than a small prediction (ADR 10). A
-handler must not block the loop for more than a few milliseconds: `run_in_thread` takes longer work. Request ids,
-metrics, logs and problem documents are made here, once for both kinds of route. This module knows no route.
+The prediction routes run on the event loop, because waking a thread costs more than a small prediction (ADR 10). Health
+checks do, because they must not wait for a thread. A handler must not block the loop for more than a few milliseconds:
+`run_in_thread` takes longer work. Request ids, metrics, logs and problem documents are made here, once for both kinds
+of route. This module knows no route.
 
 Limits: of connections in `connections.py`, of bodies in `body_reader.py`, of JSON in the gateway's
 `routes/request_bodies.py`, of forms in its `routes/uploads.py`, and of pictures in `shared/data/images.py` and
@@ -37,7 +38,7 @@ from shared.web.problems import PROBLEM_TYPE, ProblemDocument, problem_of
 from shared.web.request_metrics import record_request
 from shared.web.routes import BufferedRequest, Route, run_in_thread
 from shared.web.security_headers import SECURITY_HEADERS
-from shared.web.server_processes import BACKLOG
+from shared.web.server_processes import ALIVE_S, BACKLOG
 from shared.web.wsgi_bridge import UNKNOWN_ROUTE, call_flask, environ_of, install_route_names
 
 MAX_HEADER_BYTES = 32 * 2**10  # of the request line, and of each header; browsers send cookies of over 8 kB
@@ -88,7 +89,7 @@ class HttpServer:
         host: str,
         port: int,
         listeners: Sequence[socket.socket] = (),
-        on_ready: Callable[[], None] | None = None,
+        on_alive: Callable[[], None] | None = None,
     ) -> None:
         """Serve until SIGTERM or SIGINT.
 
@@ -99,7 +100,7 @@ class HttpServer:
             host: the address to listen on.
             port: the port to listen on.
             listeners: sockets that listen already, in place of host and port.
-            on_ready: called when connections are accepted.
+            on_alive: called when connections are accepted, and then every second while the event loop runs.
         """
         loop, stop, drain = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
@@ -123,8 +124,8 @@ class HttpServer:
         sites: list[web.BaseSite] = [web.SockSite(runner, listener, backlog=BACKLOG) for listener in listeners]
         for site in sites or [web.TCPSite(runner, host, port, backlog=BACKLOG)]:
             await site.start()
-        if on_ready:
-            on_ready()
+        if on_alive:
+            _repeat(loop, on_alive)
         events = [loop.create_task(event.wait()) for event in (stop, drain)]
         await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
         if drain.is_set():
@@ -178,23 +179,34 @@ class HttpServer:
         """Return the route of a path and the values of its placeholders, or None: then the path is Flask's."""
         for route in self._routes:
             if found := route.pattern.fullmatch(path):
-                if method == "POST":
+                if route.answers(method):
                     return route, found.groupdict()
-                return (_OPTIONS if method == "OPTIONS" else _OTHER_METHOD), {}
+                return (_OPTIONS if method == "OPTIONS" else _OTHER_METHOD)[route.method], {}
         return None, {}
 
 
-async def _list_methods(_: BufferedRequest) -> web.Response:
-    return web.Response(headers={"Allow": "OPTIONS, POST"})
+def _listing(methods: list[str]) -> Route:
+    """Return what a path answers to OPTIONS."""
+
+    async def list_methods(_: BufferedRequest) -> web.Response:
+        return web.Response(headers={"Allow": ", ".join(methods)})
+
+    return Route(UNKNOWN_ROUTE, re.compile(""), list_methods)
 
 
-async def _refuse_method(_: BufferedRequest) -> web.Response:
-    raise MethodNotAllowed(["OPTIONS", "POST"], "the method is not allowed here: use POST")
+def _refusing(methods: list[str], used: str) -> Route:
+    """Return what a path answers to methods that it does not have."""
+
+    async def refuse_method(_: BufferedRequest) -> web.Response:
+        raise MethodNotAllowed(methods, f"the method is not allowed here: use {used}")
+
+    return Route(UNKNOWN_ROUTE, re.compile(""), refuse_method)
 
 
-# What a path of the event loop's routes answers to other methods. The gate decides first who may know that.
-_OPTIONS = Route(UNKNOWN_ROUTE, re.compile(""), _list_methods)
-_OTHER_METHOD = Route(UNKNOWN_ROUTE, re.compile(""), _refuse_method)
+# What the paths of the event loop's routes answer to other methods. The gate decides first who may know that.
+_METHODS = {"GET": ["GET", "HEAD", "OPTIONS"], "POST": ["OPTIONS", "POST"]}
+_OPTIONS = {used: _listing(methods) for used, methods in _METHODS.items()}
+_OTHER_METHOD = {used: _refusing(methods, used) for used, methods in _METHODS.items()}
 
 
 class _Connection(LimitedConnection):
@@ -236,7 +248,7 @@ def serve(
     settings: Settings,
     port: int,
     listeners: Sequence[socket.socket] = (),
-    on_ready: Callable[[], None] | None = None,
+    on_alive: Callable[[], None] | None = None,
 ) -> None:
     """Make a server and run it until the process is told to stop.
 
@@ -245,19 +257,25 @@ def serve(
         settings: the address to listen on, and the format of the logs.
         port: the port to listen on.
         listeners: sockets that listen already, in place of address and port.
-        on_ready: called when connections are accepted.
+        on_alive: called when connections are accepted, and then every second while the event loop runs.
     """
     configure_logs(settings.logs)
     log.info("starting", address=f"http://{settings.bind_host}:{port}")
     _raise_file_limit()
     server = load()
     freeze_heap()
-    uvloop.run(server.serve(settings.bind_host, port, listeners, on_ready))
+    uvloop.run(server.serve(settings.bind_host, port, listeners, on_alive))
 
 
 def _buffered(request: web.BaseRequest, path_values: dict[str, str], body: bytes, caller: Caller) -> BufferedRequest:
     query = request.rel_url.raw_query_string
     return BufferedRequest(request.path, path_values, query, request.headers, body, caller)
+
+
+def _repeat(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    """Call a function now, and then every ALIVE_S seconds."""
+    function()
+    loop.call_later(ALIVE_S, _repeat, loop, function)
 
 
 def _raise_file_limit() -> None:

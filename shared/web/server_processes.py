@@ -1,7 +1,9 @@
 """The parent of a server's processes: it owns the listening sockets, and starts the processes that serve them.
 
 While a process starts, connections wait in the sockets' backlog, so a process can die or be replaced without a refused
-connection. The parent reads no request. It imports no web framework, and its children are forks that do so themselves.
+connection. A process says every second that it is alive. One that has not for HANG_TIMEOUT_S is killed and replaced.
+
+The parent reads no request. It imports no web framework, and its children are forks that do so themselves.
 
     SIGHUP             start new processes; when they serve, the old ones finish their requests and end
     SIGTERM, SIGINT    end all processes, then the parent
@@ -22,11 +24,14 @@ from shared.process import end_with_parent
 
 BACKLOG = 1024  # connections that wait to be accepted
 POLL_S = 0.05  # how often the parent looks whether a new process serves
+ALIVE_S = 1.0  # how often a process that serves says so
+HANG_TIMEOUT_S = 15.0  # garbage collection and a busy machine stop a process for less than a second
 START_TIMEOUT_S = 60.0  # a process that does not serve by then is killed
 DRAIN_TIMEOUT_S = 30.0  # a replaced process that has not ended by then is killed
 STOP_TIMEOUT_S = 7.0  # the same after SIGTERM: supervisor waits 8 s, and Docker 10 s
 FIRST_PAUSE_S = 0.1  # before a process that died while it started is started again; doubled at each failure in a row
 LONGEST_PAUSE_S = 5.0
+PIPE_BYTES = 64 * 2**10  # as many as a pipe holds
 FORCED_EXIT = 128  # plus the number of the signal: what shells report of a killed process
 HANDLED_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 
@@ -51,32 +56,36 @@ class _Child:
     """A process that serves, or is about to.
 
     Attributes:
-        ready: the read end of a pipe; the process writes to it when it serves. None once it does.
+        pipe: the read end of a pipe; the process writes to it when it serves, and then every ALIVE_S seconds.
         is_serving: whether it serves.
         is_replaced: whether a newer process takes its place.
         is_told_to_end: whether it was told to finish its requests and end.
-        killed_at_s: when it is killed, unless it serves or ends before; seconds of `time.monotonic`.
+        is_late: whether the time to kill it has come once, and it has not said that it is alive since.
+        killed_at_s: when it is killed, unless it says that it is alive, or ends before; seconds of `time.monotonic`.
     """
 
     pid: int
-    ready: int | None
+    pipe: int
     killed_at_s: float | None
     is_serving: bool = False
     is_replaced: bool = False
     is_told_to_end: bool = False
+    is_late: bool = False
 
 
 class ServerProcesses:
     """Starts processes that serve the same sockets, and replaces each one that dies.
 
     Args:
-        serve: called in each process with a function that it calls when it serves. When `serve` returns, the process
-            ends. It must handle SIGTERM (end soon) and SIGHUP (accept no more connections, finish the open ones, end).
+        serve: called in each process with a function that it calls when it serves, and then every ALIVE_S seconds.
+            When `serve` returns, the process ends. It must handle SIGTERM (end soon) and SIGHUP (accept no more
+            connections, finish the open ones, end).
         count: how many processes serve at the same time.
+        hang_timeout_s: for how long a process that serves may not say that it is alive.
     """
 
-    def __init__(self, serve: Serve, count: int = 1) -> None:
-        self._serve, self._count = serve, count
+    def __init__(self, serve: Serve, count: int = 1, hang_timeout_s: float = HANG_TIMEOUT_S) -> None:
+        self._serve, self._count, self._hang_timeout_s = serve, count, hang_timeout_s
         self._children: list[_Child] = []
         self._parent = os.getpid()
         self._original_mask: set[int] = set()
@@ -96,7 +105,7 @@ class ServerProcesses:
             while True:
                 self._start_missing()
                 received = self._wait_for_signal()
-                self._note_ready()
+                self._note_alive()
                 status = self._reap()
                 if status is not None:
                     return status
@@ -122,16 +131,17 @@ class ServerProcesses:
             self._children.append(self._start())
 
     def _start(self) -> _Child:
-        ready, announce = os.pipe()
+        pipe, announce = os.pipe()
+        os.set_blocking(announce, False)
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            os.close(ready)
+            os.close(pipe)
             self._run_child(announce)
         os.close(announce)
-        os.set_blocking(ready, False)
-        return _Child(pid, ready, time.monotonic() + START_TIMEOUT_S)
+        os.set_blocking(pipe, False)
+        return _Child(pid, pipe, time.monotonic() + START_TIMEOUT_S)
 
     def _run_child(self, announce: int) -> None:
         """Serve, and end the process."""
@@ -160,7 +170,7 @@ class ServerProcesses:
         """Return the next signal, or None when there is something else to do."""
         now_s = time.monotonic()
         times_s = [child.killed_at_s for child in self._children if child.killed_at_s is not None]
-        if any(child.ready is not None for child in self._children):
+        if not all(child.is_serving for child in self._children):
             times_s.append(now_s + POLL_S)
         if len(self._current()) < self._count:
             times_s.append(self._start_at_s)
@@ -169,19 +179,16 @@ class ServerProcesses:
         received = signal.sigtimedwait(HANDLED_SIGNALS, max(0.0, min(times_s) - now_s))
         return received.si_signo if received else None
 
-    def _note_ready(self) -> None:
-        """Find the processes that serve by now."""
+    def _note_alive(self) -> None:
+        """Find the processes that have said that they serve."""
         for child in self._children:
-            if child.ready is None:
-                continue
             try:
-                is_serving = bool(os.read(child.ready, 1))  # else the process has ended
+                is_alive = bool(os.read(child.pipe, PIPE_BYTES))  # else the process has ended
             except BlockingIOError:
                 continue
-            os.close(child.ready)
-            child.ready = None
-            if is_serving:
-                child.is_serving, child.killed_at_s = True, None
+            if is_alive and not child.is_told_to_end:
+                child.is_serving, child.is_late = True, False
+                child.killed_at_s = time.monotonic() + self._hang_timeout_s
                 self._has_served, self._failed_starts = True, 0
 
     def _reap(self) -> int | None:
@@ -195,8 +202,7 @@ class ServerProcesses:
             if not pid:
                 continue
             self._children.remove(child)
-            if child.ready is not None:
-                os.close(child.ready)
+            os.close(child.pipe)
             if child.is_replaced:
                 continue
             status = os.waitstatus_to_exitcode(wait_status)
@@ -220,12 +226,16 @@ class ServerProcesses:
                 child.is_told_to_end, child.killed_at_s = True, time.monotonic() + DRAIN_TIMEOUT_S
 
     def _kill_late(self) -> None:
+        """Kill each process whose time has come, after a second look: all may have been stopped, the parent as well."""
         now_s = time.monotonic()
         for child in self._children:
-            if child.killed_at_s is not None and child.killed_at_s <= now_s:
-                log.error("a process of the server did not start or end in time and is killed", pid=child.pid)
+            if child.killed_at_s is None or child.killed_at_s > now_s:
+                continue
+            if child.is_late:
+                log.error("a process of the server hangs, or did not start or end in time: killed", pid=child.pid)
                 os.kill(child.pid, signal.SIGKILL)
-                child.killed_at_s = None
+            child.killed_at_s = None if child.is_late else now_s + 2 * ALIVE_S
+            child.is_late = True
 
     def _stop(self) -> None:
         """End all processes. Those that take longer than STOP_TIMEOUT_S are killed."""
@@ -245,6 +255,6 @@ class ServerProcesses:
 
 
 def _announce(pipe: int) -> None:
-    """Tell the parent that this process serves."""
-    os.write(pipe, b"1")
-    os.close(pipe)
+    """Tell the parent that this process serves. If the parent is stopped, the pipe becomes full; that says enough."""
+    with contextlib.suppress(BlockingIOError):
+        os.write(pipe, b"1")

@@ -17,7 +17,7 @@ from PIL import Image
 
 from services.cli.client import FINAL, Client
 from services.gateway.reports.loadtest_report import LoadTestReport, render_csv, render_html, render_png
-from services.gateway.routes.loadtests import MAX_WAITING_LOAD_TESTS
+from shared.jobs.job_queue import MAX_WAITING_LOAD_TESTS
 from shared.settings import Settings
 from tests.polling import wait_until
 from tests.stack.processes import find_processes
@@ -191,7 +191,7 @@ def test_at_most_ten_load_tests_wait(client: Client, digits_model: dict) -> None
         body = {"model": digits_model["name"], "target_qps": [10]}
         refused = requests.post(f"{client.url}/v1/loadtests", json=body, timeout=10)
         assert refused.status_code == 503
-        assert "10 load tests wait already" in refused.json()["detail"]
+        assert "10 jobs of loadtest wait already" in refused.json()["detail"]
     finally:
         for identity in submitted[::-1]:
             requests.post(f"{client.url}/v1/loadtests/{identity}/cancel", timeout=10)

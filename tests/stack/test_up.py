@@ -27,8 +27,12 @@ def find_processes(state: Path) -> list[str]:
     return [command for command in found if command]
 
 
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=["SIGTERM", "SIGINT", "SIGKILL"])
-def test_a_signal_ends_the_stack_and_every_process_that_it_started(end: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("end", "to_supervisor"),
+    [(signal.SIGTERM, False), (signal.SIGINT, False), (signal.SIGKILL, False), (signal.SIGKILL, True)],
+    ids=["SIGTERM", "SIGINT", "SIGKILL", "SIGKILL-to-supervisor"],
+)
+def test_a_signal_ends_the_stack_and_every_process_that_it_started(end: signal.Signals, to_supervisor: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="tandem-up-") as folder:
         state = Path(folder)
         environ = isolate_environ(os.environ, state)
@@ -46,7 +50,7 @@ def test_a_signal_ends_the_stack_and_every_process_that_it_started(end: signal.S
             for backend in ("tensorflow", "pytorch"):
                 for process in ("trainer", "predictor"):
                     assert any(f"-m services.{backend}.{process}" in command for command in commands)
-            up.send_signal(end)
+            os.kill(int((state / "supervisord.pid").read_text()) if to_supervisor else up.pid, end)
             up.wait(30)
             wait_until(
                 lambda: not find_processes(state),

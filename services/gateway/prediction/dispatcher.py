@@ -79,14 +79,15 @@ class Dispatcher:
         Returns:
             The reports by backend, after at most HEALTH_TIMEOUT_S; None for a predictor that does not answer.
         """
-        return asyncio.run_coroutine_threadsafe(self._ask_health(), self.loop)
+        return asyncio.run_coroutine_threadsafe(self.collect_health(), self.loop)
 
     def count_waiting(self, backend: str) -> tuple[int, float]:
         """Return how many images wait for a backend, and for how many seconds the first of them has."""
         counts = [batcher.count_waiting() for key, batcher in list(self._batchers.items()) if key[0] == backend]
         return sum(images for images, _ in counts), max((age_s for _, age_s in counts), default=0.0)
 
-    async def _ask_health(self) -> dict[str, ProcessUse | None]:
+    async def collect_health(self) -> dict[str, ProcessUse | None]:
+        """Return what each predictor reports of itself; see `ask_health`, which other threads call."""
         reports = await asyncio.gather(*map(_health_of, self._clients.values()))
         return dict(zip(self._clients, reports, strict=True))
 

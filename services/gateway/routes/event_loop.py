@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from http import HTTPMethod
 from typing import Any, TypeVar, get_type_hints
 from urllib.parse import parse_qsl
 
@@ -11,7 +10,7 @@ from flask_openapi3 import APIBlueprint
 from pydantic import BaseModel, ValidationError
 
 from services.gateway.routes.request_bodies import why
-from services.gateway.scopes import accepted_scopes
+from services.gateway.scopes import Requirement, accepted_scopes
 from shared.errors import InvalidRequestError
 from shared.web.routes import BufferedRequest, Handler, Route
 
@@ -26,34 +25,46 @@ T = TypeVar("T", bound=Callable[..., Any])
 
 
 class EventLoopBlueprint(APIBlueprint):
-    """Routes whose POST requests the event loop answers. OpenAPI describes them; Flask answers the other methods.
+    """Routes of which the event loop answers one method. OpenAPI describes them; Flask answers the other methods.
 
     A handler is `async def handler(request: BufferedRequest, path: P, query: Q) -> web.Response`, where `path` and
     `query` are optional and their pydantic models P and Q are validated before the handler runs.
+
+    Args:
+        method: what the event loop answers, GET or POST. `security` of such a route names at most one scope.
 
     Attributes:
         event_loop_routes: what the server needs to call the handlers.
     """
 
-    def __init__(self, name: str, import_name: str, **options: Any) -> None:
+    def __init__(self, name: str, import_name: str, method: str = "POST", **options: Any) -> None:
         super().__init__(name, import_name, **options)
+        self._method = method
         self.event_loop_routes: list[Route] = []
 
+    def get(self, rule: str, **options: Any) -> Callable[[T], T]:
+        """Declare a route; the arguments are those of `APIBlueprint.get`."""
+        return self._declare("GET", super().get(rule, **options), rule, options["security"])
+
     def post(self, rule: str, **options: Any) -> Callable[[T], T]:
-        """Declare a route; the arguments are those of `APIBlueprint.post`. `security` names exactly one scope."""
-        describe = super().post(rule, **options)
+        """Declare a route; the arguments are those of `APIBlueprint.post`."""
+        return self._declare("POST", super().post(rule, **options), rule, options["security"])
+
+    def _declare(self, method: str, describe: Callable[[T], T], rule: str, security: Requirement) -> Callable[[T], T]:
+        if method != self._method:
+            return describe
 
         def decorate(handler: T) -> T:
             describe(handler)
-            (scope,) = accepted_scopes(options["security"])  # the server itself checks it, before it reads the body
-            self.event_loop_routes.append(Route(rule, _pattern_of(rule), _validating(handler), scope))
+            (scope,) = accepted_scopes(security) or ("",)  # the server itself checks it, before it reads the body
+            self.event_loop_routes.append(Route(rule, _pattern_of(rule), _validating(handler), scope, method))
             return handler
 
         return decorate
 
     def _add_url_rule(self, rule: str, *arguments: Any, **options: Any) -> None:
         """Tell Flask of a route, unless the event loop answers it."""
-        if options.get("methods") != [HTTPMethod.POST]:
+        if options.get("methods") != [self._method]:
             super()._add_url_rule(rule, *arguments, **options)
 
 

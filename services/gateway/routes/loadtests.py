@@ -12,14 +12,13 @@ from services.gateway.routes.submissions import IdempotencyHeader, Submission, W
 from services.gateway.schemas.loadtests import LoadTest
 from services.gateway.scopes import READ, TRAIN
 from shared.data import datasets
-from shared.errors import ConflictError, InvalidRequestError, UnavailableError
-from shared.jobs.job_queue import LOADTEST, queue_of
+from shared.errors import ConflictError, InvalidRequestError
+from shared.jobs.job_queue import LOADTEST
 from shared.jobs.kinds import LOAD_TEST, JobRecord
 from shared.jobs.loadtests import LoadComparison, LoadTestJob, LoadTestRequest
 from shared.jobs.results import LoadTestRun, RunState
 from shared.jobs.run_state import QUEUED, SUCCEEDED
 
-MAX_WAITING_LOAD_TESTS = 10  # each keeps the machine busy for up to TANDEM_JOB_TIMEOUT_S
 # The page's styles and its figure are inside it. It has no script.
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
 TAG = Tag(name="load tests", description="Which backend holds up better")
@@ -86,13 +85,8 @@ def _new_load_test(context: Context, body: LoadTestRequest) -> Submission[LoadTe
     """Check the request and make the submission.
 
     Raises:
-        UnavailableError: MAX_WAITING_LOAD_TESTS load tests wait already.
         TandemError: the request cannot be measured.
     """
-    if queue_of(LOADTEST, context.redis).count >= MAX_WAITING_LOAD_TESTS:
-        raise UnavailableError(
-            f"{MAX_WAITING_LOAD_TESTS} load tests wait already: submit this one when some have ended"
-        )
     sides = _sides(context, body.backends)
     backends = tuple(dict.fromkeys(sides.values()))
     version = context.addresses.resolve_version(body.model, backends, body.version)

@@ -150,12 +150,17 @@ class Index(ResponseBody):
     health: str
 
 
-class Health(ResponseBody):
-    """Whether the gateway runs, and whether it can answer predictions."""
+class Liveness(ResponseBody):
+    """Whether the gateway runs."""
 
-    live: bool | None = None
-    ready: bool | None = None
-    details: dict[str, str] = Field(default_factory=dict)
+    live: bool
+
+
+class Readiness(ResponseBody):
+    """Whether the gateway can answer predictions."""
+
+    ready: bool
+    details: Annotated[dict[str, str] | None, Field(description="for each part, `up` or `down`")] = None
 
 
 class TrainerStatus(ResponseBody):

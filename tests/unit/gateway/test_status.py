@@ -5,16 +5,18 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import requests
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 from rq import SimpleWorker
 
-from services.gateway.app import create_app
+from services.gateway.app import FLASK_THREADS, create_app
 from services.gateway.context import Context
 from services.stack.redis_server import find_redis_server
 from services.stack.stack import free_ports
@@ -22,6 +24,7 @@ from shared.jobs.job_queue import queue_of
 from shared.settings import Settings
 from shared.web.gate import CALLER, Caller
 from tests.polling import wait_until
+from tests.unit.gateway.gateway_process import running_gateway
 
 KINDS = ("trainings", "evaluations", "loadtests", "certificates")
 READS = ["/v1/trainings", *(f"/v1/{kind}/{'0' * 32}" for kind in KINDS)]
@@ -94,7 +97,39 @@ def test_without_redis_and_predictors_status_names_them_as_down(
     assert answer.status_code == 200
     assert answer.json["redis"] == "down"
     assert {backend["predictor"] for backend in answer.json["backends"].values()} == {"down"}
-    assert client.get("/v2/health/ready").status_code == 503
+
+
+def test_health_says_which_parts_are_down(tmp_path: Path) -> None:
+    with running_gateway(tmp_path) as url:
+        ready = requests.get(f"{url}/v2/health/ready", timeout=10)
+        assert ready.status_code == 503
+        assert ready.json() == {
+            "ready": False,
+            "details": {"redis": "down", "tensorflow": "down", "pytorch": "down"},
+        }
+        assert requests.get(f"{url}/v2/health/live", timeout=10).json() == {"live": True}
+        for path in ("/", "/v2/health/live", "/v2/health/ready"):
+            assert requests.head(f"{url}{path}", timeout=10).text == ""
+            refused = requests.post(f"{url}{path}", timeout=10)
+            assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+            assert requests.options(f"{url}{path}", timeout=10).headers["Allow"] == "GET, HEAD, OPTIONS"
+
+
+def test_health_is_answered_while_all_threads_of_flask_wait_for_redis(
+    tmp_path: Path, redis_process: tuple[subprocess.Popen[bytes], int]
+) -> None:
+    process, port = redis_process
+    with (
+        running_gateway(tmp_path, {"TANDEM_REDIS_URL": f"redis://127.0.0.1:{port}/0"}) as url,
+        ThreadPoolExecutor(2 * FLASK_THREADS) as clients,
+    ):
+        assert requests.get(f"{url}/v2/health/ready", timeout=10).json()["details"]["redis"] == "up"
+        with frozen(process):
+            waiting = [clients.submit(requests.get, f"{url}/v1/status", timeout=60) for _ in range(2 * FLASK_THREADS)]
+            wait_until(lambda: requests.get(f"{url}/v2/health/live", timeout=10).ok, message="health is not answered")
+            assert not any(request.done() for request in waiting)
+            wait_until(lambda: requests.get(f"{url}/v2/health/ready", timeout=10).status_code == 503, message="ready")
+        assert {request.result().status_code for request in waiting} == {200}
 
 
 def test_status_lists_the_workers_of_each_queue(
@@ -122,10 +157,9 @@ def test_while_redis_is_frozen_every_route_answers_also_after_a_status(
     assert client.get("/v1/status").json["redis"] == "up"
     assert context.redis.connection_pool.connection_kwargs["socket_timeout"] == 1
     with frozen(process):
-        answers = {path: client.get(path) for path in [*READS, "/v1/status", "/metrics", "/v2/health/ready"]}
+        answers = {path: client.get(path) for path in [*READS, "/v1/status", "/metrics"]}
     assert {answers[path].status_code for path in READS} == {503}
     assert {answers[path].content_type for path in READS} == {"application/problem+json"}
     assert answers["/v1/status"].status_code == answers["/metrics"].status_code == 200
     assert answers["/v1/status"].json["redis"] == "down"
-    assert answers["/v2/health/ready"].status_code == 503
     wait_until(lambda: client.get("/v1/status").json["redis"] == "up", message="Redis is not asked again")

@@ -261,3 +261,15 @@ def test_records_that_this_redis_cannot_read_are_not_ignored(state: RunningRedis
     (state.server.folder / "appendonlydir").mkdir()  # as Redis 7 makes it
     with pytest.raises(StackError, match="were written by Redis 7"):
         state.server.prepare()
+
+
+@pytest.mark.parametrize("version", ["6.0.16", "5.0.3", "2.8.19"])
+def test_a_redis_that_is_too_old_is_refused(
+    state: RunningRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    program = tmp_path / "redis-server"
+    program.write_text(f"#!/bin/sh\necho 'Redis server v={version} sha=00000000:0 malloc=jemalloc-5.2.1 bits=64'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(StackError, match=r"needs 6\.2 or later"):
+        state.server.prepare()

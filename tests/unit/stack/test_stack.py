@@ -91,16 +91,41 @@ def test_an_isolated_stack_shares_no_port_and_no_state_with_another(tmp_path: Pa
     assert settings.gateway_port != 8080
 
 
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8100"),
+        ("localhost", "http://localhost:8100"),
+        ("0.0.0.0", "http://127.0.0.1:8100"),
+        ("::", "http://127.0.0.1:8100"),
+        ("::1", "http://[::1]:8100"),
+        ("192.0.2.7", "http://192.0.2.7:8100"),
+    ],
+)
+def test_a_stack_asks_its_gateway_where_it_listens(host: str, expected: str) -> None:
+    stack = Stack({"TANDEM_BIND_HOST": host, "TANDEM_GATEWAY_PORT": "8100"})
+    assert stack.url == stack.environ["TANDEM_GATEWAY_URL"] == expected
+
+
+def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
+    environ = {**isolate_environ({}, tmp_path), "TANDEM_BIND_HOST": "192.0.2.7", "TANDEM_ANONYMOUS": "1"}
+    with pytest.raises(StackError, match=r"192\.0\.2\.7 is no address of this machine"):
+        Stack(environ).start()
+
+
+@pytest.mark.parametrize("content", [None, '{"tokens": []}'])
+def test_a_stack_that_others_could_reach_needs_a_token(tmp_path: Path, content: str | None) -> None:
+    environ = {**isolate_environ({}, tmp_path), "TANDEM_BIND_HOST": "0.0.0.0", "TANDEM_PUBLIC_HOST": ""}
+    if content is not None:
+        Path(environ["TANDEM_TOKEN_FILE"]).write_text(content)
+    with pytest.raises(StackError, match="there are no access tokens"):
+        Stack(environ).start()
+    assert [path.name for path in tmp_path.iterdir()] == ([] if content is None else ["tokens.json"])
+
+
 def test_free_ports_are_consecutive_and_can_be_bound() -> None:
     ports = free_ports(3)
     assert ports == list(range(ports[0], ports[0] + 3))
     for number in ports:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", number))
-
-
-def test_a_stack_that_others_could_reach_without_tokens_does_not_start(tmp_path: Path) -> None:
-    environ = {**isolate_environ({}, tmp_path), "TANDEM_BIND_HOST": "0.0.0.0", "TANDEM_PUBLIC_HOST": ""}
-    with pytest.raises(StackError, match="there are no access tokens"):
-        Stack(environ).start()
-    assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,19 +38,21 @@ def run_server(folder: Path, port: int) -> int:
             (folder / "waiting").touch()
             while (folder / HOLD).exists():
                 await asyncio.sleep(0.01)
+        if request.path_values["what"] == "hang":
+            time.sleep(10 * TIMEOUT_S)  # the event loop hangs
         return web.Response(text=str(os.getpid()))
 
-    def serve_requests(on_ready: Callable[[], None]) -> None:
+    def serve_requests(on_alive: Callable[[], None]) -> None:
         with contextlib.suppress(FileNotFoundError):
             (folder / CRASH).read_bytes()
             os._exit(CRASH_STATUS)
         settings = Settings.from_env({"TANDEM_STATE_DIR": str(folder)})
         route = Route("/loop/<what>", re.compile("/loop/(?P<what>[^/]+)"), answer)
         server = HttpServer(Flask("test", static_folder=None), [route], 1)
-        serve(lambda: server, settings, port, listeners, on_ready)
+        serve(lambda: server, settings, port, listeners, on_alive)
 
     listeners = open_listeners("127.0.0.1", port)
-    return ServerProcesses(serve_requests).run()
+    return ServerProcesses(serve_requests, hang_timeout_s=0.5).run()
 
 
 class RunningServer:
@@ -98,6 +101,24 @@ def test_a_process_that_dies_again_and_again_is_started_until_it_serves(server: 
         wait_until(lambda: not server.children(), message="no process has died at its start")
         (server.folder / CRASH).unlink()
         assert waiting.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_process_that_hangs_is_replaced(server: RunningServer) -> None:
+    hanging = server.ask()
+    with pytest.raises(requests.ConnectionError):
+        server.ask("/loop/hang")
+    assert server.ask() != hanging
+
+
+def test_a_process_that_was_stopped_together_with_its_parent_goes_on(server: RunningServer) -> None:
+    child = server.ask()
+    for _ in range(5):  # the stop must sometimes come just after the parent has heard of the process
+        for pid in (server.parent.pid, child):
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(1)
+        for pid in (server.parent.pid, child):
+            os.kill(pid, signal.SIGCONT)
+        assert server.ask() == child
 
 
 def test_sighup_replaces_the_process_which_finishes_its_requests(server: RunningServer) -> None:
