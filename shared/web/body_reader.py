@@ -21,7 +21,9 @@ from werkzeug.exceptions import (
 
 from shared.errors import UnavailableError
 from shared.web.gate import Caller
+from shared.web.routes import run_in_thread
 
+LOOP_JOIN_BYTES = 2 * 2**20  # joining more takes milliseconds
 SMALL_BYTES = 64 * 2**10  # a body up to this size is read whatever the others hold
 
 
@@ -132,7 +134,9 @@ class BodyReader:
             ) from None
         except (HttpProcessingError, ConnectionError) as error:
             raise BadRequest(f"the body is incomplete or malformed: {type(error).__name__}") from None
-        return b"".join(chunks)
+        if held.count <= LOOP_JOIN_BYTES:
+            return b"".join(chunks)
+        return await run_in_thread(None, b"".join, chunks)  # which lets other threads run meanwhile
 
     def _count(self, held: HeldBytes, size: int) -> None:
         """Count bytes that arrived, and refuse the body if a limit is passed."""
