@@ -30,6 +30,7 @@ SLOWEST_ANSWER_S = 5  # while Redis does not answer; its clients wait about two 
 ENQUEUE_S = 3
 SUBMISSIONS_PER_CLIENT = 5  # few, because the time to recovery includes the jobs that wait
 RESETS = 50
+LOST_REPLIES = 5  # each leaves a training in the queue, and recovery waits for all of them
 
 
 def kill_during_enqueue(experiment: Experiment) -> None:
@@ -114,7 +115,7 @@ def lose_reply(experiment: Experiment) -> None:
         with target.started_service("services.gateway", "gateway", variables):
             url = f"http://127.0.0.1:{port}"
             wait(lambda: ask(url, "GET", "/v1/trainings").is_ok, message="the second gateway did not start")
-            for _ in range(10):
+            for _ in range(LOST_REPLIES):
                 before = _count_trainings(experiment)
                 proxy.drop_next_reply_to(b"EXEC")
                 request = small_training(f"{experiment.name}-lost")
@@ -122,8 +123,8 @@ def lose_reply(experiment: Experiment) -> None:
                 experiment.ledger.record_submission("trainings", answer)
                 added = _count_trainings(experiment) - before
                 experiment.require(added == 1, f"a submission with a lost reply made {added} trainings")
-            experiment.require(proxy.dropped >= 10, f"only {proxy.dropped} replies were dropped")
-    experiment.notes.append("10 replies lost")
+            experiment.require(proxy.dropped >= LOST_REPLIES, f"only {proxy.dropped} replies were dropped")
+    experiment.notes.append(f"{LOST_REPLIES} replies lost")
 
 
 def reset_connections(experiment: Experiment) -> None:
