@@ -41,7 +41,7 @@ PREDICTIONS = f"/v1/predictions?model={MODEL}"
 TRAININGS = "/v1/trainings"
 JSON = "application/json"
 FORM = "multipart/form-data; boundary=x"
-ANNOUNCED = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
+ANNOUNCED = b"POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
 HEADERS_PER_CONNECTION = 25  # connections of the attack with slow headers, for each thread
 
 Statuses = Counter[str]

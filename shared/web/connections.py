@@ -24,7 +24,7 @@ from shared.web.security_headers import SECURITY_HEADERS
 
 LOOK_S = 1  # between two looks at all connections
 # How many bytes of a chunked body are passed to aiohttp at once. From then on, half of a body has to be content.
-SLICE_BYTES = 16 * 2**10
+SLICE_BYTES = 4 * 2**10
 
 
 @dataclass(frozen=True)
@@ -89,20 +89,22 @@ class LimitedConnection(RequestHandler):
             self._refuse(503, "Unavailable", refusal)
 
     def data_received(self, data: bytes) -> None:
-        """Pass bytes to aiohttp, in slices if they can be chunks, and note since when headers are incomplete."""
+        """Pass bytes to aiohttp, in slices if they can be chunks, and note since when headers are incomplete.
+
+        aiohttp calls this without bytes when it goes on with those that it has kept.
+        """
         if self._has_tiny_chunks:
             return
         was_in_body = self._body is not None
-        if len(data) <= SLICE_BYTES or (was_in_body and not self._is_chunked):
-            super().data_received(data)
-            self._check_chunks(len(data))
-        else:
-            for start in range(0, len(data), SLICE_BYTES):
-                part = data[start : start + SLICE_BYTES]
-                super().data_received(part)
-                self._check_chunks(len(part))
-                if self._has_tiny_chunks:
-                    return
+        start = 0
+        while start == 0 or start < len(data):
+            has_length = self._body is not None and not self._is_chunked
+            part = data[start:] if has_length else data[start : start + SLICE_BYTES]
+            start += max(len(part), 1)
+            super().data_received(part)
+            self._check_chunks(len(part))
+            if self._has_tiny_chunks:
+                return
         if self._messages or was_in_body:
             self._headers_since, self._header_bytes = None, 0
         elif data:
