@@ -88,7 +88,10 @@ def _store(data: bytes, file: IdxFile, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / file.name, data)
     except OSError as error:
-        raise MissingDatasetError(f"the data cache cannot be written: {describe_error(error)}") from error
+        raise MissingDatasetError(
+            f"{file.name} cannot be stored, because the data cache cannot be written ({describe_error(error)}): make "
+            "TANDEM_CACHE_DIR writable or, with containers, run `docker compose up datasets`"
+        ) from error
 
 
 def _download(dataset: Dataset, file: IdxFile, timeout_s: float) -> bytes:

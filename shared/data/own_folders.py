@@ -17,7 +17,8 @@ from shared.data.folder_layout import MAX_OUTER_FOLDERS, role_of_split
 from shared.data.skipped_names import kind_of_skipped
 from shared.names import is_name
 
-MAX_LOOKED_AT = 200  # entries of each folder
+MAX_ENTRIES = 10_000  # of a folder below the data folder, that are looked at
+MAX_INNER_ENTRIES = 64  # of the folders in it
 
 # What the files of usual picture formats begin with. It is read only for files whose name has no suffix.
 _MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
@@ -31,7 +32,7 @@ def list_folders(data_folder: Path) -> list[str]:
     """
     return sorted(
         entry.name
-        for entry in _scan(data_folder, limit=None)
+        for entry in _scan(data_folder, None)
         if _is_folder(entry) and not kind_of_skipped(entry.name, True) and _is_meant_as_dataset(entry.path)
     )
 
@@ -73,7 +74,7 @@ def _suggest_name(name: str, taken: list[str]) -> str:
 
 def _is_meant_as_dataset(folder: str, outer_folders: int = MAX_OUTER_FOLDERS) -> bool:
     inner = []
-    for entry in _scan(folder):
+    for entry in _scan(folder, MAX_ENTRIES):
         is_folder = _is_folder(entry)
         if kind_of_skipped(entry.name, is_folder):
             continue
@@ -83,13 +84,13 @@ def _is_meant_as_dataset(folder: str, outer_folders: int = MAX_OUTER_FOLDERS) ->
             inner.append(entry.path)
         elif entry.name.lower() == FILE_NAME or _is_picture(entry):
             return True
-    if any(_holds_split_or_picture(path) for path in inner):
+    if any(_holds_split_or_picture(path) for path in inner[:MAX_INNER_ENTRIES]):
         return True
     return len(inner) == 1 and outer_folders > 1 and _is_meant_as_dataset(inner[0], outer_folders - 1)
 
 
 def _holds_split_or_picture(folder: str) -> bool:
-    for entry in _scan(folder):
+    for entry in _scan(folder, MAX_INNER_ENTRIES):
         is_folder = _is_folder(entry)
         if not kind_of_skipped(entry.name, is_folder) and (
             role_of_split(entry.name) == "train" if is_folder else _is_picture(entry)
@@ -118,7 +119,7 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def _scan(folder: str | Path, limit: int | None = MAX_LOOKED_AT) -> Iterator["os.DirEntry[str]"]:
+def _scan(folder: str | Path, limit: int | None) -> Iterator["os.DirEntry[str]"]:
     """Yield the entries of a folder. One that cannot be read has none."""
     try:
         with os.scandir(folder) as entries:

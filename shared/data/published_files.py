@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.data.catalog import IdxFile
+from shared.data.folder_entries import is_picture_name
 from shared.data.skipped_names import kind_of_skipped
 
 MAX_PACKED_BYTES = 128 * 2**20  # A larger file is not opened.
@@ -31,7 +32,7 @@ MAX_CONTENT_BYTES = 128 * 2**20  # Nothing larger is unpacked. Keras' training i
 MAX_MEMBERS = 64  # of an archive, that are looked at
 MAX_PACKINGS = 3  # one inside the other, such as gzip inside zip
 MAX_DEPTH = 4  # folders below the data folder
-MAX_FOLDERS = 500
+MAX_FOLDERS = 300
 MAX_ENTRIES = 64  # A folder below the data folder that holds more is a folder of pictures.
 IDX_TYPE_BYTE = b"\0\0\x08"  # An IDX file of bytes begins with this and with the number of its dimensions.
 TAR_MAGIC_OFFSET, TAR_MAGIC = 257, b"ustar"
@@ -123,6 +124,8 @@ def _list_candidates(data_folder: Path, first: str, sizes: frozenset[int]) -> It
 
 
 def _may_contain(entry: "os.DirEntry[str]", sizes: frozenset[int]) -> bool:
+    if is_picture_name(entry.name):
+        return False
     size = entry.stat().st_size
     if size in sizes:
         return True

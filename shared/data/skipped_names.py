@@ -7,25 +7,31 @@ import re
 
 HIDDEN = "hidden"
 FILE_MANAGER = "of a file manager"
+SIDE_FILE = "of a photo program"
 STORAGE = "of a storage or operating system"
 ARCHIVE = "of an archive or a tool"
 UNFINISHED = "temporary or not completely copied"
 
-# (kind, whether it is about folders only or files only, what the whole name matches). Capital letters do not matter.
+# (kind, whether it is about folders only or files only, what the whole name matches). The first match counts. Capital
+# letters do not matter.
 _BOTH, _FOLDERS, _FILES = (True, False), (True,), (False,)
 _RULES: tuple[tuple[str, tuple[bool, ...], str], ...] = (
+    # Files that a cloud has not downloaded to this machine yet.
+    (UNFINISHED, _FILES, r"\..*\.icloud|.*\.(nextcloud|owncloud)"),
     # .DS_Store, ._1.png, .git, .stfolder, .sync, .dropbox.cache, .Trash-1000, .~lock.1.png#, .fuse_hidden0001
     (HIDDEN, _BOTH, r"\..*"),
-    (FILE_MANAGER, _FILES, r"(eh)?thumbs(_\w+)?\.db|desktop\.ini|icon\r|picasa\.ini|.*\.(lnk|url|webloc|desktop)"),
-    # Synology and QNAP: @eaDir, @tmp, @Recycle, @__thumb, #recycle, #snapshot; a class may be called "@" or "#1"
+    (FILE_MANAGER, _FILES, r"(eh)?thumbs(_\w+)?\.db(:.*)?|desktop\.ini|icon\r|picasa\.ini"),
+    (FILE_MANAGER, _FILES, r".*\.(lnk|url|webloc|desktop|gdoc|gsheet|gslides)|.*zone\.identifier"),
+    (SIDE_FILE, _FILES, r".*\.(xmp|aae|pp3)"),
+    # Synology and QNAP: @eaDir, @tmp, @Recycle, @__thumb, #recycle, #snapshot. A class may be called "@" or "#1".
     (STORAGE, _FOLDERS, r"@\w.*|#(recycle|snapshot)"),
-    (STORAGE, _FILES, r".*@syno(eastream|resource)"),
-    (STORAGE, _FOLDERS, r"lost\+found|\$recycle\.bin|recycler|system volume information"),
+    (STORAGE, _FILES, r".*@syno(eastream|resource)|aquota\.(user|group)"),
+    (STORAGE, _FOLDERS, r"lost\+found|found\.\d{3}|\$recycle\.bin|system volume information"),
     (STORAGE, _FOLDERS, r"network trash folder|temporary items"),
     (ARCHIVE, _FOLDERS, r"__(macosx|pycache__)"),
     (UNFINISHED, _BOTH, r".*\.(tmp|temp|part|partial|filepart|crdownload|opdownload|download|aria2|!ut|!qb|!sync|bts)"),
     (UNFINISHED, _BOTH, r"~\$.*|~syncthing~.*"),
-    (UNFINISHED, _FILES, r".+~|.*\.(bak|swp|swo|orig|rsls|rslc)|#.+#"),
+    (UNFINISHED, _FILES, r".+~|.*\.(bak|swp|swo|orig)|#.+#"),
 )
 _PATTERNS = {
     is_folder: tuple(

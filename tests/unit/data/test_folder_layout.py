@@ -117,6 +117,7 @@ LEFT_OVERS = [
     *(".DS_Store", "._0.png", "Thumbs.db", "THUMBS.DB", "ehthumbs_vista.db", "Desktop.ini", "Icon\r", ".directory"),
     *("0.png.tmp", "0.png.part", "0.png.crdownload", "~$0.png", "~syncthing~0.png.tmp", ".0.png.Xa1Bc2", "0.png~"),
     *(".sync_1a2b.db", "0.png@SynoEAStream", "0.png.bak", ".nextcloudsync.log", "0.lnk"),
+    *("0.png:Zone.Identifier", "Thumbs.db:encryptable", "0.xmp", "IMG_0.AAE", ".1.png.icloud", "1.png.nextcloud"),
 ]
 LEFT_OVER_FOLDERS = [
     *("@eaDir", "@tmp", "@Recycle", "#recycle", "#snapshot", "__MACOSX", ".git", ".stfolder", ".sync", ".Trash-1000"),
