@@ -3,7 +3,7 @@
 A dataset is ready only if everything that is checked before a training has been checked, including every picture.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 from shared.data import datasets, own_folders
@@ -38,8 +38,8 @@ def list_states(settings: Settings) -> list[DatasetState]:
     Pictures that were not decoded since they changed are decoded for some seconds. The datasets that are not
     completely checked by then are not ready yet, and the next listing goes on.
     """
-    until = monotonic() + CHECK_S
-    states = [_describe_state(name, settings, until) for name in datasets.names(settings)]
+    states = [_describe_state(name, settings) for name in datasets.names(settings)]
+    states = _check_pictures(states)
     misnamed = own_folders.list_misnamed(settings.data_dir)
     states += [
         DatasetState(show_name(name), None, own_folders.explain_misnamed(name, suggested))
@@ -48,7 +48,8 @@ def list_states(settings: Settings) -> list[DatasetState]:
     return states
 
 
-def _describe_state(name: str, settings: Settings, until: float) -> DatasetState:
+def _describe_state(name: str, settings: Settings) -> DatasetState:
+    """Return the state of a dataset as far as it is known without decoding a picture."""
     try:
         dataset = datasets.find(name, settings)
     except InvalidDatasetError as error:
@@ -56,12 +57,31 @@ def _describe_state(name: str, settings: Settings, until: float) -> DatasetState
     notes = dataset.notes
     if name in DATASETS and own_folders.holds_pictures(settings.data_dir / name):
         notes = (f"your folder {name!r} holds pictures that are not used: another dataset has this name; rename it",)
-    problem = None
     try:
         datasets.ensure_cached(dataset, settings)
-        if left := datasets.verify(dataset, until):
-            total = sum(dataset.sizes.values())
-            problem = f"{total - left:,} of {total:,} pictures are checked so far: ask again, the next answer goes on"
-    except (InvalidDatasetError, MissingDatasetError) as error:
-        problem = str(error)
-    return DatasetState(name, dataset, problem, notes)
+    except MissingDatasetError as error:
+        return DatasetState(name, dataset, str(error), notes)
+    return DatasetState(name, dataset, None, notes)
+
+
+def _check_pictures(states: list[DatasetState]) -> list[DatasetState]:
+    """Return the states with the problems of pictures. Small datasets are checked first, so that they never wait."""
+    until = monotonic() + CHECK_S
+    checked = list(states)
+    for index, state in sorted(enumerate(states), key=lambda entry: _count_pictures(entry[1])):
+        if state.dataset and state.problem is None and (problem := _find_problem(state.dataset, until)):
+            checked[index] = replace(state, problem=problem)
+    return checked
+
+
+def _find_problem(dataset: Dataset, until: float) -> str | None:
+    try:
+        left = datasets.verify(dataset, until)
+    except InvalidDatasetError as error:
+        return str(error)
+    total = sum(dataset.sizes.values())
+    return f"{total - left:,} of {total:,} pictures are checked so far: ask again to go on" if left else None
+
+
+def _count_pictures(state: DatasetState) -> int:
+    return sum(state.dataset.sizes.values()) if state.dataset else 0

@@ -23,6 +23,7 @@ class PictureChecks:
     def __init__(self) -> None:
         self._decoded: OrderedDict[_Key, set[PictureFile]] = OrderedDict()
         self._lock = Lock()
+        self._listing_lock = Lock()
 
     def check(
         self, name: str, pictures: PictureFiles, shape: Shape, preparation: Preparation, until: float | None = None
@@ -43,6 +44,25 @@ class PictureChecks:
             InvalidDatasetError: a picture cannot be read. The message names it.
         """
         decoded = self._recall((name, shape, preparation), pictures)
+        if until is None:
+            return self._decode(pictures, decoded, shape, preparation, until)
+        # Several listings at the same time decode each picture once: one decodes, and the others wait for it.
+        has_lock = self._listing_lock.acquire(timeout=max(0.0, until - monotonic()))
+        try:
+            return self._decode(pictures, decoded, shape, preparation, until if has_lock else 0.0)
+        finally:
+            if has_lock:
+                self._listing_lock.release()
+
+    def _decode(
+        self,
+        pictures: PictureFiles,
+        decoded: set[PictureFile],
+        shape: Shape,
+        preparation: Preparation,
+        until: float | None,
+    ) -> int:
+        """Decode pictures and add them to the set. See `check` for arguments, result and errors."""
         waiting = [picture for picture in pictures if picture not in decoded]
         for done, picture in enumerate(waiting):
             if until is not None and monotonic() >= until:

@@ -282,9 +282,7 @@ def test_a_dataset_that_is_not_completely_checked_is_not_ready_yet(
     write_pictures(tmp_path, "waits/train/a", "waits/train/b")
     with monkeypatch.context() as patched:
         patched.setattr(dataset_states, "CHECK_S", -1.0)
-        assert state_of("waits", tmp_path).problem == (
-            "0 of 10 pictures are checked so far: ask again, the next answer goes on"
-        )
+        assert state_of("waits", tmp_path).problem == "0 of 10 pictures are checked so far: ask again to go on"
     assert state_of("waits", tmp_path).problem is None
 
 
