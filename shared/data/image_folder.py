@@ -108,6 +108,8 @@ def describe_folder(folder: Path) -> ImageFolder:
         test = _list_pictures(reader, layout.test, classes)
     else:
         train, test = _split_classes(train)
+    if not any(test) and layout.test is not None:
+        raise InvalidDatasetError(f"dataset {name!r} has a test split without pictures: add some, or remove its folder")
     if not any(test):
         raise InvalidDatasetError(
             f"dataset {name!r} has no picture left to test with: add pictures to a class, or add a folder 'test'"
@@ -139,6 +141,7 @@ def _list_pictures(reader: FolderReader, folders: ClassFolders, classes: tuple[s
                 raise InvalidDatasetError(
                     f"{reader.show((*path, wrong[0]))} is not a file: move it out of the class folder"
                 )
+            place = "/".join((reader.root.name, *path))
             for entry in entries.files:
                 try:
                     state = entry.stat()
@@ -146,8 +149,7 @@ def _list_pictures(reader: FolderReader, folders: ClassFolders, classes: tuple[s
                     shown = reader.show((*path, entry.name))
                     raise InvalidDatasetError(f"{shown} cannot be read: {error.strerror}") from None
                 changed_ns = max(state.st_mtime_ns, state.st_ctime_ns)
-                place = os.path.join(reader.root.name, *path, entry.name)
-                found.append(PictureFile(data_folder, place, label, state.st_size, changed_ns))
+                found.append(PictureFile(data_folder, f"{place}/{entry.name}", label, state.st_size, changed_ns))
         pictures.append(tuple(found))
     return pictures
 

@@ -27,8 +27,8 @@ from shared.data.catalog import IdxFile
 from shared.data.folder_entries import is_picture_name
 from shared.data.skipped_names import kind_of_skipped
 
-MAX_PACKED_BYTES = 128 * 2**20  # A larger file is not opened.
-MAX_CONTENT_BYTES = 128 * 2**20  # Nothing larger is unpacked. Keras' training images take 47 MB.
+MAX_PACKED_BYTES = 64 * 2**20  # A larger file is not opened.
+MAX_CONTENT_BYTES = 64 * 2**20  # Nothing larger is unpacked. All four files of MNIST take 55 MB.
 MAX_MEMBERS = 64  # of an archive, that are looked at
 MAX_PACKINGS = 3  # one inside the other, such as gzip inside zip
 MAX_DEPTH = 4  # folders below the data folder
@@ -167,7 +167,7 @@ def _read_packed(packing: str, data: bytes) -> Iterator[bytes]:
     elif packing == "zip":
         with zipfile.ZipFile(stream) as archive:
             for member in archive.infolist()[:MAX_MEMBERS]:
-                if not member.is_dir() and member.file_size <= MAX_CONTENT_BYTES:
+                if not is_picture_name(member.filename) and member.file_size <= MAX_CONTENT_BYTES:
                     with archive.open(member) as file:
                         yield from _read_limited(file)
     elif packing == "tar":

@@ -104,6 +104,36 @@ def test_arrays_of_numpy_and_a_tar_archive_are_recognised(tmp_path: Path) -> Non
     assert fingerprint(read(dataset, "train", settings)) == fingerprint(split)
 
 
+@pytest.fixture(scope="module")
+def mnist() -> dict[str, bytes]:
+    """Return the unpacked files of MNIST by their published names, or skip the test if they are not here."""
+    folder = Settings.from_env().data_dir / "mnist"
+    if not folder.is_dir():
+        pytest.skip("MNIST is missing: set TANDEM_DATA_DIR to a folder that contains mnist/*.gz")
+    return {file.name: gzip.decompress((folder / f"{file.name}.gz").read_bytes()) for file in MNIST.files}
+
+
+def test_unpacked_files_of_mnist_with_other_names_are_recognised(tmp_path: Path, mnist: dict[str, bytes]) -> None:
+    folder = tmp_path / "Downloads" / "MNIST"
+    folder.mkdir(parents=True)
+    for name, data in mnist.items():
+        (folder / name.replace("-idx", ".idx").upper()).write_bytes(data)
+    settings = settings_for(tmp_path / "cache", tmp_path)
+    ensure_cached(MNIST, settings)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "cache/MNIST/raw").iterdir()} == mnist
+
+
+def test_mnist_as_keras_publishes_it_is_recognised(tmp_path: Path, mnist: dict[str, bytes]) -> None:
+    contents = [np.frombuffer(data, np.uint8, offset=16 if len(data) > 10**6 else 8) for data in mnist.values()]
+    arrays = dict(zip(("x_train", "y_train", "x_test", "y_test"), contents, strict=True))
+    for name in ("x_train", "x_test"):
+        arrays[name] = arrays[name].reshape(-1, 28, 28)
+    np.savez(tmp_path / "mnist.npz", **arrays)
+    settings = settings_for(tmp_path / "cache", tmp_path)
+    ensure_cached(MNIST, settings)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "cache/MNIST/raw").iterdir()} == mnist
+
+
 def test_an_array_of_pickled_objects_is_not_read(tmp_path: Path) -> None:
     dataset, _ = small_dataset(tmp_path)
     (tmp_path / "small/a.gz").unlink()

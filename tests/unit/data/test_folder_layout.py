@@ -286,6 +286,13 @@ def test_a_dataset_that_is_not_completely_checked_is_not_ready_yet(
     assert state_of("waits", tmp_path).problem is None
 
 
+def test_an_empty_test_split_is_refused(tmp_path: Path) -> None:
+    write_pictures(tmp_path, "pets/train/a", "pets/train/b")
+    (tmp_path / "pets/test").mkdir()
+    with pytest.raises(InvalidDatasetError, match="a test split without pictures: add some, or remove its folder"):
+        describe_folder(tmp_path / "pets")
+
+
 def test_a_missing_built_in_dataset_says_why(tmp_path: Path) -> None:
     problem = state_of("mnist", tmp_path).problem
     assert problem
