@@ -70,7 +70,11 @@ class FolderReader:
         try:
             with os.scandir(self.root.joinpath(*path)) as entries:
                 for entry in sorted(entries, key=lambda entry: entry.name):
-                    is_folder = entry.is_dir()
+                    try:
+                        is_folder = entry.is_dir()
+                    except OSError:  # such as a link to itself
+                        others.append(entry.name)
+                        continue
                     if kind := kind_of_skipped(entry.name, is_folder):
                         self._skipped[kind] += 1
                         self._examples.setdefault(kind, entry.name)

@@ -29,6 +29,7 @@ SPLIT_ROLES: dict[str, Role] = {
 }
 
 Path = tuple[str, ...]  # names of folders below the dataset's folder
+Splits = dict[Role, str]  # role -> the name of the folder
 ClassFolders = dict[str, list[Path]]  # class name in NFC -> the folders that hold its pictures
 
 
@@ -63,17 +64,13 @@ def find_layout(reader: FolderReader) -> FolderLayout:
         InvalidDatasetError: the meaning is not clear, or a class has no usable name. The message says what to rename.
     """
     base = _find_base(reader)
-    splits = _find_split_folders(reader, base)
-    if "train" in splits:
-        layout = _read_splits_first(reader, base, splits)
-    elif splits:
-        first = reader.show((*base, next(iter(splits.values()))))
-        raise InvalidDatasetError(
-            f"dataset {reader.name!r} has {first}, but no folder 'train': "
-            f"put a folder for each class into {reader.show((*base, 'train'))}"
-        )
+    splits = _find_outer_splits(reader, base)
+    if splits:
+        layout = _read_splits(reader, base, splits)
     else:
-        layout = _read_classes_first(reader, base)
+        inner = {name: _find_inner_splits(reader, (*base, name)) for name in reader.read(*base).folders}
+        has_training = any("train" in found for found in inner.values())
+        layout = _read_splits_of_classes(reader, base, inner) if has_training else _read_classes(reader, base)
     if base:
         layout.notes.insert(0, f"the pictures are read from the folder {reader.show(base)}")
     if ignored := [entry.name for entry in reader.read(*base).files if entry.name.lower() != FILE_NAME]:
@@ -99,44 +96,66 @@ def _find_base(reader: FolderReader) -> Path:
     return base
 
 
-def _find_split_folders(reader: FolderReader, base: Path) -> dict[Role, str]:
-    """Return the names of the folders that are splits. A split holds folders, or nothing yet.
+def _find_outer_splits(reader: FolderReader, base: Path) -> Splits:
+    """Return the folders that are splits and hold classes. There are none if classes come first, or have no splits.
+
+    A folder of pictures is no split, whatever its name is: a dataset of vehicles may have the class "train".
 
     Raises:
-        InvalidDatasetError: two folders are the same split, or only splits without class folders exist.
+        InvalidDatasetError: two folders are the same split, there is no training split, or splits have no classes.
     """
     folders = reader.read(*base).folders
-    named = {name: role for name in folders if (role := role_of_split(name))}
-    splits: dict[Role, str] = {}
-    for name, role in named.items():
-        if reader.read(*base, name).holds_only_files:
-            continue  # perhaps a class: a data set of vehicles may have the class "train"
+    named = [name for name in folders if role_of_split(name)]
+    without_classes = [name for name in named if reader.read(*base, name).holds_only_files]
+    splits = _find_splits(reader, base, [name for name in named if name not in without_classes])
+    if "train" in splits or not named or (not splits and len(named) < len(folders)):
+        return splits
+    if training := [name for name in without_classes if role_of_split(name) == "train"]:
+        shown = reader.show((*base, training[0]))
+        raise InvalidDatasetError(f"{shown} holds files, but no class folders: make a folder in it for each class")
+    raise InvalidDatasetError(
+        f"dataset {reader.name!r} has {reader.show((*base, named[0]))}, but no folder 'train': "
+        f"put a folder for each class into {reader.show((*base, 'train'))}"
+    )
+
+
+def _find_inner_splits(reader: FolderReader, class_folder: Path) -> Splits:
+    """Return the splits of one class."""
+    return _find_splits(
+        reader, class_folder, [name for name in reader.read(*class_folder).folders if role_of_split(name)]
+    )
+
+
+def _find_splits(reader: FolderReader, path: Path, names: list[str]) -> Splits:
+    """Return the folders that are splits by their roles. Of several for validation, the first one counts.
+
+    Raises:
+        InvalidDatasetError: two folders are the training split, or the test split.
+    """
+    splits: Splits = {}
+    for name in names:
+        role = role_of_split(name)
         if role in splits and role != "validation":
-            one, other = reader.show((*base, splits[role])), reader.show((*base, name))
+            one, other = reader.show((*path, splits[role])), reader.show((*path, name))
             raise InvalidDatasetError(f"{one} and {other} are the same split: move all pictures into one of them")
-        splits.setdefault(role, name)
-    if named and not splits and len(named) == len(folders):
-        shown = reader.show((*base, folders[0]))
-        raise InvalidDatasetError(f"{shown} holds files, but no class folders: make a folder in it for each class")
-    if splits and "train" not in splits and (as_class := [name for name, role in named.items() if role == "train"]):
-        shown = reader.show((*base, as_class[0]))
-        raise InvalidDatasetError(f"{shown} holds files, but no class folders: make a folder in it for each class")
+        if role:
+            splits.setdefault(role, name)
     return splits
 
 
-def _read_splits_first(reader: FolderReader, base: Path, splits: dict[Role, str]) -> FolderLayout:
+def _read_splits(reader: FolderReader, base: Path, splits: Splits) -> FolderLayout:
     """Read `<split>/<class>`."""
     notes = []
     train_path = (*base, splits["train"])
     test_name = splits.get("test") or splits.get("validation")
-    used = {splits["train"], test_name}
+    used = [splits["train"]] + ([test_name] if test_name else [])
     if test_name and "test" not in splits:
         notes.append(f"{reader.show((*base, test_name))} is used as the test split")
     if unused := [name for name in reader.read(*base).folders if name not in used]:
         notes.append(f"folders that are neither the training nor the test split are not used: {show_names(unused)}")
-    for name in sorted(used - {None}, key=str):
-        if stray := [entry.name for entry in reader.read(*base, str(name)).files]:
-            shown = reader.show((*base, str(name)))
+    for name in used:
+        if stray := [entry.name for entry in reader.read(*base, name).files]:
+            shown = reader.show((*base, name))
             notes.append(f"{shown} has files outside the class folders, which are not used: {show_names(stray)}")
     train = _collect_classes(reader, [(name, (*train_path, name)) for name in reader.read(*train_path).folders])
     place = reader.show(train_path)
@@ -147,64 +166,47 @@ def _read_splits_first(reader: FolderReader, base: Path, splits: dict[Role, str]
     return FolderLayout(base, train, _match_classes(reader, test, train, place, test_path), place, notes)
 
 
-def _read_classes_first(reader: FolderReader, base: Path) -> FolderLayout:
-    """Read `<class>/train` or `<class>`.
+def _read_splits_of_classes(reader: FolderReader, base: Path, splits: dict[str, Splits]) -> FolderLayout:
+    """Read `<class>/<split>`.
+
+    Args:
+        reader: of the dataset's folder.
+        base: the folder that holds the class folders.
+        splits: of each class folder.
 
     Raises:
         InvalidDatasetError: some classes have a folder `train` and others do not.
     """
-    names = reader.read(*base).folders
-    splits = {
-        name: {} if reader.read(*base, name).holds_only_files else _inner_splits(reader, base, name) for name in names
-    }
-    without = [name for name in names if "train" not in splits[name]]
-    place = reader.show(base)
-    if not names or len(without) == len(names):
-        place = place if names else reader.show((*base, "train"))
-        train = _collect_classes(reader, [(name, (*base, name)) for name in names])
-        notes = (
-            ["there are no folders 'train' and 'test': a fixed share of each class is the test split"] if names else []
-        )
-        return FolderLayout(base, train, None, place, notes)
-    if without:
-        other = next(name for name in names if name not in without)
+    with_train = [name for name, found in splits.items() if "train" in found]
+    if without := [name for name in splits if name not in with_train]:
         raise InvalidDatasetError(
-            f"{reader.show((*base, other))} has a folder 'train', but {reader.show((*base, without[0]))} has none: "
-            "add it, or move that folder out of the dataset"
+            f"{reader.show((*base, with_train[0]))} has a folder 'train', but {reader.show((*base, without[0]))} has "
+            "none: add it, or move that folder out of the dataset"
         )
-    train = _collect_classes(reader, [(name, (*base, name, splits[name]["train"])) for name in names])
-    parts: list[tuple[str, Path]] = []
-    notes = []
     role: Role = "test" if any("test" in found for found in splits.values()) else "validation"
-    for name, found in splits.items():
-        if role in found:
-            parts.append((name, (*base, name, found[role])))
-        if unused := [
-            inner for inner in reader.read(*base, name).folders if inner not in (found["train"], found.get(role))
-        ]:
-            notes.append(f"folders of {reader.show((*base, name))} are not used: {show_names(unused)}")
-        if stray := [entry.name for entry in reader.read(*base, name).files]:
-            notes.append(f"{reader.show((*base, name))} has files outside its splits, not used: {show_names(stray)}")
-    if parts and role == "validation":
-        notes.append("the folders for validation are used as the test split")
-    return FolderLayout(base, train, _collect_classes(reader, parts) if parts else None, place, notes)
+    train = [(name, (*base, name, found["train"])) for name, found in splits.items()]
+    test = [(name, (*base, name, found[role])) for name, found in splits.items() if role in found]
+    used = {path for _, path in train + test}
+    notes = ["the folders for validation are used as the test split"] if test and role == "validation" else []
+    unused = []
+    for name in splits:
+        entries = reader.read(*base, name)
+        inner = [*entries.folders, *(entry.name for entry in entries.files)]
+        unused += ["/".join((name, each)) for each in inner if (*base, name, each) not in used]
+    if unused:
+        notes.append(f"these parts of class folders are neither training nor test pictures: {show_names(unused)}")
+    test_classes = _collect_classes(reader, test) if test else None
+    return FolderLayout(base, _collect_classes(reader, train), test_classes, reader.show(base), notes)
 
 
-def _inner_splits(reader: FolderReader, base: Path, class_name: str) -> dict[Role, str]:
-    """Return the splits inside a class folder.
-
-    Raises:
-        InvalidDatasetError: two folders are the same split.
-    """
-    splits: dict[Role, str] = {}
-    for name in reader.read(*base, class_name).folders:
-        role = role_of_split(name)
-        if role in splits and role != "validation":
-            one, other = (reader.show((*base, class_name, each)) for each in (splits[role], name))
-            raise InvalidDatasetError(f"{one} and {other} are the same split: move all pictures into one of them")
-        if role:
-            splits.setdefault(role, name)
-    return splits
+def _read_classes(reader: FolderReader, base: Path) -> FolderLayout:
+    """Read `<class>` without splits."""
+    names = reader.read(*base).folders
+    if not names:
+        return FolderLayout(base, {}, None, reader.show((*base, "train")))
+    train = _collect_classes(reader, [(name, (*base, name)) for name in names])
+    notes = ["there are no folders 'train' and 'test': a fixed share of each class is the test split"]
+    return FolderLayout(base, train, None, reader.show(base), notes)
 
 
 def _collect_classes(reader: FolderReader, folders: list[tuple[str, Path]]) -> ClassFolders:

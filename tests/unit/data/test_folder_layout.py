@@ -53,6 +53,7 @@ LAYOUTS = {
     "the class first": (["a/train", "b/train", "a/test"], [5, 5], [5, 0]),
     "the class first, without a test split": (["a/Training", "b/training"], [4, 4], [1, 1]),
     "the class first, with validation": (["a/train", "b/train", "b/val"], [5, 5], [0, 5]),
+    "classes with the names of splits": (["train/train", "train/training", "train/val"], [4, 4, 4], [1, 1, 1]),
     "no splits": (["a", "b"], [4, 4], [1, 1]),
     "no splits, and a class called train": (["train", "car", "test"], [4, 4, 4], [1, 1, 1]),
     "one folder around it": (["pets/train/a", "pets/train/b"], [4, 4], [1, 1]),
@@ -77,8 +78,9 @@ def test_a_layout_with_a_clear_meaning_is_accepted(
 UNCLEAR = {
     "two training splits": (["train/a", "Training/b"], "pets/Training and pets/train are the same split"),
     "only test": (["test/a", "test/b"], "no folder 'train'.*pets/train"),
-    "pictures without classes in splits": (["train", "test"], "pets/test holds files, but no class folders"),
+    "pictures without classes in splits": (["train", "test"], "pets/train holds files, but no class folders"),
     "some classes have train": (["a/train", "b", "c/train"], "pets/a has a folder 'train', but pets/b has none"),
+    "test pictures without classes": (["test", "val"], "pets/test, but no folder 'train'"),
     "folders in a class": (["train/a/x", "train/b"], "pets/train/a/x is not a file: move it"),
     "a class that is only in test": (["train/a", "train/b", "test/c"], "pets/test has the class 'c', but pets/train"),
     "a class of test with an unclear capital letter": (
@@ -284,6 +286,20 @@ def test_a_dataset_that_is_not_completely_checked_is_not_ready_yet(
         patched.setattr(dataset_states, "CHECK_S", -1.0)
         assert state_of("waits", tmp_path).problem == "0 of 10 pictures are checked so far: ask again to go on"
     assert state_of("waits", tmp_path).problem is None
+
+
+def test_parts_of_class_folders_that_are_not_used_are_named_in_one_note(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "pets", "a/train", "b/train", "b/test", "a/raw", "b/val")
+    (tmp_path / "pets/a/notes.txt").write_text("x")
+    (note,) = describe_folder(tmp_path / "pets").notes
+    assert note.endswith(": a/raw, a/notes.txt, b/val")
+
+
+def test_a_link_to_itself_is_named(tmp_path: Path) -> None:
+    write_pictures(tmp_path, "pets/train/a", "pets/train/b")
+    (tmp_path / "pets/train/a/9.png").symlink_to("9.png")
+    with pytest.raises(InvalidDatasetError, match=r"pets/train/a/9\.png is not a file"):
+        describe_folder(tmp_path / "pets")
 
 
 def test_an_empty_test_split_is_refused(tmp_path: Path) -> None:
