@@ -24,6 +24,6 @@ def test_the_default_is_lowered_to_the_number_of_pictures_and_said() -> None:
 
 def test_a_batch_size_that_the_client_chose_is_refused_if_it_is_too_large() -> None:
     with pytest.raises(
-        InvalidRequestError, match="batch_size 11 .* 10 training pictures of 'small': choose 10 or less"
+        InvalidRequestError, match=r"batch_size 11 .* 10 training pictures of 'small': choose 10 or less"
     ):
         choose_batch_size(11, True, SMALL)
