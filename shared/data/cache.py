@@ -5,10 +5,11 @@ torchvision expects it, and TensorFlow reads the same files with `tf.io`.
 """
 
 import gzip
-import hashlib
+import zlib
 from pathlib import Path
 
 from shared.data.catalog import Dataset, IdxFile
+from shared.data.published_files import find_published, md5_of
 from shared.errors import MissingDatasetError, describe_error
 from shared.process import write_atomically
 from shared.settings import Settings
@@ -23,13 +24,13 @@ def is_ready(dataset: Dataset, settings: Settings) -> bool:
     cache are always ready.
     """
     folder = settings.cache_dir / (dataset.folder or "")
-    return all((folder / f.name).is_file() and (folder / f.name).stat().st_size == f.size for f in dataset.files)
+    return all(_is_stored(file, folder) for file in dataset.files)
 
 
 def ensure_cached(dataset: Dataset, settings: Settings, download: bool = False, timeout_s: float = 10) -> None:
     """Put a dataset's files into the cache, unless they are there already.
 
-    Each file is unpacked from `<data_dir>/<dataset>/<file>.gz`, or else downloaded.
+    A file is taken from the user's data folder, where it is recognised by its content, or else downloaded.
 
     Args:
         dataset: any dataset; those that do not use the cache need nothing.
@@ -44,37 +45,53 @@ def ensure_cached(dataset: Dataset, settings: Settings, download: bool = False, 
     if is_ready(dataset, settings):
         return
     folder = settings.cache_dir / (dataset.folder or "")
-    for file in dataset.files:
-        packed = settings.data_dir / dataset.name / f"{file.name}.gz"
-        if packed.is_file():
-            _store(packed.read_bytes(), file, folder)
-        elif download:
-            _store(_download(dataset, file, timeout_s), file, folder)
-        else:
-            raise MissingDatasetError(
-                f"dataset {dataset.name!r} is not on this machine: set TANDEM_DATA_DIR to a folder whose subfolder "
-                f"{dataset.name!r} holds its four files ({', '.join(f'{each.name}.gz' for each in dataset.files)}), "
-                f"or download them with `python -m shared.data.datasets`; dataset 'digits' is always available"
-            )
+    needed = [file for file in dataset.files if not _is_stored(file, folder)]
+    found = dict(find_published(needed, settings.data_dir, dataset.name))
+    missing = [file for file in needed if file not in found]
+    if missing and not download:
+        raise MissingDatasetError(_explain_missing(dataset, missing[0], settings))
+    for file, content in found.items():
+        _store(content, file, folder)
+    for file in missing:
+        _store(gzip.decompress(_download(dataset, file, timeout_s)), file, folder)
 
 
-def _store(packed: bytes, file: IdxFile, folder: Path) -> None:
-    """Unpack a published file, verify its MD5, and move it into the cache. Files in the cache are always complete."""
+def _is_stored(file: IdxFile, folder: Path) -> bool:
     try:
-        data = gzip.decompress(packed)
-    except (OSError, EOFError) as error:
-        raise MissingDatasetError(f"{file.name}.gz cannot be unpacked: {error}") from error
-    if not (_md5(packed) == file.md5_gz or _md5(data) == file.md5):
-        raise MissingDatasetError(f"{file.name}.gz is not the published file: its MD5 differs")
+        return (folder / file.name).stat().st_size == file.size
+    except OSError:
+        return False
+
+
+def _explain_missing(dataset: Dataset, file: IdxFile, settings: Settings) -> str:
+    """Return why a file is not there, and what to do."""
+    packed = settings.data_dir / dataset.name / f"{file.name}.gz"
+    shown = f"{dataset.name}/{packed.name}"
+    if packed.is_file():
+        try:
+            with gzip.open(packed) as opened:
+                opened.read(file.size + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            return f"{shown} cannot be unpacked: {describe_error(error)}: copy the file again"
+        return f"{shown} is not the published file: its MD5 differs: download it again"
+    names = ", ".join(f"{each.name}.gz" for each in dataset.files)
+    return (
+        f"dataset {dataset.name!r} is not on this machine, because {file.name} was not found: set TANDEM_DATA_DIR to "
+        f"a folder whose subfolder {dataset.name!r} holds its four files ({names}), under any names, "
+        f"or download them with `python -m shared.data.datasets`; dataset 'digits' is always available"
+    )
+
+
+def _store(data: bytes, file: IdxFile, folder: Path) -> None:
+    """Move an unpacked, verified file into the cache. Files in the cache are always complete."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / file.name, data)
     except OSError as error:
-        raise MissingDatasetError(f"the data cache cannot be written: {describe_error(error)}") from error
-
-
-def _md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+        raise MissingDatasetError(
+            f"{file.name} cannot be stored, because the data cache cannot be written ({describe_error(error)}): make "
+            "TANDEM_CACHE_DIR writable or, with containers, run `docker compose up datasets`"
+        ) from error
 
 
 def _download(dataset: Dataset, file: IdxFile, timeout_s: float) -> bytes:
@@ -90,7 +107,7 @@ def _download(dataset: Dataset, file: IdxFile, timeout_s: float) -> bytes:
         except requests.RequestException as error:
             reasons.append(f"{mirror}: {type(error).__name__}")
             continue
-        if _md5(answer.content) == file.md5_gz:
+        if md5_of(answer.content) == file.md5_gz:
             return answer.content
         reasons.append(f"{mirror}: the MD5 differs")
     raise MissingDatasetError(f"{file.name}.gz could not be downloaded ({'; '.join(reasons)})")

@@ -20,13 +20,13 @@ class IdxFile:
         name: the name of the unpacked file. The published file is called `<name>.gz`.
         size: bytes of the unpacked file.
         md5_gz: MD5 of the published file, in hexadecimal.
-        md5: MD5 of the unpacked file; None where none is published.
+        md5: MD5 of the unpacked file, in hexadecimal.
     """
 
     name: str
     size: int
     md5_gz: str
-    md5: str | None = None
+    md5: str
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Dataset:
         mirrors: URLs of folders that hold the published files, tried in this order.
         pictures: the user's picture files of each split.
         preparation: how a picture of another size or mode is brought to `shape`.
+        notes: what the user should know about how a folder of pictures was read.
     """
 
     name: str
@@ -57,11 +58,12 @@ class Dataset:
     mirrors: tuple[str, ...] = ()
     pictures: dict[SplitName, PictureFiles] | None = None
     preparation: Preparation = "resize"
+    notes: tuple[str, ...] = ()
 
 
 TEN_DIGITS = tuple("0123456789")
 
-# The checksums and mirrors of MNIST and Fashion-MNIST are those that torchvision 0.28 lists.
+# The mirrors of MNIST and Fashion-MNIST, and the checksums of the packed files, are those that torchvision 0.28 lists.
 MNIST = Dataset(
     name="mnist",
     shape=(28, 28, 1),
@@ -107,10 +109,30 @@ FASHION_MNIST = replace(
     ),
     folder="FashionMNIST/raw",
     files=(
-        IdxFile("train-images-idx3-ubyte", 47_040_016, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
-        IdxFile("train-labels-idx1-ubyte", 60_008, "25c81989df183df01b3e8a0aad5dffbe"),
-        IdxFile("t10k-images-idx3-ubyte", 7_840_016, "bef4ecab320f06d8554ea6380940ec79"),
-        IdxFile("t10k-labels-idx1-ubyte", 10_008, "bb300cfdad3c16e7a12a480ee83cd310"),
+        IdxFile(
+            "train-images-idx3-ubyte",
+            47_040_016,
+            "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+        ),
+        IdxFile(
+            "train-labels-idx1-ubyte",
+            60_008,
+            "25c81989df183df01b3e8a0aad5dffbe",
+            "9018921c3c673c538a1fc5bad174d6f9",
+        ),
+        IdxFile(
+            "t10k-images-idx3-ubyte",
+            7_840_016,
+            "bef4ecab320f06d8554ea6380940ec79",
+            "8181f5470baa50b63fa0f6fddb340f0a",
+        ),
+        IdxFile(
+            "t10k-labels-idx1-ubyte",
+            10_008,
+            "bb300cfdad3c16e7a12a480ee83cd310",
+            "15d484375f8d13e6eb1aabb0c3f46965",
+        ),
     ),
     mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
     preparation="resize",

@@ -1,22 +1,21 @@
 """Datasets by name. Other packages import this module and need no other one of `shared.data` to get at data.
 
-A dataset is built in (`catalog.py`) or a user's own folder of pictures (`image_folder.py`). `cache.py` puts built-in
-ones into the cache, and `splits.py` reads them all.
+A dataset is built in (`catalog.py`) or a user's own folder of pictures (`own_folders.py`, `image_folder.py`).
+`cache.py` puts built-in ones into the cache, and `splits.py` reads them all.
 
     python -m shared.data.datasets [name ...]     fill the cache; files that are not here are downloaded
 """
 
-import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
-from shared.data import image_folder
+from shared.data import image_folder, own_folders
 from shared.data.cache import ensure_cached, is_ready
 from shared.data.catalog import DATASETS, DIGITS, FASHION_MNIST, MNIST, Dataset, IdxFile, SplitName
 from shared.data.image_folder import PictureFiles
+from shared.data.picture_checks import PictureChecks
 from shared.data.splits import Split, fingerprint, read, read_uncached
-from shared.errors import InvalidRequestError, MissingDatasetError
+from shared.errors import InvalidDatasetError, InvalidRequestError, MissingDatasetError
 from shared.names import is_name
 from shared.settings import Settings
 
@@ -39,17 +38,16 @@ __all__ = [
     "verify",
 ]
 
+_checks = PictureChecks()  # of this process
+
 
 def names(settings: Settings) -> list[str]:
     """Return the names of all datasets: the built-in ones, then the user's own in alphabetical order.
 
-    A folder under `data_dir` counts as a user's dataset if it has a valid name and holds a folder `train`.
+    A user's folder whose name is not valid is not among them. `own_folders.list_misnamed` lists these.
     """
-    try:
-        own = sorted(entry.name for entry in os.scandir(settings.data_dir) if Path(entry.path, "train").is_dir())
-    except OSError:
-        own = []
-    return [*DATASETS, *(name for name in own if is_name(name) and name not in DATASETS)]
+    own = [name for name in own_folders.list_folders(settings.data_dir) if is_name(name)]
+    return [*DATASETS, *(name for name in own if name not in DATASETS)]
 
 
 def find(name: str, settings: Settings) -> Dataset:
@@ -62,21 +60,33 @@ def find(name: str, settings: Settings) -> Dataset:
     if name in DATASETS:
         return DATASETS[name]
     if not is_name(name) or not (settings.data_dir / name).is_dir():
-        raise InvalidRequestError(f"unknown dataset {name[:80]!r}: choose one of {', '.join(names(settings))}")
+        misnamed = own_folders.list_misnamed(settings.data_dir)
+        for folder, suggested in misnamed.items():
+            if name in (folder, suggested):
+                raise InvalidDatasetError(own_folders.explain_misnamed(folder, suggested))
+        known = ", ".join(names(settings))
+        raise InvalidRequestError(f"unknown dataset {name[:80]!r}: choose one of {known}")
     own = image_folder.describe_folder(settings.data_dir / name)
     sizes: dict[SplitName, int] = {"train": len(own.train), "test": len(own.test)}
     pictures: dict[SplitName, PictureFiles] = {"train": own.train, "test": own.test}
-    return Dataset(name, own.shape, own.classes, sizes, pictures=pictures, preparation=own.preparation)
+    return Dataset(name, own.shape, own.classes, sizes, pictures=pictures, preparation=own.preparation, notes=own.notes)
 
 
-def verify(dataset: Dataset) -> None:
+def verify(dataset: Dataset, until: float | None = None) -> int:
     """Decode every picture of a user's dataset that was not decoded before. Built-in datasets need no check.
+
+    Args:
+        dataset: any dataset.
+        until: stop at this time of `time.monotonic`, in seconds; None to check all.
+
+    Returns:
+        How many pictures are left to be checked.
 
     Raises:
         InvalidDatasetError: a picture cannot be read. The message names it.
     """
-    for pictures in (dataset.pictures or {}).values():
-        image_folder.verify_pictures(pictures, dataset.shape)
+    pictures = tuple(picture for split in (dataset.pictures or {}).values() for picture in split)
+    return _checks.check(dataset.name, pictures, dataset.shape, dataset.preparation, until)
 
 
 def main(asked: list[str], say: Callable[[str], object] = print) -> int:

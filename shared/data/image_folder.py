@@ -4,22 +4,23 @@
     <name>/test/<class>/*       optional; without it, a fifth of every class becomes the test split
     <name>/dataset.json         optional: {"size": 28, "channels": 1, "prepare": "resize"}
 
-Pictures may have any size and mode, and any of the formats in `FOLDER_FORMATS`. `images.py` brings each one to the
-dataset's size, as it does with posted pictures, so training and prediction see the same. This module writes nothing:
-the folder may be read-only.
+`folder_layout.py` accepts some other layouts, too. Pictures may have any size and mode, and any of the formats in
+`FOLDER_FORMATS`. `images.py` brings each one to the dataset's size, as it does with posted pictures, so training and
+prediction see the same. This module writes nothing: the folder may be read-only.
 """
 
 import os
-from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.data import images
+from shared.data.folder_description import read_description
+from shared.data.folder_entries import FolderReader, show_name
+from shared.data.folder_layout import ClassFolders, find_layout
 from shared.data.images import Preparation
 from shared.errors import InvalidDatasetError, InvalidImageError
 from shared.network.layers import Shape
@@ -27,46 +28,34 @@ from shared.network.layers import Shape
 FOLDER_FORMATS = (*images.POSTED_FORMATS, "GIF", "TIFF")  # Pillow's names of the formats that a folder may hold.
 TEST_SHARE = 0.2  # The share of each class that becomes the test split if there is no folder `test`.
 MAX_DATASET_BYTES = 2**30  # Both splits together may take this much memory, at one byte per value.
-IGNORED_FILES = ("Thumbs.db", "desktop.ini")  # File managers create them. Names with a leading dot are ignored, too.
-
-PictureSide = Annotated[int, Field(strict=True, ge=1, le=512)]
-
-
-class DatasetDescription(BaseModel):
-    """The content of `dataset.json`: how the pictures become pixels."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    size: Annotated[
-        PictureSide | tuple[PictureSide, PictureSide],
-        Field(description="the side of a square, or [height, width], in pixels"),
-    ] = 28
-    channels: Annotated[Literal[1, 3], Field(description="1 is grey, 3 is colour")] = 1
-    prepare: Annotated[
-        Preparation, Field(description="`ink` cuts out and centres what is drawn, `resize` only scales")
-    ] = "resize"
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """[height, width, channels]."""
-        height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
-        return height, width, self.channels
 
 
 class PictureFile(NamedTuple):
     """A picture file of a dataset. A changed file compares as different.
 
     Attributes:
-        path: the absolute path, or relative to the working directory.
+        data_folder: the folder that holds the dataset's folder; absolute, or relative to the working directory.
+        place: the path below it, which begins with the dataset's name.
         label: index of its class.
         size: bytes.
-        changed_ns: time of the last change, in nanoseconds since 1970.
+        changed_ns: when the content or the rights of the file last changed, in nanoseconds since 1970.
     """
 
-    path: str
+    data_folder: str
+    place: str
     label: int
     size: int
     changed_ns: int
+
+    @property
+    def path(self) -> str:
+        """The path of the file."""
+        return os.path.join(self.data_folder, self.place)
+
+    @property
+    def shown(self) -> str:
+        """The file's name for messages, such as `pets/train/cat/1.png`."""
+        return show_name(self.place)
 
 
 PictureFiles = tuple[PictureFile, ...]
@@ -77,10 +66,11 @@ class ImageFolder(NamedTuple):
 
     Attributes:
         shape: [height, width, channels] that every picture is brought to.
-        classes: names of the folders in `train`, in alphabetical order.
+        classes: names of the class folders in Unicode's form NFC, in alphabetical order.
         train: files of the training split; the classes alternate.
         test: files of the test split; the classes alternate.
         preparation: how pictures are brought to `shape`.
+        notes: what the user should know about how the folder was read.
     """
 
     shape: tuple[int, int, int]
@@ -88,6 +78,7 @@ class ImageFolder(NamedTuple):
     train: PictureFiles
     test: PictureFiles
     preparation: Preparation
+    notes: tuple[str, ...] = ()
 
 
 def describe_folder(folder: Path) -> ImageFolder:
@@ -99,32 +90,32 @@ def describe_folder(folder: Path) -> ImageFolder:
     Raises:
         InvalidDatasetError: the folder is not laid out as described above. The message says what to change.
     """
-    name = folder.name
-    description = _read_description(folder)
-    classes = _list_classes(folder, "train")
+    reader = FolderReader(folder)
+    name = reader.name
+    layout = find_layout(reader)
+    description = read_description(reader, [layout.base[:depth] for depth in range(len(layout.base) + 1)])
+    classes = tuple(layout.train)
     if len(classes) < 2:
         existing = f"only {classes[0]!r}" if classes else "none"
         raise InvalidDatasetError(
-            f"dataset {name!r} needs two or more classes; it has {existing}: add a folder for each to {name}/train"
+            f"dataset {name!r} needs two or more classes; it has {existing}: add a folder for each to {layout.place}"
         )
-    train = [_list_pictures(folder, f"train/{class_name}", label) for label, class_name in enumerate(classes)]
-    for class_name, pictures in zip(classes, train, strict=True):
+    train = _list_pictures(reader, layout.train, classes)
+    for pictures, folders in zip(train, layout.train.values(), strict=True):
         if not pictures:
-            raise InvalidDatasetError(f"{name}/train/{class_name} holds no pictures: add some, or remove the folder")
-    if (folder / "test").is_dir():
-        if unknown := set(_list_classes(folder, "test")) - set(classes):
-            raise InvalidDatasetError(
-                f"{name}/test has the class {min(unknown)!r}, but {name}/train does not: "
-                f"add it to {name}/train, or remove it from {name}/test"
-            )
-        test = [_list_pictures(folder, f"test/{class_name}", label) for label, class_name in enumerate(classes)]
+            raise InvalidDatasetError(f"{reader.show(folders[0])} holds no pictures: add some, or remove the folder")
+    if layout.test is not None:
+        test = _list_pictures(reader, layout.test, classes)
     else:
         train, test = _split_classes(train)
+    if not any(test) and layout.test is not None:
+        raise InvalidDatasetError(f"dataset {name!r} has a test split without pictures: add some, or remove its folder")
     if not any(test):
         raise InvalidDatasetError(
-            f"dataset {name!r} has no picture left to test with: add pictures to a class, or add {name}/test"
+            f"dataset {name!r} has no picture left to test with: add pictures to a class, or add a folder 'test'"
         )
-    found = ImageFolder(description.shape, classes, _alternate(train), _alternate(test), description.prepare)
+    notes = (*layout.notes, *reader.describe_skipped())
+    found = ImageFolder(description.shape, classes, _alternate(train), _alternate(test), description.prepare, notes)
     size = (len(found.train) + len(found.test)) * int(np.prod(found.shape))
     if size > MAX_DATASET_BYTES:
         raise InvalidDatasetError(
@@ -134,51 +125,33 @@ def describe_folder(folder: Path) -> ImageFolder:
     return found
 
 
-def _read_description(folder: Path) -> DatasetDescription:
-    try:
-        return DatasetDescription.model_validate_json((folder / "dataset.json").read_bytes())
-    except FileNotFoundError:
-        return DatasetDescription()
-    except OSError as error:
-        raise InvalidDatasetError(f"{folder.name}/dataset.json cannot be read: {error.strerror}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(step) for step in first["loc"])
-        raise InvalidDatasetError(f"{folder.name}/dataset.json: {field or 'the file'}: {first['msg']}") from None
+def _list_pictures(reader: FolderReader, folders: ClassFolders, classes: tuple[str, ...]) -> list[PictureFiles]:
+    """Return the picture files of each class. A class without a folder has none.
 
-
-def _list_classes(folder: Path, split: str) -> tuple[str, ...]:
-    names = sorted(entry.name for entry in _list_entries(folder, split) if entry.is_dir())
-    for name in names:
-        # Bytes that are no UTF-8 arrive as surrogates, which are not printable either.
-        if not name.isprintable():
-            raise InvalidDatasetError(
-                f"{folder.name}/{split} has a folder {name!r}, which cannot be a class name: rename the folder"
-            )
-    return tuple(names)
-
-
-def _list_pictures(folder: Path, class_folder: str, label: int) -> PictureFiles:
+    Raises:
+        InvalidDatasetError: a class folder holds something that is not a file.
+    """
+    data_folder = str(reader.root.parent)
     pictures = []
-    for entry in sorted(_list_entries(folder, class_folder), key=lambda entry: entry.name):
-        if not entry.is_file():
-            raise InvalidDatasetError(
-                f"{folder.name}/{class_folder}/{entry.name} is not a file: move it out of the class folder"
-            )
-        state = entry.stat()
-        pictures.append(PictureFile(entry.path, label, state.st_size, state.st_mtime_ns))
-    return tuple(pictures)
-
-
-def _list_entries(folder: Path, part: str) -> list["os.DirEntry[str]"]:
-    """List a part of a dataset's folder, such as "train", without ignored files. A missing part has no entries."""
-    try:
-        with os.scandir(folder / part) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".") and entry.name not in IGNORED_FILES]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise InvalidDatasetError(f"the folder {folder.name}/{part} cannot be read: {error.strerror}") from None
+    for label, class_name in enumerate(classes):
+        found = []
+        for path in folders.get(class_name, ()):
+            entries = reader.read(*path)
+            if wrong := [*entries.folders, *entries.others]:
+                raise InvalidDatasetError(
+                    f"{reader.show((*path, wrong[0]))} is not a file: move it out of the class folder"
+                )
+            place = "/".join((reader.root.name, *path))
+            for entry in entries.files:
+                try:
+                    state = entry.stat()
+                except OSError as error:
+                    shown = reader.show((*path, entry.name))
+                    raise InvalidDatasetError(f"{shown} cannot be read: {error.strerror}") from None
+                changed_ns = max(state.st_mtime_ns, state.st_ctime_ns)
+                found.append(PictureFile(data_folder, f"{place}/{entry.name}", label, state.st_size, changed_ns))
+        pictures.append(tuple(found))
+    return pictures
 
 
 def _alternate(classes: list[PictureFiles]) -> PictureFiles:
@@ -223,26 +196,16 @@ def read_pictures(
     """
     pixels = np.empty((len(pictures), *shape), np.uint8)
     for index, picture in enumerate(pictures):
-        pixels[index] = _read_picture(picture.path, shape, preparation)
+        pixels[index] = read_picture(picture, shape, preparation)
     return pixels, np.array([picture.label for picture in pictures], np.int64)
 
 
-def _read_picture(path: str, shape: Shape, preparation: Preparation = "resize") -> NDArray[np.uint8]:
-    name = "/".join(Path(path).parts[-4:])  # <dataset>/<split>/<class>/<file>
+def read_picture(picture: PictureFile, shape: Shape, preparation: Preparation = "resize") -> NDArray[np.uint8]:
+    """Decode one picture file: uint8 [H, W, C]. See `read_pictures` for arguments and errors."""
     try:
-        return images.prepare_picture(Path(path).read_bytes(), shape, name, FOLDER_FORMATS, preparation).pixels
+        data = Path(picture.path).read_bytes()
+        return images.prepare_picture(data, shape, picture.shown, FOLDER_FORMATS, preparation).pixels
     except InvalidImageError as error:
         raise InvalidDatasetError(f"{error}: replace the file, or remove it from the folder") from None
     except OSError as error:
-        raise InvalidDatasetError(f"{name} cannot be read: {error.strerror}") from None
-
-
-@lru_cache(maxsize=32)
-def verify_pictures(pictures: PictureFiles, shape: tuple[int, int, int]) -> None:
-    """Decode picture files once. They are decoded again only if a file was added, removed or changed.
-
-    Raises:
-        InvalidDatasetError: a picture cannot be read. The message names it.
-    """
-    for picture in pictures:
-        _read_picture(picture.path, shape)
+        raise InvalidDatasetError(f"{picture.shown} cannot be read: {error.strerror}") from None

@@ -52,7 +52,9 @@ class TrainingRequest(RequestBody):
     name: Annotated[ModelName | None, Field(description="by default {network}-{dataset}")] = None
     backends: Annotated[Backends | None, Field(description="by default all")] = None
     epochs: Annotated[Count, Field(le=1000)] = 10
-    batch_size: Annotated[Count, Field(le=65_536, description="at most the size of the training split")] = 64
+    batch_size: Annotated[
+        Count, Field(le=65_536, description="at most the size of the training split, and by default lowered to it")
+    ] = 64
     optimizer: Optimizer = Sgd()
     precision: Annotated[
         Literal["float32", "float64"],
@@ -94,7 +96,9 @@ class CertificateRequest(RequestBody):
     dataset: Annotated[str, Field(max_length=63)] = "mnist"
     steps: Annotated[Count, Field(le=1000)] = 20
     seed: Seed = 0
-    batch_size: Annotated[Count, Field(le=1024, description="at most the size of the training split")] = 64
+    batch_size: Annotated[
+        Count, Field(le=1024, description="at most the size of the training split, and by default lowered to it")
+    ] = 64
 
 
 class TransplantRequest(RequestBody):

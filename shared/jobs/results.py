@@ -105,14 +105,14 @@ class TrainingRun(RunState):
 
 
 class ClassFigures(ResponseBody):
-    """Precision, recall and F1 of one class, as fractions."""
+    """Precision, recall and F1 of one class, as fractions. A figure that cannot be computed is null."""
 
     model_config = ConfigDict(populate_by_name=True)
 
     name: Annotated[str, Field(alias="class")]
-    precision: float
-    recall: float
-    f1: float
+    precision: Annotated[float | None, Field(description="null if no example was predicted as this class")]
+    recall: Annotated[float | None, Field(description="null if the split has no example of this class")]
+    f1: Annotated[float | None, Field(description="null if the split has no example of this class")]
 
 
 class EvaluationResult(RunState):

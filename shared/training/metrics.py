@@ -32,7 +32,9 @@ class ClassReport:
 def class_report(labels: NDArray[np.int64], probabilities: NDArray[np.float32], classes: Sequence[str]) -> ClassReport:
     """Return a model's confusion matrix and per-class figures.
 
-    A ratio whose denominator is 0 is 0: a class that was never predicted has precision 0.
+    A figure that cannot be computed is None. A class that was never predicted has no precision. A class without
+    examples has neither recall nor F1. F1 is `2 * hits / (predicted + examples)`, so a class with examples that was
+    never predicted has F1 = 0.
 
     Args:
         labels: int64 [N].
@@ -42,14 +44,27 @@ def class_report(labels: NDArray[np.int64], probabilities: NDArray[np.float32], 
     predicted = probabilities.argmax(1)
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(confusion, (labels, predicted), 1)
-    hits = confusion.diagonal()
-    precision = hits / np.maximum(confusion.sum(0), 1)
-    recall = hits / np.maximum(confusion.sum(1), 1)
-    f1 = 2 * hits / np.maximum(confusion.sum(0) + confusion.sum(1), 1)
-    figures = zip(classes, precision.tolist(), recall.tolist(), f1.tolist(), strict=True)
+    counts = zip(classes, confusion.diagonal(), confusion.sum(0), confusion.sum(1), strict=True)
     return ClassReport(
         confusion=confusion.tolist(),
-        per_class=[ClassFigures(name=name, precision=p, recall=r, f1=f) for name, p, r, f in figures],
+        per_class=[_class_figures(name, int(h), int(p), int(e)) for name, h, p, e in counts],
+    )
+
+
+def _class_figures(name: str, hits: int, predicted: int, examples: int) -> ClassFigures:
+    """Return the figures of one class.
+
+    Args:
+        name: of the class.
+        hits: how many of its examples were predicted as this class.
+        predicted: how many examples of any class were predicted as this class.
+        examples: how many examples it has.
+    """
+    return ClassFigures(
+        name=name,
+        precision=hits / predicted if predicted else None,
+        recall=hits / examples if examples else None,
+        f1=2 * hits / (predicted + examples) if examples else None,
     )
 
 

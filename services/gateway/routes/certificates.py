@@ -7,6 +7,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
 from services.gateway.reports.plots import certificate_png
+from services.gateway.routes.batch_sizes import choose_batch_size
 from services.gateway.routes.networks import fit_network
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import IdempotencyHeader, Submission, WorkPath, accepted, file_of, submit_once
@@ -69,26 +70,28 @@ def _new_certificate(context: Context, body: CertificateRequest) -> Submission[C
     """
     dataset = datasets.find(body.dataset, context.settings)
     network = fit_network(body.network, dataset)
-    _check_size(body, network, dataset.sizes["train"])
+    batch_size, remarks = choose_batch_size(body.batch_size, "batch_size" in body.model_fields_set, dataset)
+    body = body.model_copy(update={"batch_size": batch_size})
+    _check_size(body, network)
     context.require_data(dataset)
+    if network.is_random:
+        remarks.append("dropout was left out, because each framework draws its own masks")
     backends = context.settings.backends
     job = CertificateJob(
         request=body,
         network=network,
         asked=list(backends),
-        notes=["dropout was left out, because each framework draws its own masks"] if network.is_random else [],
+        notes=remarks,
     )
     return Submission(job, dict.fromkeys(backends, CertificateRun(status=QUEUED)))
 
 
-def _check_size(body: CertificateRequest, network: Network, examples: int) -> None:
-    """Check that the batches and the trace are not too large.
+def _check_size(body: CertificateRequest, network: Network) -> None:
+    """Check that the trace is not too large.
 
     Raises:
-        InvalidRequestError: they are.
+        InvalidRequestError: it is.
     """
-    if body.batch_size > examples:
-        raise InvalidRequestError(f"batch_size {body.batch_size} is more than the {examples} examples")
     outputs = sum(prod(shape) for shape in network.shapes[1:]) * body.batch_size
     numbers = 2 * network.parameter_count * body.steps + outputs
     if numbers > MAX_NUMBERS:

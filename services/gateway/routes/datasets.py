@@ -14,7 +14,7 @@ from services.gateway.routes.submissions import file_of
 from services.gateway.schemas.catalog import DatasetInfo, Datasets
 from services.gateway.scopes import READ
 from shared.data import datasets
-from shared.errors import InvalidDatasetError
+from shared.data.dataset_states import DatasetState, list_states
 from shared.jobs.payloads import RequestBody
 
 TAG = Tag(name="datasets", description="Labelled pictures")
@@ -38,9 +38,8 @@ def routes(context: Context) -> APIBlueprint:
 
     @api.get("/v1/datasets", security=READ, responses={200: Datasets})
     def listing() -> Response:
-        """Every dataset, including your own. `problem` says why a dataset cannot be used."""
-        body = Datasets(datasets=[_dataset_info(context, name) for name in datasets.names(context.settings)])
-        return json_response(body)
+        """List every dataset, including your own. `problem` says why a training would be refused."""
+        return json_response(Datasets(datasets=[_dataset_info(state) for state in list_states(context.settings)]))
 
     @api.get("/v1/datasets/<name>/samples.png", security=READ, responses=file_of("image/png", "a figure"))
     def samples(path: DatasetPath, query: SamplesQuery) -> Response:
@@ -55,18 +54,16 @@ def routes(context: Context) -> APIBlueprint:
     return api
 
 
-def _dataset_info(context: Context, name: str) -> DatasetInfo:
+def _dataset_info(state: DatasetState) -> DatasetInfo:
     """Describe a dataset, or the problem with a user's folder."""
-    try:
-        dataset = datasets.find(name, context.settings)
-    except InvalidDatasetError as error:
-        return DatasetInfo(name=name, ready=False, shape=[], classes=[], sizes={}, prepare=None, problem=str(error))
+    dataset = state.dataset
     return DatasetInfo(
-        name=dataset.name,
-        ready=datasets.is_ready(dataset, context.settings),
-        shape=list(dataset.shape),
-        classes=list(dataset.classes),
-        sizes={**dataset.sizes},
-        prepare=dataset.preparation,
-        problem=None,
+        name=state.name,
+        ready=state.problem is None,
+        shape=list(dataset.shape) if dataset else [],
+        classes=list(dataset.classes) if dataset else [],
+        sizes={**dataset.sizes} if dataset else {},
+        prepare=dataset.preparation if dataset else None,
+        problem=state.problem,
+        notes=list(state.notes),
     )

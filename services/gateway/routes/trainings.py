@@ -4,6 +4,7 @@ from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
+from services.gateway.routes.batch_sizes import choose_batch_size
 from services.gateway.routes.networks import fit_network
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import IdempotencyHeader, Submission, WorkPath, accepted, submit_once
@@ -65,18 +66,18 @@ def _new_training(context: Context, body: TrainingRequest) -> Submission[Trainin
     backends = context.choose_backends(body.backends)
     dataset = datasets.find(body.dataset, context.settings)
     network = fit_network(body.network, dataset)
-    examples = dataset.sizes["train"]
-    if body.batch_size > examples:
-        raise InvalidRequestError(f"batch_size {body.batch_size} is more than the {examples} examples")
+    batch_size, warnings = choose_batch_size(body.batch_size, "batch_size" in body.model_fields_set, dataset)
     name = body.name or f"{body.network if isinstance(body.network, str) else 'custom'}-{dataset.name}"
     if problem := names.problem_with_model_name(name, context.settings.backends):
-        raise InvalidRequestError(problem)
+        raise InvalidRequestError(problem if body.name else f"{problem}; give the training a `name`")
     context.require_data(dataset)
+    if body.pairing == "shared" and len(backends) > 1:
+        warnings += notes(network)
     job = TrainingJob(
         name=name,
-        request=body.model_copy(update={"name": name, "backends": list(backends)}),
+        request=body.model_copy(update={"name": name, "backends": list(backends), "batch_size": batch_size}),
         network=network,
-        warnings=notes(network) if body.pairing == "shared" and len(backends) > 1 else [],
+        warnings=warnings,
     )
     registry = context.registry
     published = [version for backend in registry.backends(name) for version in registry.versions(name, backend)]

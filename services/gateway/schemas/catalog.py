@@ -123,7 +123,7 @@ class DatasetInfo(ResponseBody):
     """A dataset, and whether it can be used."""
 
     name: str
-    ready: bool
+    ready: Annotated[bool, Field(description="whether a training can use it now")]
     shape: Annotated[list[int], Field(description="[height, width, channels]")]
     classes: list[str]
     sizes: Annotated[dict[str, int], Field(description="examples of each split")]
@@ -131,7 +131,10 @@ class DatasetInfo(ResponseBody):
         str | None,
         Field(description="how pictures of another kind are prepared: ink is cut out and centred, resize only scales"),
     ]
-    problem: Annotated[str | None, Field(description="why the user's own folder cannot be used as it is")]
+    problem: Annotated[str | None, Field(description="why a training would be refused, and what to do")]
+    notes: Annotated[
+        list[str], Field(description="how your own folder was read: what was skipped, or taken for a split")
+    ]
 
 
 class Datasets(ResponseBody):

@@ -104,16 +104,15 @@ def test_a_users_dataset_is_found_by_the_name_of_its_folder(pets: Path) -> None:
 
 
 def test_a_broken_picture_is_reported_until_it_is_removed(pets: Path) -> None:
-    folder = image_folder.describe_folder(pets)
-    image_folder.verify_pictures(folder.train, folder.shape)
+    settings = Settings.from_env({"TANDEM_DATA_DIR": str(pets.parent)})
+    datasets.verify(datasets.find("pets", settings))
     broken = pets / "train/cats/99.png"
     broken.write_bytes(b"nonsense")
-    folder = image_folder.describe_folder(pets)
-    with pytest.raises(InvalidDatasetError, match=r"pets/train/cats/99\.png: not a PNG, JPEG.*or remove it"):
-        image_folder.verify_pictures(folder.train + folder.test, folder.shape)
+    for _ in range(2):
+        with pytest.raises(InvalidDatasetError, match=r"pets/train/cats/99\.png: not a PNG, JPEG.*or remove it"):
+            datasets.verify(datasets.find("pets", settings))
     broken.unlink()
-    folder = image_folder.describe_folder(pets)
-    image_folder.verify_pictures(folder.train, folder.shape)
+    assert datasets.verify(datasets.find("pets", settings)) == 0
 
 
 def leave_one_picture_per_class(pets: Path) -> None:

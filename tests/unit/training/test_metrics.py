@@ -1,5 +1,7 @@
 """Evaluation figures, compared with scikit-learn and SciPy."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,12 +23,26 @@ def one_hot(predicted: list[int]) -> np.ndarray:
 def test_the_figures_equal_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     labels, predicted = np.array(pairs).T
     ours = class_report(labels, one_hot(predicted), CLASSES)
-    theirs = precision_recall_fscore_support(labels, predicted, labels=[0, 1, 2], zero_division=0)
+    theirs = precision_recall_fscore_support(labels, predicted, labels=[0, 1, 2], zero_division=np.nan)
     assert ours.confusion == confusion_matrix(labels, predicted, labels=[0, 1, 2]).tolist()
     for index, figures in enumerate(ours.per_class):
         assert figures.name == CLASSES[index]
+        has_examples = bool((labels == index).any())
+        expected = [theirs[0][index], theirs[1][index], theirs[2][index] if has_examples else np.nan]
         found = [figures.precision, figures.recall, figures.f1]
-        assert found == pytest.approx([theirs[0][index], theirs[1][index], theirs[2][index]])
+        assert [np.nan if figure is None else figure for figure in found] == pytest.approx(expected, nan_ok=True)
+
+
+def test_figures_that_cannot_be_computed_are_none() -> None:
+    """No example is a cat. The model takes an ant for a cat, and finds no bee."""
+    report = class_report(np.array([0, 0, 1]), one_hot([0, 2, 0]), CLASSES)
+    ant, bee, cat = report.per_class
+    assert (ant.precision, ant.recall, ant.f1) == (0.5, 0.5, 0.5)
+    assert (bee.precision, bee.recall, bee.f1) == (None, 0.0, 0.0)
+    assert (cat.precision, cat.recall, cat.f1) == (0.0, None, None)
+    assert report.confusion[2] == [0, 0, 0]
+    unused = class_report(np.array([0, 1]), one_hot([0, 1]), CLASSES).per_class[2]
+    assert json.loads(unused.model_dump_json()) == {"class": "cat", "precision": None, "recall": None, "f1": None}
 
 
 def test_a_comparison_counts_and_names_the_disagreements() -> None:
