@@ -109,8 +109,8 @@ def _unpack(chunks: Iterator[bytes], encoding: str, max_bytes: int) -> Iterator[
     """
     decoder = None
     members = size = 0
-    for rest in _slices(chunks):
-        has_more = False  # the decoder has taken all input, but has not returned all of its output
+    for data in _slices(chunks):
+        rest, has_more = data, False  # `has_more`: the decoder has not returned all of its output
         while rest or has_more:
             if decoder is None or decoder.eof:
                 members += 1
