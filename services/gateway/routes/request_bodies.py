@@ -121,7 +121,7 @@ def _not_json(text: bytes, reason: str, *, is_form: bool = False) -> BadRequest:
     """
     if not text.strip():
         return BadRequest("the body is empty: send JSON")
-    if is_form:
+    if is_form and not text.lstrip().startswith((b"{", b"[")):
         return BadRequest("the body is a form: send JSON, with curl: -H 'Content-Type: application/json' -d '{...}'")
     words = next((words for begin, words in SYNTAX_WORDS.items() if reason.startswith(begin)), "it is malformed")
     found = POSITION.search(reason)

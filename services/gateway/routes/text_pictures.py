@@ -6,6 +6,7 @@ Browsers and scripts hold pictures as text. The text is decoded here. What it ho
 import base64
 import binascii
 import re
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from pydantic import BaseModel, ConfigDict
@@ -18,23 +19,23 @@ DATA_URI = re.compile(rb"data:[^,]{0,200},", re.IGNORECASE)
 BASE64_TEXT = re.compile(rb"[A-Za-z0-9+/_\-\s]+={0,2}\s*")
 NOT_BASE64 = b" \t\r\n\v\f="  # line breaks and the padding
 STANDARD = bytes.maketrans(b"-_", b"+/")  # from the alphabet for URLs
+DATA_SCHEME = (b"data:", b"DATA:", b"Data:")
+# How PNG, JPEG, WebP, BMP, GIF, TIFF, and HEIC or AVIF files begin in Base64.
+BASE64_BEGINNINGS = (b"iVBORw0KGgo", b"/9j/", b"_9j_", b"UklGR", b"Qk", b"R0lGOD", b"SUkqA", b"TU0AK", b"AAAA")
 FORM_FIELD = b"image="
 EXPLANATION = 'send the file itself, or JSON such as {"image": "data:image/png;base64,..."}'
 
 
-class EncodedFile(BaseModel):
-    """A file as TensorFlow Serving's clients write it."""
-
-    b64: str
-
-
 class PicturesAsJson(BaseModel):
-    """One picture or several, each as a data URI or in Base64."""
+    """One picture or several. Each is a data URI, Base64, or an object whose member `b64` is Base64.
+
+    TensorFlow Serving's clients write `b64`. Other members are ignored.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
-    image: str | EncodedFile | list[str | EncodedFile] | None = None
-    images: list[str | EncodedFile] | None = None
+    image: Any = None
+    images: Any = None
 
 
 def may_be_text(body: bytes) -> bool:
@@ -55,9 +56,10 @@ def find_pictures(body: bytes) -> list[bytes] | None:
         return [_decode(picture) for picture in _pictures_in_json(text)]
     if text.startswith(FORM_FIELD):
         fields = [part for part in text.split(b"&") if part.startswith(FORM_FIELD)]
-        return [_decode(unquote_to_bytes(field.removeprefix(FORM_FIELD)), is_file=True) for field in fields]
-    picture = decode_picture(text)
-    return None if picture is None else [picture]
+        return [_decode_field(field.removeprefix(FORM_FIELD)) for field in fields]
+    if not text.startswith(DATA_SCHEME) and not text.startswith(BASE64_BEGINNINGS):
+        return None  # a word is Base64, too
+    return [_decode(text)]
 
 
 def decode_picture(text: bytes) -> bytes | None:
@@ -83,24 +85,37 @@ def _pictures_in_json(text: bytes) -> list[bytes]:
     elif text[:1] == b'"':
         text = b'{"image": ' + text + b"}"
     found = parse_json(PicturesAsJson, text)
-    listed = found.image if isinstance(found.image, list) else [found.image] if found.image is not None else []
-    pictures = [*listed, *(found.images or [])]
-    if not pictures:
-        raise InvalidImageError(f"the body is JSON without a picture: {EXPLANATION}")
-    return [(picture if isinstance(picture, str) else picture.b64).encode() for picture in pictures]
+    listed = [*_listed(found.image), *_listed(found.images)]
+    held = [picture.get("b64") if isinstance(picture, dict) else picture for picture in listed]
+    texts = [text.encode() for text in held if isinstance(text, str)]
+    if not texts or len(texts) != len(held):
+        raise InvalidImageError(f"the body is JSON without a picture as text: {EXPLANATION}")
+    return texts
 
 
-def _decode(text: bytes, *, is_file: bool = False) -> bytes:
-    """Return the file that a text holds.
+def _listed(value: Any) -> list[Any]:
+    """Return a value as a list, if it is none yet. None is an empty list."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
-    Args:
-        text: a data URI or Base64.
-        is_file: whether the text may also be the file itself.
+
+def _decode_field(value: bytes) -> bytes:
+    """Return the file in a field of an encoded form: as the file itself, as a data URI or in Base64.
+
+    A plus sign means a space there, but some clients do not encode the plus signs of Base64.
+    """
+    file = unquote_to_bytes(value.replace(b"+", b" "))
+    return _decode(unquote_to_bytes(value)) if may_be_text(file) else file
+
+
+def _decode(text: bytes) -> bytes:
+    """Return the file that a data URI or a Base64 text holds.
 
     Raises:
         InvalidImageError: it is neither.
     """
-    picture = decode_picture(text.strip()) if not is_file or may_be_text(text) else text
+    picture = decode_picture(text.strip())
     if picture is None:
         raise InvalidImageError(f"a picture is neither a data URI nor Base64: {EXPLANATION}")
     return picture

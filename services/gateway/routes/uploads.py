@@ -90,7 +90,7 @@ def _parse_form(body: bytes, options: dict[str, str]) -> list[Upload]:
         if not picture:
             raise InvalidImageError(
                 f"the field {FIELD!r} is text and not a picture: send it as a file, with a file name: "
-                f"-F {FIELD}=@seven.png"
+                f"-F {FIELD}=@seven.png (a data URI: --form-string)"
             )
         uploads.append(Upload(f"{FIELD} {len(uploads) + 1}", picture))
     if not uploads:
