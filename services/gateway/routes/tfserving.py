@@ -23,13 +23,13 @@ from services.gateway.routes.responses import json_response
 from services.gateway.routes.uploads import MAX_IMAGES
 from services.gateway.schemas.tensorflow_serving import (
     MODEL_SIGNATURE,
-    Dimension,
     ModelSpec,
     ModelStatus,
     PredictRequest,
     PredictResponse,
     ServingMetadata,
     Signature,
+    SignatureAxis,
     SignatureMetadata,
     Signatures,
     SignatureShape,
@@ -148,7 +148,7 @@ def _metadata(address: ModelAddress) -> ServingMetadata:
 
 def _tensor(name: str, dtype: Literal["DT_UINT8", "DT_FLOAT"], *shape: int) -> SignatureTensor:
     """Describe a tensor of N values of a shape."""
-    dimensions = [Dimension(size=str(size)) for size in (-1, *shape)]
+    dimensions = [SignatureAxis(size=str(size)) for size in (-1, *shape)]
     return SignatureTensor(dtype=dtype, tensor_shape=SignatureShape(dim=dimensions), name=f"{name}:0")
 
 

@@ -38,8 +38,8 @@ class PredictResponse(ResponseBody):
     ] = None
 
 
-class Dimension(ResponseBody):
-    """A dimension of a tensor. The protocol writes 64-bit numbers as texts."""
+class SignatureAxis(ResponseBody):
+    """One dimension of a tensor. The protocol writes 64-bit numbers as texts."""
 
     size: Annotated[str, Field(description="-1 is the number of pictures")]
     name: str = ""
@@ -48,7 +48,7 @@ class Dimension(ResponseBody):
 class SignatureShape(ResponseBody):
     """The shape of a tensor."""
 
-    dim: list[Dimension]
+    dim: list[SignatureAxis]
     unknown_rank: bool = False
 
 
