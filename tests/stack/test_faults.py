@@ -227,7 +227,8 @@ def test_a_training_while_the_predictor_is_down_succeeds_with_a_warning(client: 
     (warning,) = client.get(path)["runs"]["pytorch"]["warnings"]
     assert "pytorch's predictor did not answer" in warning
     health = f"{client.url}/v2/models/not-warmed-pytorch/ready"
-    wait_until(lambda: requests.get(health, timeout=10).ok, message="the predictor did not come back")
+    # Supervisor waits a second longer after each failed start.
+    wait_until(lambda: requests.get(health, timeout=10).ok, message="the predictor is not back", timeout_s=180)
 
 
 def test_a_model_that_cannot_be_written_for_a_while_is_published_later(client: Client, settings: Settings) -> None:

@@ -321,7 +321,8 @@ CASES = [
         400,
         "at most 200 levels",
     ),
-    ("inferring with a gzip body", "POST", INFER, Sent(b"x", headers=(("Content-Encoding", "gzip"),)), 415, "as it is"),
+    ("inferring with damaged gzip", "POST", INFER, Sent(b"xy", headers=(("Content-Encoding", "gzip"),)), 400, "gzip"),
+    ("inferring with zstd", "POST", INFER, Sent(b"x", headers=(("Content-Encoding", "zstd"),)), 415, "gzip or deflate"),
     *(
         (f"inferring with {label}", "POST", INFER, body, 422, words)
         for label, body, words in (

@@ -27,7 +27,7 @@ FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 # How the parser's messages begin -> Tandem's words.
 SYNTAX_WORDS = {
-    "recursion limit": f"lists and objects are nested more than {MAX_JSON_DEPTH} levels deep",
+    "recursion limit": f"lists and objects may be nested at most {MAX_JSON_DEPTH} levels deep",
     "EOF": "it ends too early",
     "trailing comma": "nothing follows a comma",
     "trailing characters": "something follows its end",

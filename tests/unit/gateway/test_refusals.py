@@ -156,7 +156,7 @@ def test_of_a_name_that_occurs_twice_the_last_value_counts_on_all_routes(url: st
 def test_every_query_and_path_is_refused_in_own_words(url: str, operations: list[Operation]) -> None:
     for operation in operations:
         answer = requests.request(operation.method, f"{url}{operation.path}?count=x&wait=x&version=%00", timeout=10)
-        if not answer.ok:
+        if not answer.ok and operation.path != "/v2/health/ready":  # that answers 503 with its report
             check_refusal(answer, 400, 404, 409, 422, 503)
     for path in (
         "/nowhere",
