@@ -20,7 +20,7 @@ from services.stack.check import NEWEST, OLDEST
 PLATFORMS = {"amd64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
 PYTHON_VERSIONS = [f"{OLDEST[0]}.{minor}" for minor in range(OLDEST[1], NEWEST[1] + 1)]
 # Requirements that are built from source because they have no wheel. services/stack/check.py asks for the compiler.
-BUILT_FROM_SOURCE = {("mlcommons-loadgen", "arm64")}
+BUILT_FROM_SOURCE = {("mlcommons-loadgen", "arm64"), ("psutil", "arm64")}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Responses are returned as parsed JSON. Their types are in `responses.py`, where 
 
 import time
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +17,6 @@ TIMEOUT_S = 30
 POLL_S = 0.2
 NO_CONTENT = 204
 FINAL = ("succeeded", "failed", "cancelled")
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class ClientError(Exception):
@@ -51,7 +51,7 @@ class Client:
         if token:
             self._session.auth = _BearerToken(token)
         # A proxy cannot reach a loopback address of this machine.
-        self._session.trust_env = urlsplit(self.url).hostname not in LOOPBACK
+        self._session.trust_env = not _is_loopback(urlsplit(self.url).hostname or "")
 
     def get(self, path: str) -> Any:
         """Return the JSON that a path answers.
@@ -121,6 +121,14 @@ class Client:
         if not response.ok:
             raise ClientError(body.get("detail", f"{path} answered with status {response.status_code}"))
         return body
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether a host is this machine's own: `localhost` or an address such as 127.0.0.2."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _errors_of(job: Any) -> list[str]:

@@ -1,7 +1,7 @@
 """The gateway's server and its Flask application: every resource's routes, and the OpenAPI document of all."""
 
 import structlog
-from flask import Response, request
+from flask import Response
 from flask_openapi3 import Info, OpenAPI
 from pydantic import ValidationError
 from werkzeug.routing import BaseConverter
@@ -31,7 +31,8 @@ from services.gateway.routes import (
     transplants,
 )
 from services.gateway.routes.event_loop import PLACEHOLDERS, EventLoopBlueprint
-from services.gateway.routes.request_bodies import MAX_JSON_BYTES, JsonParser, why
+from services.gateway.routes.field_errors import describe_field_errors
+from services.gateway.routes.request_bodies import JsonRequest
 from services.gateway.schemas.catalog import Problem
 from services.gateway.scopes import SECURITY_SCHEME
 from services.gateway.version import VERSION
@@ -107,8 +108,8 @@ def create_app(context: Context) -> OpenAPI:
         validation_error_callback=_refuse,
         validation_error_model=Problem,
     )
-    app.json = JsonParser(app)
-    app.json.sort_keys = False
+    app.request_class = JsonRequest
+    app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.converters |= {"title": TitleConverter, "backend": BackendConverter, "int": NumberConverter}
     install_problems(app)
     resources = [resource.routes(context) for resource in RESOURCES]
@@ -121,20 +122,9 @@ def create_app(context: Context) -> OpenAPI:
         route for api in resources if isinstance(api, EventLoopBlueprint) for route in api.event_loop_routes
     ]
     install_scopes(app, requirements)
-
-    @app.before_request
-    def limit_json() -> Response | None:
-        """Refuse a JSON body of more than MAX_JSON_BYTES before it is parsed."""
-        if request.is_json and (request.content_length or 0) > MAX_JSON_BYTES:
-            detail = f"JSON may have at most {MAX_JSON_BYTES:,} bytes"
-            return problem_response(ProblemDocument.of(413, "Request Entity Too Large", detail))
-        return None
-
     return app
 
 
 def _refuse(error: ValidationError) -> Response:
     """Name each invalid field. flask-openapi3 calls this if the path, query or body of a Flask route is invalid."""
-    if request.is_json and request.get_json(silent=True) is None:
-        return problem_response(ProblemDocument.of(400, "Bad request", "the body is not JSON"))
-    return problem_response(ProblemDocument.of(422, "Invalid request", why(error)))
+    return problem_response(ProblemDocument.of(422, "Invalid request", describe_field_errors(error)))

@@ -121,7 +121,9 @@ class Sides:
     def fetch_process(self, side: str) -> ProcessUse | None:
         """Ask the gateway about the process that predicts for a side; return None if it is down."""
         try:
-            answer = requests.get(f"{self._gateway_url}/v1/status", headers=self._headers, timeout=STATUS_TIMEOUT_S)
+            with requests.Session() as session:
+                session.trust_env = False  # the gateway is asked directly, also where a proxy is set
+                answer = session.get(f"{self._gateway_url}/v1/status", headers=self._headers, timeout=STATUS_TIMEOUT_S)
             return ProcessUse.model_validate(answer.json()["backends"][self._job.sides[side]]["process"])
         except (requests.RequestException, ValueError, KeyError):  # a ValidationError is a ValueError
             return None

@@ -96,7 +96,7 @@ class JobContext:
         for attempt in range(1, PUBLISH_ATTEMPTS + 1):
             try:
                 self.registry.publish(
-                    name, backend, version, description, weights, job.id, lambda draft: self._warm(name, draft)
+                    name, backend, version, description, weights, job.id, lambda draft: self._warm(run, name, draft)
                 )
                 break
             except OSError as error:
@@ -109,8 +109,8 @@ class JobContext:
                 time.sleep(PUBLISH_AGAIN_S)
         return ModelReference(name=name, backend=backend, version=version)
 
-    def _warm(self, name: str, draft: str) -> None:
-        """Have the predictor load a draft of a model. If the predictor is down, it loads the model when first asked.
+    def _warm(self, run: Run, name: str, draft: str) -> None:
+        """Have the predictor load a draft of a model. If it is down, the run gets a warning and goes on.
 
         Raises:
             CorruptModelError: the predictor refuses the draft.
@@ -120,6 +120,10 @@ class JobContext:
             reply = ask_predictor(url, f"/warm/{name}/{draft}", b"", WARM_TIMEOUT_S)
         except (ConnectionFailedError, TimeoutError) as error:
             log.warning("the predictor did not answer and could not load the new model", name=name, reason=str(error))
+            run.warn(
+                f"{self.backend.NAME}'s predictor did not answer, so it did not load the model before the publication: "
+                "the first prediction takes longer"
+            )
             return
         if reply.status >= 400:
             raise CorruptModelError(f"the predictor refuses the model: {reply.body.decode(errors='replace')}")

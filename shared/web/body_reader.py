@@ -1,25 +1,21 @@
 """Reads request bodies within limits: the size of one body, of all bodies of a client, of all bodies, and a rate.
 
 Bytes are counted as they arrive, so a chunked body has the same limits as one that announces its length, and a client
-that announces much and sends nothing reserves nothing. A body may take as long as its bytes keep arriving.
+that announces much and sends nothing reserves nothing. A body may take as long as its bytes keep arriving. A compressed
+body is unpacked within the same limits.
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
-from werkzeug.exceptions import (
-    BadRequest,
-    ExpectationFailed,
-    RequestEntityTooLarge,
-    RequestTimeout,
-    UnsupportedMediaType,
-)
+from werkzeug.exceptions import BadRequest, ExpectationFailed, RequestTimeout
 
 from shared.errors import UnavailableError
+from shared.web.content_encoding import Unpacker, parse_encodings, too_large
 from shared.web.gate import Caller
 from shared.web.routes import run_in_thread
 
@@ -32,7 +28,7 @@ class BodyLimits:
     """What request bodies may have.
 
     Attributes:
-        max_bytes: of one body.
+        max_bytes: of one body, as it was sent and unpacked.
         max_caller_bytes: of all bodies of a client that are being read or worked on: one of the largest, and more.
         max_total_bytes: of all bodies of all clients. A form is copied up to four times while its files are opened.
         window_s: in each window of so many seconds, `window_bytes` have to arrive, or the rest of the body. The slowest
@@ -45,14 +41,6 @@ class BodyLimits:
     max_total_bytes: int = 96 * 2**20
     window_s: float = 10
     window_bytes: int = 16 * 2**10
-
-
-class UnsupportedEncoding(UnsupportedMediaType):
-    """The body is compressed. The response says which encoding is accepted (RFC 9110, section 12.5.3)."""
-
-    def get_headers(self, *arguments: Any, **options: Any) -> list[tuple[str, str]]:
-        """Return the headers of the response."""
-        return [*super().get_headers(*arguments, **options), ("Accept-Encoding", "identity")]
 
 
 @dataclass(slots=True)
@@ -76,7 +64,7 @@ class BodyReader:
     _bytes_by_caller: Counter[str] = field(default_factory=Counter)
 
     async def read(self, request: web.BaseRequest, caller: Caller, held: HeldBytes) -> bytes:
-        """Read a body. Its bytes count as held until `release` is called, also if this raises.
+        """Read a body, and unpack it if it is compressed. Its bytes count as held until `release`, also if this raises.
 
         Args:
             request: its headers have arrived.
@@ -84,26 +72,34 @@ class BodyReader:
             held: where the bytes of this body are counted.
 
         Raises:
-            UnsupportedEncoding: the body is compressed; a few kB could unpack to any size.
-            RequestEntityTooLarge: the body has more than `max_bytes`.
+            UnsupportedEncoding: the body is compressed in an unknown way.
+            RequestEntityTooLarge: the body has more than `max_bytes`, or unpacks to more.
             RequestTimeout: the body arrived too slowly.
             UnavailableError: too many bytes are held already.
-            BadRequest: the chunks are malformed, or the connection closed before the end.
+            BadRequest: the chunks or the compressed data are malformed, or the connection closed before the end.
             ExpectationFailed: the client expects something else than a go-ahead.
         """
         held.caller = caller.key
-        encoding = request.headers.get("Content-Encoding")
-        if encoding and encoding.strip().lower() != "identity":
-            raise UnsupportedEncoding(f"Content-Encoding {encoding[:80]!r} is not supported: send the body as it is")
+        encodings: tuple[str, ...] = ()
+        if hdrs.CONTENT_ENCODING in request.headers:
+            encodings = parse_encodings(request.headers.getall(hdrs.CONTENT_ENCODING))
         if request.content.is_eof():  # the body came with the headers, or there is none
             body = request.content.read_nowait()
             self._count(held, len(body))
-            return body
-        if request.headers.get("Expect", "100-continue").lower() != "100-continue":
-            raise ExpectationFailed("the only Expect header that is supported is 100-continue")
-        if (request.content_length or 0) > self.limits.max_bytes:
-            raise self._too_large()
-        return await self._receive(request, held)
+            if len(body) > self.limits.max_bytes:
+                raise too_large(self.limits.max_bytes)
+            if not encodings:
+                return body
+            chunks = deque([body])
+        else:
+            if request.headers.get("Expect", "100-continue").lower() != "100-continue":
+                raise ExpectationFailed("the only Expect header that is supported is 100-continue")
+            if (request.content_length or 0) > self.limits.max_bytes:
+                raise too_large(self.limits.max_bytes)
+            chunks = await self._receive(request, held)
+            if not encodings:
+                return await _join(chunks)
+        return await self._unpack(chunks, encodings, held)
 
     def release(self, held: HeldBytes) -> None:
         """Stop counting the bytes of a body."""
@@ -113,9 +109,9 @@ class BodyReader:
             if not self._bytes_by_caller[held.caller]:
                 del self._bytes_by_caller[held.caller]
 
-    async def _receive(self, request: web.BaseRequest, held: HeldBytes) -> bytes:
+    async def _receive(self, request: web.BaseRequest, held: HeldBytes) -> deque[bytes]:
         """Read and count the chunks of a body."""
-        chunks: list[bytes] = []
+        chunks: deque[bytes] = deque()
         limits, now = self.limits, asyncio.get_running_loop().time
         try:
             async with asyncio.timeout(limits.window_s) as timeout:
@@ -124,6 +120,8 @@ class BodyReader:
                 counted = 0  # of the bytes before this window
                 async for chunk in request.content.iter_any():
                     self._count(held, len(chunk))
+                    if held.count > limits.max_bytes:
+                        raise too_large(limits.max_bytes)
                     chunks.append(chunk)
                     if held.count - counted >= limits.window_bytes:
                         timeout.reschedule(now() + limits.window_s)
@@ -134,24 +132,45 @@ class BodyReader:
             ) from None
         except (HttpProcessingError, ConnectionError) as error:
             raise BadRequest(f"the body is incomplete or malformed: {type(error).__name__}") from None
-        if held.count <= LOOP_JOIN_BYTES:
-            return b"".join(chunks)
-        return await run_in_thread(None, b"".join, chunks)  # which lets other threads run meanwhile
+        return chunks
+
+    async def _unpack(self, chunks: deque[bytes], encodings: tuple[str, ...], held: HeldBytes) -> bytes:
+        """Unpack a body in a thread. Count each piece before the next one, and no longer what has been unpacked.
+
+        An empty body stays empty: some clients send the header with each request.
+        """
+        if not any(chunks):
+            return b""
+        unpacker = Unpacker(chunks, encodings, self.limits.max_bytes)
+        packed_bytes, pieces = held.count, []
+        while not unpacker.is_finished:
+            piece = await run_in_thread(None, unpacker.read)
+            still_packed = packed_bytes - unpacker.taken_bytes
+            pieces.append(piece)
+            self._count(held, still_packed + sum(map(len, pieces)) - held.count)
+        return await _join(pieces)
 
     def _count(self, held: HeldBytes, size: int) -> None:
-        """Count bytes that arrived, and refuse the body if a limit is passed."""
+        """Count bytes that arrived, and refuse the body if a limit is passed.
+
+        Args:
+            held: where the bytes of this body are counted.
+            size: how many there are more; negative if fewer are held.
+        """
         if not size:
             return
         held.count += size
         self._total_bytes += size
         self._bytes_by_caller[held.caller] += size
-        if held.count > self.limits.max_bytes:
-            raise self._too_large()
         if held.count > SMALL_BYTES:
             if self._bytes_by_caller[held.caller] > self.limits.max_caller_bytes:
                 raise UnavailableError("too many of your large bodies are on their way: send one after the other")
             if self._total_bytes > self.limits.max_total_bytes:
                 raise UnavailableError("the server holds too many large bodies: try again in a moment")
 
-    def _too_large(self) -> RequestEntityTooLarge:
-        return RequestEntityTooLarge(f"the body may have at most {self.limits.max_bytes:,} bytes")
+
+async def _join(pieces: Collection[bytes]) -> bytes:
+    """Join bytes; many of them in a thread, which lets other threads run meanwhile."""
+    if sum(map(len, pieces)) <= LOOP_JOIN_BYTES:
+        return b"".join(pieces)
+    return await run_in_thread(None, b"".join, pieces)

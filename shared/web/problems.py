@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import structlog
 from flask import Flask, Response, request
 from redis.exceptions import RedisError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from shared.errors import TandemError, problem
 
@@ -15,6 +15,27 @@ PROBLEM_TYPE = "application/problem+json"
 # What a client needs besides the document: when to try again.
 HEADERS_BY_STATUS = {503: {"Retry-After": str(RETRY_AFTER_S)}}
 KEPT_HEADERS = ("Accept-Encoding", "Allow", "Retry-After", "WWW-Authenticate")  # of those that Werkzeug's errors carry
+# What the detail says where an error has only Werkzeug's own words.
+DETAILS_BY_STATUS = {
+    400: "the request is malformed",
+    401: "an access token is needed",
+    403: "this is not allowed",
+    404: "there is no such address: /openapi.json lists all of them",
+    406: "the response cannot be sent in a form that the request accepts",
+    408: "the request did not arrive in time",
+    411: "the request needs the header Content-Length, or a chunked body",
+    413: "the body, or a part of it, is too large",
+    414: "the address is too long",
+    415: "the body has a media type or an encoding that is not supported here",
+    416: "the requested range does not exist",
+    417: "the only Expect header that is supported is 100-continue",
+    422: "the request cannot be carried out",
+    426: "use HTTP/1.1 without an upgrade",
+    429: "too many requests: try again in a moment",
+    431: "the headers are too large",
+    501: "the server does not support this",
+    503: "the server is busy: try again in a moment",
+}
 
 log = structlog.get_logger()
 
@@ -56,7 +77,7 @@ def problem_of(error: Exception, path: str) -> ProblemDocument:
         return ProblemDocument.of(error.status, error.title, str(error))
     if isinstance(error, HTTPException):
         headers = {name: value for name, value in error.get_headers() if name in KEPT_HEADERS}
-        return ProblemDocument.of(error.code or 500, error.name, error.description or error.name, headers)
+        return ProblemDocument.of(error.code or 500, error.name, _detail_of(error), headers)
     if isinstance(error, RedisError):
         log.error("redis does not answer", path=path, reason=str(error))
         return ProblemDocument.of(503, "Unavailable", "Redis does not answer: try again in a moment")
@@ -64,6 +85,16 @@ def problem_of(error: Exception, path: str) -> ProblemDocument:
         return ProblemDocument.of(400, "Bad request", "the JSON is nested too deeply")
     log.error("request failed", path=path, exc_info=error)
     return ProblemDocument.of(500, "Internal error", f"{type(error).__name__}: the log of the server says more")
+
+
+def _detail_of(error: HTTPException) -> str:
+    """Return an error's description in Tandem's words. Werkzeug's own is replaced."""
+    if error.description and error.description != type(error).description:
+        return error.description
+    if isinstance(error, MethodNotAllowed):
+        methods = sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"})
+        return f"the method is not allowed here: use {' or '.join(methods)}"
+    return DETAILS_BY_STATUS.get(error.code or 500, "the request cannot be answered")
 
 
 def install_problems(app: Flask) -> None:

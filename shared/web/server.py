@@ -34,6 +34,7 @@ from shared.settings import Settings
 from shared.web.body_reader import BodyReader, HeldBytes
 from shared.web.connections import ConnectionLimits, LimitedConnection, LimitedServer
 from shared.web.gate import CALLER, AnsweredByGate, Caller, Gate, OpenGate
+from shared.web.malformed_requests import MAX_HEADER_BYTES, describe_malformed_request
 from shared.web.problems import PROBLEM_TYPE, ProblemDocument, problem_of
 from shared.web.request_metrics import record_request
 from shared.web.routes import BufferedRequest, Route, run_in_thread
@@ -41,13 +42,11 @@ from shared.web.security_headers import SECURITY_HEADERS
 from shared.web.server_processes import ALIVE_S, BACKLOG
 from shared.web.wsgi_bridge import UNKNOWN_ROUTE, call_flask, environ_of, install_route_names
 
-MAX_HEADER_BYTES = 32 * 2**10  # of the request line, and of each header; browsers send cookies of over 8 kB
 STOP_TIMEOUT_S = 5  # for requests that are being answered when the server is told to stop
 DRAIN_TIMEOUT_S = 15  # for open connections when another process takes this one's place
 DRAIN_POLL_S = 0.05  # how often a server that another process replaces looks whether it has connections
 LOOP_THREADS = 16  # for `run_in_thread` without an executor; some wait for Redis or for the disk
 OPEN_FILES = 4096  # four times as many as connections
-MAX_REASON_LENGTH = 200  # of what aiohttp says about a malformed request; it quotes the request
 
 log = structlog.get_logger()
 
@@ -235,8 +234,9 @@ class _Connection(LimitedConnection):
         if status >= 500:
             document = problem_of(exc if isinstance(exc, Exception) else RuntimeError(message), request.path)
         else:
-            reason = " ".join((message or type(exc).__name__).split())[:MAX_REASON_LENGTH]
-            document = ProblemDocument.of(status, "Bad request", f"the request is not valid HTTP: {reason}")
+            document = ProblemDocument.of(
+                status, "Bad request", f"the request is not valid HTTP: {describe_malformed_request(exc)}"
+            )
         response = _from_document(document)
         _finish(response, SECURITY_HEADERS, request.path, UNKNOWN_ROUTE, UNKNOWN_ROUTE, started)
         response.force_close()

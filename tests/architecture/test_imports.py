@@ -16,6 +16,7 @@ READERS_OF_THE_ENVIRONMENT = {
     "services/stack/__main__.py",
     "services/pytorch/wheel_index.py",
 }
+DOWNLOADERS = {"shared/data/cache.py", "services/pytorch/wheel_index.py"}
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,16 @@ def test_only_the_settings_read_the_environment() -> None:
     pattern = re.compile(r"\bos\.(environ|getenv)\b|from os import .*\b(environ|getenv)\b")
     readers = [str(path) for path in list_product_modules() if pattern.search(path.read_text())]
     assert_none(sorted({*readers} - READERS_OF_THE_ENVIRONMENT), "Only shared/settings.py reads the environment")
+
+
+def test_only_downloads_may_use_a_proxy() -> None:
+    """`requests.get` and `urlopen` use the proxy that the environment names. Connections of Tandem's own do not."""
+    pattern = re.compile(r"\brequests\.(get|post|put|delete|head|request)\(|\burlopen\(")
+    callers = {str(path) for path in list_product_modules() if pattern.search(path.read_text())}
+    assert_none(sorted(callers - DOWNLOADERS), "Only downloads use http_proxy")
+    compose = Path("docker-compose.yml").read_text()
+    assert "urlopen(" not in compose, "a health check in a container uses http_proxy"
+    assert compose.count("ProxyHandler({})") == compose.count("from urllib")
 
 
 def test_nothing_is_ever_unpickled() -> None:

@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -211,6 +211,24 @@ def test_a_training_that_cannot_write_its_checkpoints_or_event_files_succeeds_wi
     assert run["status"] == "succeeded"
     assert len(run["history"]) == 2
     assert [text for text in run["warnings"] if warning in text]
+
+
+def test_a_training_while_the_predictor_is_down_succeeds_with_a_warning(client: Client, settings: Settings) -> None:
+    request = {"dataset": "digits", "epochs": 1, "backends": ["pytorch"], "name": "not-warmed"}
+    path = f"/v1/trainings/{client.post('/v1/trainings', request)['id']}"
+
+    def has_ended_without_a_predictor() -> bool:
+        for pid in find_processes(settings, "services.pytorch.predictor"):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return client.get(path)["status"] == "succeeded"
+
+    wait_until(has_ended_without_a_predictor, message="the training did not succeed")
+    (warning,) = client.get(path)["runs"]["pytorch"]["warnings"]
+    assert "pytorch's predictor did not answer" in warning
+    health = f"{client.url}/v2/models/not-warmed-pytorch/ready"
+    # Supervisor waits a second longer after each failed start.
+    wait_until(lambda: requests.get(health, timeout=10).ok, message="the predictor is not back", timeout_s=180)
 
 
 def test_a_model_that_cannot_be_written_for_a_while_is_published_later(client: Client, settings: Settings) -> None:

@@ -145,12 +145,6 @@ def test_whole_numbers_of_other_datatypes_are_accepted(
     assert_close(answer.as_numpy("probabilities"), expected["pytorch"])
 
 
-def test_a_compressed_body_is_refused(server: triton.InferenceServerClient, pictures: np.ndarray) -> None:
-    with pytest.raises(InferenceServerException, match="send the body as it is") as refusal:
-        server.infer("mlp-digits-pytorch", make_inputs(pictures), request_compression_algorithm="gzip")
-    assert refusal.value.status() == "415"
-
-
 def test_concurrent_requests_get_their_own_results(
     server: triton.InferenceServerClient, pictures: np.ndarray, expected: dict[str, np.ndarray]
 ) -> None:
@@ -246,6 +240,71 @@ def test_a_tensorflow_serving_request_without_a_backend_gets_every_backends_row(
     assert set(rows[0]) == set(BACKENDS)
     for backend in BACKENDS:
         assert_close([row[backend] for row in rows], expected[backend])
+
+
+@pytest.mark.parametrize("version", ["", "/versions/1"])
+def test_columns_are_answered_with_columns(
+    client: Client, pictures: np.ndarray, expected: dict[str, np.ndarray], version: str
+) -> None:
+    for inputs in (pictures.tolist(), {"image": pictures.tolist()}):
+        answer = predict(client, f"mlp-digits-pytorch{version}", {"inputs": inputs})
+        assert set(answer) == {"outputs"}
+        assert_close(answer["outputs"], expected["pytorch"])
+        outputs = predict(client, f"mlp-digits{version}", {"inputs": inputs})["outputs"]
+        assert set(outputs) == set(BACKENDS)
+        for backend in BACKENDS:
+            assert_close(outputs[backend], expected[backend])
+
+
+def test_members_that_other_servers_know_are_ignored(
+    client: Client, pictures: np.ndarray, expected: dict[str, np.ndarray]
+) -> None:
+    rows = [{"image": row, "key": index} for index, row in enumerate(pictures.tolist())]
+    answer = predict(client, "mlp-digits-pytorch", {"instances": rows, "model_name": "x", "context": {}})
+    assert_close(answer["predictions"], expected["pytorch"])
+    tensor = {
+        "name": "image",
+        "shape": list(pictures.shape),
+        "datatype": "UINT8",
+        "data": pictures.ravel().tolist(),
+        "parameters": {"content_type": "np"},
+        "contents": None,
+    }
+    body = {
+        "model_name": "mlp-digits-pytorch",
+        "model_version": "1",
+        "raw_input_contents": [],
+        "parameters": {"sequence_id": 1},
+        "inputs": [tensor],
+        "outputs": [{"name": "probabilities", "datatype": "FP32"}],
+    }
+    answer = requests.post(f"{client.url}/v2/models/mlp-digits-pytorch/infer", json=body, timeout=30)
+    assert answer.status_code == 200, answer.text
+    assert_close(answer.json()["outputs"][0]["data"], expected["pytorch"].ravel())
+
+
+def test_the_label_stable_is_the_alias(client: Client, pictures: np.ndarray, expected: dict[str, np.ndarray]) -> None:
+    requests.put(f"{client.url}/v1/models/mlp-digits/aliases/stable", json={"version": 1}, timeout=30)
+    answer = predict(client, "mlp-digits-pytorch/labels/stable", {"instances": pictures.tolist()})
+    assert_close(answer["predictions"], expected["pytorch"])
+    status = client.get("/v1/models/mlp-digits/labels/stable")["model_version_status"]
+    assert [(entry["version"], entry["state"]) for entry in status] == [("1", "AVAILABLE")]
+    metadata = client.get("/v1/models/mlp-digits/labels/stable/metadata")
+    assert metadata == client.get("/v1/models/mlp-digits/versions/1/metadata")
+    assert requests.get(f"{client.url}/v1/models/mlp-digits/labels/other", timeout=30).status_code == 422
+
+
+def test_metadata_describe_the_signature_of_a_model(client: Client, digits_model: dict) -> None:
+    metadata = client.get("/v1/models/mlp-digits-pytorch/metadata")
+    assert metadata["model_spec"]["name"] == "mlp-digits-pytorch"
+    signature = metadata["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    assert signature["method_name"] == "tensorflow/serving/predict"
+    tensor = signature["inputs"]["image"]
+    assert tensor["dtype"] == "DT_UINT8"
+    assert [dimension["size"] for dimension in tensor["tensor_shape"]["dim"]] == ["-1", "8", "8", "1"]
+    assert set(signature["outputs"]) == {"probabilities"}
+    several = client.get("/v1/models/mlp-digits/metadata")["metadata"]["signature_def"]["signature_def"]
+    assert set(several["serving_default"]["outputs"]) == set(BACKENDS)
 
 
 @pytest.mark.parametrize("title", ["mlp-digits", "mlp-digits-tensorflow", "mlp-digits-pytorch"])

@@ -21,7 +21,8 @@ OWN_SITES = ("same-origin", "none")  # "none": the user typed the address
 PREFLIGHT_HEADERS = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
     "Access-Control-Allow-Headers": (
-        "Authorization, Content-Type, Idempotency-Key, If-None-Match, Inference-Header-Content-Length, X-Request-Id"
+        "Authorization, Content-Encoding, Content-Type, Idempotency-Key, If-None-Match, "
+        "Inference-Header-Content-Length, X-Request-Id"
     ),
     "Access-Control-Max-Age": "600",
 }

@@ -9,7 +9,7 @@ from aiohttp import web
 from flask_openapi3 import APIBlueprint
 from pydantic import BaseModel, ValidationError
 
-from services.gateway.routes.request_bodies import why
+from services.gateway.routes.field_errors import describe_field_errors
 from services.gateway.scopes import Requirement, accepted_scopes
 from shared.errors import InvalidRequestError
 from shared.web.routes import BufferedRequest, Handler, Route
@@ -91,7 +91,7 @@ def _validating(handler: ValidatedHandler) -> Handler:
             if query_model:
                 arguments["query"] = query_model.model_validate(_parse_query(request.query))
         except ValidationError as error:
-            raise InvalidRequestError(why(error)) from None
+            raise InvalidRequestError(describe_field_errors(error)) from None
         return await handler(request, **arguments)
 
     return call

@@ -52,7 +52,7 @@ def routes(context: Context) -> APIBlueprint:
         """Return a model's versions, and the manifest of each backend's newest version.
 
         The name `<name>-<backend>` returns those of one backend. `model_version_status` is for clients of TensorFlow
-        Serving.
+        Serving, and `ready` is for those of KServe.
         """
         name, backends = parse_title(path.name, context.settings.backends)
         versions = _versions(context, name)
@@ -61,10 +61,12 @@ def routes(context: Context) -> APIBlueprint:
         if not versions:
             ready = ", ".join(registry.names()) or "none yet"
             raise NotFoundError(f"there is no model {path.name[:80]!r}; ready: {ready}")
+        health = context.dispatcher.ask_health()  # the predictors answer while files are read
         manifests = {backend: registry.manifest(name, backend, had[-1]).to_json() for backend, had in versions.items()}
         detail = ModelDetail(
             name=path.name,
             versions=versions,
+            ready=all(health.result().get(backend) is not None for backend in versions),
             aliases=context.aliases.of(name),
             manifests=manifests,
             model_version_status=version_status(context, path.name),

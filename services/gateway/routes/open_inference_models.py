@@ -9,11 +9,14 @@ from services.gateway.prediction.triton_statistics import PARTS
 from services.gateway.routes.open_inference import TitlePath, TitleVersionPath
 from services.gateway.routes.request_bodies import describe_body, parse_json
 from services.gateway.routes.responses import json_response
+from services.gateway.routes.uploads import MAX_IMAGES
 from services.gateway.schemas.protocols import (
+    ConfigTensor,
     Duration,
     IndexEntry,
     IndexRequest,
     InferenceDurations,
+    ModelConfiguration,
     ModelMetadata,
     ModelReady,
     ModelStatistics,
@@ -28,7 +31,7 @@ from shared.errors import UnavailableError
 from shared.serving.health import ProcessUse
 
 TAG = Tag(name="repository", description="Open Inference Protocol v2: models and their statistics")
-EXTENSIONS = ["binary_tensor_data", "statistics"]
+EXTENSIONS = ["binary_tensor_data", "model_configuration", "statistics"]
 
 
 def routes(context: Context) -> APIBlueprint:
@@ -50,6 +53,18 @@ def routes(context: Context) -> APIBlueprint:
     def version_metadata(path: TitleVersionPath) -> Response:
         """One version's inputs and outputs."""
         return json_response(_metadata(context, addresses.resolve_model(path.name, path.version)))
+
+    @api.get("/v2/models/<name>/config", security=READ_OR_PREDICT, responses={200: ModelConfiguration})
+    def configuration(path: TitlePath) -> Response:
+        """A model's configuration, as Triton's clients ask for it."""
+        return json_response(_configuration(addresses.resolve_model(path.name)))
+
+    @api.get(
+        "/v2/models/<name>/versions/<version>/config", security=READ_OR_PREDICT, responses={200: ModelConfiguration}
+    )
+    def version_configuration(path: TitleVersionPath) -> Response:
+        """The same of one version."""
+        return json_response(_configuration(addresses.resolve_model(path.name, path.version)))
 
     @api.get("/v2/models/<name>/ready", security=READ_OR_PREDICT, responses={200: ModelReady})
     def ready(path: TitlePath) -> Response:
@@ -93,10 +108,27 @@ def _metadata(context: Context, address: ModelAddress) -> ModelMetadata:
     return ModelMetadata(
         name=address.title,
         versions=[str(version) for version in context.addresses.versions(address.title)],
-        platform="_".join(("tandem", *address.backends)),
+        platform=_platform_of(address),
         inputs=[TensorMetadata(name=INPUT, datatype="UINT8", shape=[-1, *address.input_shape])],
         outputs=[TensorMetadata(name=name, datatype="FP32", shape=[-1, address.classes]) for name in address.outputs],
     )
+
+
+def _configuration(address: ModelAddress) -> ModelConfiguration:
+    picture = ConfigTensor(name=INPUT, data_type="TYPE_UINT8", format="FORMAT_NHWC", dims=list(address.input_shape))
+    return ModelConfiguration(
+        name=address.title,
+        platform=_platform_of(address),
+        backend="tandem",
+        max_batch_size=MAX_IMAGES,
+        input=[picture],
+        output=[ConfigTensor(name=name, data_type="TYPE_FP32", dims=[address.classes]) for name in address.outputs],
+    )
+
+
+def _platform_of(address: ModelAddress) -> str:
+    """Return what computes a model, such as `tandem_pytorch`."""
+    return "_".join(("tandem", *address.backends))
 
 
 def _require_ready(context: Context, address: ModelAddress) -> ModelReady:

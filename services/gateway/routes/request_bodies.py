@@ -1,28 +1,50 @@
-"""JSON bodies of routes that read them by themselves: bounded, validated, and described for OpenAPI.
+"""JSON bodies: decoded, bounded, validated, and described for OpenAPI. All routes parse JSON here.
 
-Clients of other protocols send any media type or none, so the media type decides nothing here.
+Clients send any media type or none, so the media type decides nothing. Of a name that occurs twice in an object, the
+last value counts. `NaN` and `Infinity` are numbers here, as Python's clients send them; each field decides whether it
+takes them.
 """
 
+import json
+import re
 from typing import Any, TypeVar
 
-from flask.json.provider import DefaultJSONProvider
+from flask import Request
 from flask_openapi3 import APIBlueprint, RequestBody
 from flask_openapi3.utils import parse_body
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
+from services.gateway.routes.field_errors import describe_field_errors
 from shared.errors import InvalidRequestError
-from shared.network.layers import LAYER_KINDS
 
 MAX_JSON_BYTES = 2**20
 MAX_JSON_DEPTH = 200  # of lists and objects in each other: the limit of pydantic's parser
-TOO_DEEP = "recursion limit exceeded"  # how the parser's message begins
-MAX_FIELD_LENGTH = 80  # of a field's name in an error message; clients can make up any name
-MAX_REASONS = 20  # invalid fields that an error message lists
-MAX_ERRORS = 500  # if there are more invalid fields, none is listed: pydantic would describe all of them first
-# Names of alternatives that pydantic lists among a field's parents. They say nothing to a client.
-UNION_TAGS = ("preset", "described", "number", "alias", *LAYER_KINDS, "sgd", "adam")
+UTF8_MARK = b"\xef\xbb\xbf"  # some editors and shells begin a file with this byte order mark
+OTHER_BEGINNINGS = b"\xef\xfe\xff\0"  # the first byte of a byte order mark, or of UTF-16 and UTF-32 without one
+FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+# How the parser's messages begin -> Tandem's words.
+SYNTAX_WORDS = {
+    "recursion limit": f"lists and objects may be nested at most {MAX_JSON_DEPTH} levels deep",
+    "EOF": "it ends too early",
+    "trailing comma": "nothing follows a comma",
+    "trailing characters": "something follows its end",
+    "key must be a string": "a name must be a text in double quotes",
+    "expected `:`": "a name is not followed by a colon",
+    "expected `,`": "a comma or a bracket is missing",
+    "expected value": "a value is missing, or a text is not in double quotes",
+    "expected ident": "there is an unknown word",
+    "number out of range": "a number has too many digits",
+    "invalid number": "a number is malformed",
+    "control character": "a text contains a control character, such as a line break, that is not escaped",
+    "invalid escape": "a text contains an unknown escape sequence",
+    "unexpected end of hex escape": "a text contains half a character (\\ud800 to \\udfff)",
+    "lone leading surrogate": "a text contains half a character (\\ud800 to \\udfff)",
+    "invalid unicode code point": "a text is not valid UTF-8",
+}
+POSITION = re.compile(r" at (line \d+) column (\d+)$")
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -35,52 +57,75 @@ def parse_json(model: type[Body], text: bytes) -> Body:
         RequestEntityTooLarge: the JSON has more than MAX_JSON_BYTES.
         InvalidRequestError: fields are wrong; the message names each one and says why.
     """
-    if len(text) > MAX_JSON_BYTES:
-        raise RequestEntityTooLarge(f"JSON may have at most {MAX_JSON_BYTES:,} bytes: send more as binary, or in parts")
+    text = _decoded(text)
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
         if error.error_count() == 1 and (first := error.errors()[0])["type"] == "json_invalid":
-            raise _not_json(first["msg"].removeprefix("Invalid JSON: ")) from None
-        raise InvalidRequestError(why(error)) from None
+            raise _not_json(text, first["msg"].removeprefix("Invalid JSON: ")) from None
+        raise InvalidRequestError(describe_field_errors(error)) from None
 
 
-class JsonParser(DefaultJSONProvider):
-    """Flask's JSON, parsed by the parser of `parse_json`, so that all routes have the same limits."""
+class JsonRequest(Request):
+    """A request of Flask's routes. Their bodies are parsed as those of `parse_json`, and have the same limits."""
 
-    def loads(self, s: str | bytes, **_: Any) -> Any:
-        """Parse JSON.
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:  # noqa: ARG002
+        """Return the body, a JSON object. flask-openapi3 then validates its fields.
 
         Raises:
-            BadRequest: it is not JSON, or is nested too deeply.
+            BadRequest: the body is not JSON, or is nested too deeply.
+            RequestEntityTooLarge: the JSON has more than MAX_JSON_BYTES.
+            InvalidRequestError: it is not an object.
         """
+        text = _decoded(self.get_data())
         try:
-            return from_json(s)
+            body = from_json(text)
         except ValueError as error:
-            raise _not_json(str(error)) from None
+            is_form = self.mimetype in FORM_TYPES
+            raise _not_json(text, str(error), is_form=is_form) from None
+        if not isinstance(body, dict):
+            raise InvalidRequestError("the body must be a JSON object")
+        return body
 
 
-def _not_json(reason: str) -> BadRequest:
-    if reason.startswith(TOO_DEEP):
-        return BadRequest(f"JSON may be nested at most {MAX_JSON_DEPTH} levels deep")
-    return BadRequest(f"the body is not JSON: {reason}")
+def _decoded(text: bytes) -> bytes:
+    """Return a JSON text in UTF-8 without a byte order mark.
+
+    Windows PowerShell and some editors write UTF-16, or begin UTF-8 with a mark.
+
+    Raises:
+        RequestEntityTooLarge: the text has more than MAX_JSON_BYTES.
+        BadRequest: the text is not valid in its encoding.
+    """
+    if len(text) > MAX_JSON_BYTES:
+        raise RequestEntityTooLarge(f"JSON may have at most {MAX_JSON_BYTES:,} bytes: send more as binary, or in parts")
+    if text.startswith(UTF8_MARK):
+        return text.removeprefix(UTF8_MARK)
+    if text[:1] and (text[0] in OTHER_BEGINNINGS or text[1:2] == b"\0"):
+        encoding = json.detect_encoding(text)
+        try:
+            return text.decode(encoding).encode()
+        except UnicodeError:
+            name = encoding.removesuffix("-le").removesuffix("-be").upper()
+            raise BadRequest(f"the body is not JSON: it begins like {name}, but is not valid {name}") from None
+    return text
 
 
-def why(error: ValidationError) -> str:
-    """Return one sentence for each of the first MAX_REASONS invalid fields. It begins with the field's name."""
-    if error.error_count() > MAX_ERRORS:
-        return f"{error.error_count():,} fields are invalid"
-    reasons = []
-    for part in error.errors(include_url=False, include_input=False, include_context=False)[:MAX_REASONS]:
-        if part["type"] in ("model_type", "model_attributes_type") and not part["loc"]:
-            return "the body must be a JSON object, sent as application/json"
-        if part["type"] == "too_short" and error.error_count() > 1:
-            continue  # pydantic counts only the valid items; the other errors name the invalid ones
-        where = ".".join(str(step)[:MAX_FIELD_LENGTH] for step in part["loc"] if step not in UNION_TAGS)
-        reasons.append(f"{where or 'body'}: {part['msg'].removeprefix('Value error, ')}")
-    if error.error_count() > MAX_REASONS:
-        reasons.append(f"and {error.error_count() - MAX_REASONS} more")
-    return "; ".join(dict.fromkeys(reasons))
+def _not_json(text: bytes, reason: str, *, is_form: bool = False) -> BadRequest:
+    """Return the error for a body that is not JSON.
+
+    Args:
+        text: the body.
+        reason: the parser's message.
+        is_form: whether the request says that its body is a form.
+    """
+    if not text.strip():
+        return BadRequest("the body is empty: send JSON")
+    if is_form and not text.lstrip().startswith((b"{", b"[")):
+        return BadRequest("the body is a form: send JSON, with curl: -H 'Content-Type: application/json' -d '{...}'")
+    words = next((words for begin, words in SYNTAX_WORDS.items() if reason.startswith(begin)), "it is malformed")
+    found = POSITION.search(reason)
+    return BadRequest(f"the body is not JSON: {words}" + (f" ({found[1]}, byte {found[2]})" if found else ""))
 
 
 def describe_body(api: APIBlueprint, path: str, model: type[BaseModel], *, required: bool = True) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from services.gateway.schemas.protocols import ModelStatus
+from services.gateway.schemas.tensorflow_serving import ModelStatus
 from shared.jobs.kinds import JobRecord
 from shared.jobs.payloads import Count, DeletionJob, RequestBody, ResponseBody, Status, TransplantJob
 from shared.jobs.results import Comparison, ModelReference, RunState, TransplantRun
@@ -98,8 +98,9 @@ class Aliased(ResponseBody):
 
 
 class ModelDetail(ModelVersions, ModelStatus):
-    """A model's versions, aliases and newest manifests, and its state as TensorFlow Serving's clients expect it."""
+    """A model's versions, aliases and newest manifests, and its state for clients of TensorFlow Serving and KServe."""
 
+    ready: Annotated[bool, Field(description="whether every backend of the model answers predictions")]
     aliases: Annotated[dict[str, int], Field(description="alias -> version; empty until `stable` is set")]
     manifests: Annotated[dict[str, dict[str, Any]], Field(description="the newest version's, for each backend")]
 

@@ -1,27 +1,35 @@
-"""Bodies of two protocols of other servers, whose clients work with Tandem unchanged.
+"""Bodies of the Open Inference Protocol v2, whose clients work with Tandem unchanged.
 
-- Open Inference Protocol v2 with Triton's extensions for binary tensors, statistics and the index. Source:
-  triton-inference-server/server, docs/protocol.
-- TensorFlow Serving's REST API. Source: tensorflow.org/tfx/serving/api_rest.
+Triton's extensions for binary tensors, model configuration, statistics and the index are included. Sources:
+triton-inference-server/server, docs/protocol; triton-inference-server/common, model_config.proto.
+
+Clients of other protocols send members that other servers know, such as `model_name`. Requests may have them, and
+Tandem ignores them.
 
 The numbers of a tensor are `Any` here, because `services/gateway/prediction/tensors.py` checks them faster.
 """
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-from shared.jobs.payloads import RequestBody, ResponseBody
+from shared.jobs.payloads import ResponseBody
 
 Flag = Annotated[bool, Field(strict=True)]
 StrictInt = Annotated[int, Field(strict=True)]
 Datatype = Literal["UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64"]
 
 
+class ProtocolRequest(BaseModel):
+    """Base of the JSON bodies of other protocols, and of their parts: an unknown member is ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
 # Open Inference Protocol: infer ----------------------------------------------
 
 
-class TensorParameters(BaseModel):
+class TensorParameters(ProtocolRequest):
     """Parameters of an input or output. Those that Tandem does not support are listed, so that it can refuse them."""
 
     binary_data_size: Annotated[StrictInt, Field(ge=0)] | None = None
@@ -30,13 +38,13 @@ class TensorParameters(BaseModel):
     shared_memory_region: Any = None
 
 
-class RequestParameters(BaseModel):
+class RequestParameters(ProtocolRequest):
     """Parameters of a whole request."""
 
     binary_data_output: Annotated[Flag | None, Field(description="all outputs in binary")] = None
 
 
-class InferInput(RequestBody):
+class InferInput(ProtocolRequest):
     """An input tensor: pictures as numbers in JSON, or as bytes after the JSON."""
 
     name: str
@@ -46,14 +54,14 @@ class InferInput(RequestBody):
     data: Annotated[list[Any] | None, Field(description="whole numbers from 0 to 255, flat or nested")] = None
 
 
-class InferRequestedOutput(RequestBody):
+class InferRequestedOutput(ProtocolRequest):
     """An output that the client wants."""
 
     name: str
     parameters: TensorParameters | None = None
 
 
-class InferRequest(RequestBody):
+class InferRequest(ProtocolRequest):
     """One input, `image`; by default every output of the model."""
 
     id: str | None = None
@@ -110,6 +118,37 @@ class ModelMetadata(ResponseBody):
     outputs: list[TensorMetadata]
 
 
+class ConfigTensor(ResponseBody):
+    """An input or output in Triton's configuration of a model."""
+
+    name: str
+    data_type: Literal["TYPE_UINT8", "TYPE_FP32"]
+    format: Literal["FORMAT_NHWC", "FORMAT_NONE"] = "FORMAT_NONE"
+    dims: Annotated[list[int], Field(description="without the number of pictures")]
+
+
+class AllVersions(ResponseBody):
+    """Triton's policy that serves every version. It has no settings."""
+
+
+class VersionPolicy(ResponseBody):
+    """Which versions of a model are served."""
+
+    all: AllVersions = AllVersions()
+
+
+class ModelConfiguration(ResponseBody):
+    """The members of Triton's configuration of a model that mean something for Tandem."""
+
+    name: str
+    platform: str
+    backend: str
+    version_policy: VersionPolicy = VersionPolicy()
+    max_batch_size: Annotated[int, Field(description="pictures in one request")]
+    input: list[ConfigTensor]
+    output: list[ConfigTensor]
+
+
 class ModelReady(ResponseBody):
     """Whether a model can predict."""
 
@@ -117,7 +156,7 @@ class ModelReady(ResponseBody):
     ready: bool
 
 
-class IndexRequest(RequestBody):
+class IndexRequest(ProtocolRequest):
     """Which models the index should list."""
 
     ready: Annotated[Flag | None, Field(description="only models that are ready")] = None
@@ -170,40 +209,3 @@ class StatisticsList(ResponseBody):
     """The statistics of several versions."""
 
     model_stats: list[ModelStatistics]
-
-
-# TensorFlow Serving ------------------------------------------------------------
-
-
-class PredictRequest(RequestBody):
-    """Pictures to predict."""
-
-    signature_name: Literal["serving_default", ""] | None = None
-    instances: Annotated[list[Any], Field(description='pictures as nested lists, or {"image": picture}')]
-
-
-class PredictResponse(ResponseBody):
-    """One prediction per picture: a list, or an object with one list per output if the model has several outputs."""
-
-    predictions: list[Any]
-
-
-class VersionError(ResponseBody):
-    """No error: Tandem lists only versions that are available."""
-
-    error_code: Literal["OK"]
-    error_message: str
-
-
-class VersionStatus(ResponseBody):
-    """A version that can be requested."""
-
-    version: str
-    state: Literal["AVAILABLE"]
-    status: VersionError
-
-
-class ModelStatus(ResponseBody):
-    """The versions of a model."""
-
-    model_version_status: list[VersionStatus]
