@@ -16,8 +16,8 @@ from shared.errors import InvalidImageError
 
 HEAD_BYTES = 64  # each supported picture file has a byte here that no text has
 DATA_URI = re.compile(rb"data:[^,]{0,200},", re.IGNORECASE)
-BASE64_TEXT = re.compile(rb"[A-Za-z0-9+/_\-\s]+={0,2}\s*")
-NOT_BASE64 = b" \t\r\n\v\f="  # line breaks and the padding
+BASE64_TEXT = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")  # without line breaks: with them, a match could take minutes
+LINE_BREAKS = b" \t\r\n\v\f"
 STANDARD = bytes.maketrans(b"-_", b"+/")  # from the alphabet for URLs
 DATA_SCHEME = (b"data:", b"DATA:", b"Data:")
 # How PNG, JPEG, WebP, BMP, GIF, TIFF, and HEIC or AVIF files begin in Base64.
@@ -71,7 +71,8 @@ def decode_picture(text: bytes) -> bytes | None:
     if start := DATA_URI.match(text):
         data = unquote_to_bytes(text[start.end() :])
         return _decode_base64(data) if start[0].lower().endswith(b";base64,") else data
-    return _decode_base64(text) if BASE64_TEXT.fullmatch(text) else None
+    digits = text.translate(None, LINE_BREAKS)
+    return _decode_base64(digits) if BASE64_TEXT.fullmatch(digits) else None
 
 
 def _pictures_in_json(text: bytes) -> list[bytes]:
@@ -127,7 +128,7 @@ def _decode_base64(text: bytes) -> bytes:
     Raises:
         InvalidImageError: it is not valid Base64.
     """
-    digits = text.translate(STANDARD, NOT_BASE64)
+    digits = text.translate(STANDARD, LINE_BREAKS + b"=")
     try:
         return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
     except binascii.Error:

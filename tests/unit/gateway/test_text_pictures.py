@@ -89,3 +89,8 @@ def test_text_that_should_be_a_picture_is_explained(body: bytes) -> None:
 def test_malformed_json_is_refused_as_everywhere() -> None:
     with pytest.raises(BadRequest, match="the body is not JSON: it ends too early"):
         find_pictures(b'{"image": ')
+
+
+def test_a_long_text_is_read_only_once() -> None:
+    """With a pattern that tries each length of the line breaks, this would take hours."""
+    assert decode_picture(b"iVBORw0KGgo" + b" " * 2**20 + b"!") is None
