@@ -58,7 +58,7 @@ def _new_training(context: Context, body: TrainingRequest) -> Submission[Trainin
     """Check a request, and return what it submits.
 
     Raises:
-        InvalidRequestError: the backends, the network, the batch size or the name cannot be used.
+        InvalidRequestError: the backends, the network, the batch size, the augmentation or the name cannot be used.
         NotFoundError: there is no such dataset.
         MissingDatasetError: the dataset is not on this machine.
     """
@@ -68,6 +68,8 @@ def _new_training(context: Context, body: TrainingRequest) -> Submission[Trainin
     examples = dataset.sizes["train"]
     if body.batch_size > examples:
         raise InvalidRequestError(f"batch_size {body.batch_size} is more than the {examples} examples")
+    if body.augmentation:
+        body.augmentation.check(dataset.shape, dataset.classes)
     name = body.name or f"{body.network if isinstance(body.network, str) else 'custom'}-{dataset.name}"
     if problem := names.problem_with_model_name(name, context.settings.backends):
         raise InvalidRequestError(problem)
