@@ -166,7 +166,8 @@ def _distort(images: NDArray[np.uint8], by: Augmentation, random: np.random.Gene
         changes = random.uniform(-0.5, 1, count) * by.stroke * side
         pixels = distortion.change_stroke_width(pixels, changes)
     if by.fade:
-        pixels *= (1 - by.fade * random.uniform(0, 1, count)).astype(np.float32).reshape(-1, 1, 1, 1)
+        shares = np.asarray(1 - by.fade * random.uniform(0, 1, count), np.float32)
+        pixels *= shares.reshape(-1, 1, 1, 1)
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
 

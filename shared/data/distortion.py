@@ -1,7 +1,7 @@
 """Distortions that imitate how handwriting differs between people: of the shape, and of the strokes' width.
 
-Each function changes a batch of pictures with NumPy alone. The same random generator gives the same pictures on every
-machine and in every backend. Pixels from outside a picture are black.
+Each function changes a batch of pictures with NumPy alone, so every backend gets the same pictures. Pixels from outside
+a picture are black.
 """
 
 import numpy as np
@@ -47,7 +47,8 @@ def warp(images: Floats, maps: Amounts, displacements: Floats | None) -> Floats:
     upper = pixels[corners] * (1 - right_share) + pixels[corners + 1] * right_share
     corners += width + 2
     lower = pixels[corners] * (1 - right_share) + pixels[corners + 1] * right_share
-    return upper * (1 - lower_share) + lower * lower_share
+    moved: Floats = upper * (1 - lower_share) + lower * lower_share
+    return moved
 
 
 def draw_displacements(random: np.random.Generator, count: int, height: int, width: int, largest: float) -> Floats:
@@ -69,7 +70,8 @@ def draw_displacements(random: np.random.Generator, count: int, height: int, wid
     drawn = random.uniform(-largest, largest, (count, ELASTIC_GRID, ELASTIC_GRID, 2)).astype(np.float32)
     rows, columns = _grid_weights(height), _grid_weights(width)
     along_rows = np.einsum("hg,ngkd->nhkd", rows, drawn)
-    return np.einsum("wk,nhkd->nhwd", columns, along_rows)
+    displacements: Floats = np.einsum("wk,nhkd->nhwd", columns, along_rows)
+    return displacements
 
 
 def _grid_weights(side: int) -> Floats:
@@ -77,7 +79,8 @@ def _grid_weights(side: int) -> Floats:
     pixels = (np.arange(side) + 0.5) / side * ELASTIC_GRID - 0.5
     distances = pixels[:, None] - np.arange(ELASTIC_GRID)
     weights = np.exp(-(distances**2) / (2 * 0.6**2))
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    shares: Floats = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    return shares
 
 
 def measure_square_stretch(images: NDArray[np.uint8]) -> tuple[Amounts, Amounts]:
@@ -92,13 +95,15 @@ def measure_square_stretch(images: NDArray[np.uint8]) -> tuple[Amounts, Amounts]
     is_ink = images.max(-1, initial=0) >= INK_BRIGHTNESS
     widths, heights = (_extent(is_ink.any(axis)).astype(np.float64) for axis in (1, 2))
     longer = np.maximum(widths, heights)
-    return tuple(np.clip(longer / np.maximum(side, 1), 1, MAX_SQUARE_STRETCH) for side in (widths, heights))
+    wider, higher = (np.clip(longer / np.maximum(side, 1), 1, MAX_SQUARE_STRETCH) for side in (widths, heights))
+    return wider, higher
 
 
 def _extent(has_ink: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the distance from the first to the last marked position, both included: [N, side] -> [N]."""
     side = has_ink.shape[1]
-    return np.maximum(side - has_ink[:, ::-1].argmax(1) - has_ink.argmax(1), 0) * has_ink.any(1)
+    extents: NDArray[np.int64] = (side - has_ink[:, ::-1].argmax(1) - has_ink.argmax(1)) * has_ink.any(1)
+    return extents
 
 
 def change_stroke_width(images: Floats, changes: Amounts) -> Floats:

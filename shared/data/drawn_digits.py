@@ -223,8 +223,8 @@ def _render(random: np.random.Generator, form: Form, height: int, width: int) ->
     for stroke in form.strokes:
         for piece in _split_at_corners(_shake(random, stroke, shake)):
             curve = _smooth(piece)
-            x = curve[:, 0] * aspect + (0.5 - curve[:, 1]) * slant
-            curves.append(np.stack([x, curve[:, 1]], axis=1))
+            slanted = curve[:, 0] * aspect + (0.5 - curve[:, 1]) * slant
+            curves.append(np.stack([slanted, curve[:, 1]], axis=1))
     points = np.concatenate(curves)
     low, extent = points.min(0), max(np.ptp(points, axis=0).max(), 1e-6)
     box = BOX_SHARE * min(height, width) * DETAIL
