@@ -17,6 +17,7 @@ CLASSES = tuple("0123456789")
 
 BOX_SHARE = 20 / 28  # Of the picture's side: the longer side of a drawing, as in MNIST.
 DETAIL = 4  # Digits are drawn at this many times their size, and then reduced.
+MIN_PEN, MAX_PEN = 0.06, 0.28  # Width of the pen, as a share of the drawing's longer side. Wide pens are rarer.
 CURVE_STEPS = 6  # Straight pieces between two points of a curve.
 
 Points = list[tuple[float, float]]
@@ -205,9 +206,9 @@ def _draw_one(random: np.random.Generator) -> Form:
     stem: Points = [(top, 0), (bottom, 1)]
     strokes = [stem]
     if random.random() < 0.85:
-        # The upstroke's lower end is below the top by 18 to 100 % of the height. A long upstroke reaches further.
-        fall = random.uniform(0.18, 1)
-        reach = random.uniform(0.4, 1.3) * min(1, 0.3 + fall)
+        # The upstroke's lower end is below the top by 10 to 100 % of the height. A long upstroke reaches further.
+        fall = random.uniform(0.1, 1)
+        reach = random.uniform(0.35, 1.3) * min(1, 0.25 + fall)
         stem[:0] = [(top - reach, fall), (top - reach * 0.45, fall * random.uniform(0.35, 0.6)), (top, 0)]
     if random.random() < 0.35:
         half = random.uniform(0.2, 0.55)
@@ -228,8 +229,7 @@ def _render(random: np.random.Generator, form: Form, height: int, width: int) ->
     points = np.concatenate(curves)
     low, extent = points.min(0), max(np.ptp(points, axis=0).max(), 1e-6)
     box = BOX_SHARE * min(height, width) * DETAIL
-    # The pen is 6 to 20 % as wide as the drawing is long. Wide pens are rarer than narrow ones.
-    pen = box * 0.06 * (0.2 / 0.06) ** random.random()
+    pen = box * MIN_PEN * (MAX_PEN / MIN_PEN) ** random.random()
     scale = (box - pen) / extent
     sides = np.ceil(np.ptp(points, axis=0) * scale + pen).astype(int) + 2
     canvas = Image.new("L", (int(sides[0]), int(sides[1])))
