@@ -44,7 +44,7 @@ TRAINING: dict[str, object] = {
     "dataset": "mnist",
     "name": STARTER_NAME,
     "backends": [BACKEND],
-    "epochs": 14,
+    "epochs": 20,
     "batch_size": 128,
     "optimizer": {"name": "adam", "learning_rate": 0.002},
     "schedule": "cosine",
@@ -56,10 +56,9 @@ TRAINING: dict[str, object] = {
         "shear": 0.25,
         "elastic": 0.06,
         "stroke": 0.05,
-        "contrast": 3.0,
         "fade": 0.5,
-        "square": 0.3,
-        "drawn": 0.25,
+        "square": 0.25,
+        "drawn": 0.15,
     },
 }
 # The members of the manifest that hold for the models of every backend.

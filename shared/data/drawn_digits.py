@@ -17,7 +17,7 @@ CLASSES = tuple("0123456789")
 
 BOX_SHARE = 20 / 28  # Of the picture's side: the longer side of a drawing, as in MNIST.
 DETAIL = 4  # Digits are drawn at this many times their size, and then reduced.
-MIN_PEN, MAX_PEN = 0.06, 0.28  # Width of the pen, as a share of the drawing's longer side. Wide pens are rarer.
+MIN_PEN, MAX_PEN = 0.06, 0.2  # Width of the pen, as a share of the drawing's longer side. Wide pens are rarer.
 CURVE_STEPS = 6  # Straight pieces between two points of a curve.
 
 Points = list[tuple[float, float]]
@@ -206,9 +206,9 @@ def _draw_one(random: np.random.Generator) -> Form:
     stem: Points = [(top, 0), (bottom, 1)]
     strokes = [stem]
     if random.random() < 0.85:
-        # The upstroke's lower end is below the top by 10 to 100 % of the height. A long upstroke reaches further.
-        fall = random.uniform(0.1, 1)
-        reach = random.uniform(0.35, 1.3) * min(1, 0.25 + fall)
+        # The upstroke's lower end is below the top by 18 to 100 % of the height. A long upstroke reaches further.
+        fall = random.uniform(0.18, 1)
+        reach = random.uniform(0.4, 1.3) * min(1, 0.3 + fall)
         stem[:0] = [(top - reach, fall), (top - reach * 0.45, fall * random.uniform(0.35, 0.6)), (top, 0)]
     if random.random() < 0.35:
         half = random.uniform(0.2, 0.55)
