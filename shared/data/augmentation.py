@@ -70,15 +70,6 @@ class Augmentation(BaseModel):
             "inwards they move at most half as far",
         ),
     ] = 0.0
-    contrast: Annotated[
-        float,
-        Field(
-            strict=True,
-            ge=0,
-            le=10,
-            description="largest gain of contrast about the middle grey: 2 multiplies distances from it by 1 to 3",
-        ),
-    ] = 0.0
     fade: Annotated[
         float,
         Field(
@@ -174,9 +165,6 @@ def _distort(images: NDArray[np.uint8], by: Augmentation, random: np.random.Gene
     if by.stroke:
         changes = random.uniform(-0.5, 1, count) * by.stroke * side
         pixels = distortion.change_stroke_width(pixels, changes)
-    if by.contrast:
-        gains = np.asarray(1 + by.contrast * random.uniform(0, 1, count), np.float32)
-        pixels = np.clip((pixels - 127.5) * gains.reshape(-1, 1, 1, 1) + 127.5, 0, 255)
     if by.fade:
         shares = np.asarray(1 - by.fade * random.uniform(0, 1, count), np.float32)
         pixels *= shares.reshape(-1, 1, 1, 1)
