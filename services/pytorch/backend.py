@@ -184,6 +184,8 @@ def train(
     for epoch in epochs:
         # Twin: one seed decides both the dropout masks and the order.
         torch.manual_seed(epoch.seed)
+        if epoch.learning_rate is not None:
+            optimizers.set_learning_rate(optimizer, epoch.learning_rate)
         mean_loss, correct = train_epoch(
             images if epoch.images is None else to_device(epoch.images),
             torch.randperm(count, device=labels.device)

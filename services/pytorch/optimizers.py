@@ -34,16 +34,17 @@ class SGD(torch.optim.SGD):
             nesterov=sgd.nesterov,
         )
         if sgd.weight_decay:
-            factor = 1 - sgd.learning_rate * sgd.weight_decay
-            self.register_step_pre_hook(partial(_multiply_weights, factor))
+            decay = partial(_decay_weights, sgd.weight_decay)
+            self.register_step_pre_hook(decay)
 
 
 @torch.no_grad()
-def _multiply_weights(
-    factor: float, optimizer: torch.optim.Optimizer, *_: Any
+def _decay_weights(
+    weight_decay: float, optimizer: torch.optim.Optimizer, *_: Any
 ) -> None:
-    for parameter in optimizer.param_groups[0]["params"]:
-        parameter.mul_(factor)
+    (group,) = optimizer.param_groups
+    for parameter in group["params"]:
+        parameter.mul_(1 - group["lr"] * weight_decay)
 
 
 class Adam(torch.optim.AdamW):
@@ -63,6 +64,12 @@ class Adam(torch.optim.AdamW):
             adam.epsilon,
             adam.weight_decay,
         )
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Change the learning rate of the following steps."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 def save_state(optimizer: torch.optim.Optimizer) -> Arrays:

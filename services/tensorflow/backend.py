@@ -187,6 +187,8 @@ def train(
     for epoch in epochs:
         # Twin: dropout masks and order are drawn separately from the seed.
         randomness.seed_dropout(model, epoch.seed)
+        if epoch.learning_rate is not None:
+            optimizers.set_learning_rate(optimizer, epoch.learning_rate)
         mean_loss, correct = train_epoch(
             images if epoch.images is None else tf.constant(epoch.images),
             randomness.shuffled_order(count, epoch.seed)

@@ -74,6 +74,14 @@ class Adam(keras.optimizers.Adam):
         variable.assign_sub(size * m / (root + self.epsilon))
 
 
+def set_learning_rate(
+    optimizer: keras.optimizers.Optimizer, rate: float
+) -> None:
+    """Change the learning rate of the following steps."""
+    # The rate is a variable: steps that are compiled already read it, too.
+    optimizer.learning_rate = rate
+
+
 def save_state(optimizer: keras.optimizers.Optimizer) -> Arrays:
     """Copy the optimiser's state into arrays.
 

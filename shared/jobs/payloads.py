@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from shared.data.augmentation import Augmentation
 from shared.models.versions import Version
 from shared.network.description import Network
-from shared.network.optimizers import Optimizer, Sgd
+from shared.network.optimizers import Optimizer, Schedule, Sgd
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 Backends = Annotated[list[str], Field(min_length=1, max_length=16)]
@@ -56,6 +56,13 @@ class TrainingRequest(RequestBody):
         Count, Field(le=65_536, description="at most the size of the training split, and by default lowered to it")
     ] = 64
     optimizer: Optimizer = Sgd()
+    schedule: Annotated[
+        Schedule,
+        Field(
+            description="constant: every epoch has the optimizer's learning rate; "
+            "cosine: the rate falls along half a cosine from epoch to epoch, almost to 0 in the last one"
+        ),
+    ] = "constant"
     precision: Annotated[
         Literal["float32", "float64"],
         Field(

@@ -1,7 +1,8 @@
 """The starter model: published on an empty volume, so that the first prediction needs no training.
 
-It is `lenet5` trained on MNIST. Its weights and its description lie in `shared/models/welcome/`; `make welcome` trains
-them again. Every backend publishes the same weights.
+It is a convolutional network, trained on MNIST and on drawn digits, so that it reads other people's handwriting. Its
+weights and its description lie in `shared/models/welcome/`; `make welcome` trains them again. Every backend publishes
+the same weights. ADR 26 gives the reasons.
 """
 
 from pathlib import Path

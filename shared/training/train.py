@@ -9,6 +9,7 @@ import math
 import statistics
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,11 @@ from shared.data import datasets
 from shared.data.batches import generate_epochs
 from shared.data.datasets import Dataset, Split
 from shared.errors import InvalidRequestError
-from shared.jobs.payloads import TrainingJob
+from shared.jobs.payloads import TrainingJob, TrainingRequest
 from shared.jobs.results import Epoch, ModelReference
 from shared.jobs.run_state import SUCCEEDED, Run
 from shared.models.manifest import DataFingerprints, FinalMetrics, ModelDescription
+from shared.network.optimizers import scheduled_learning_rate
 from shared.network.weights import Arrays, Weights, initial_weights
 from shared.training.compare import compare
 from shared.training.context import JobContext
@@ -122,7 +124,15 @@ def _train_epochs(context: JobContext, run: Run, job: TrainingJob, training: _Tr
     count = len(training.train)
     events = str(context.registry.events_folder(job.name, backend.NAME, job.version))
     first = len(history) + 1
-    epochs = generate_epochs(training.train, request.seed, first, request.epochs, _is_shared(job), request.augmentation)
+    epochs = generate_epochs(
+        training.train,
+        request.seed,
+        first,
+        request.epochs,
+        _is_shared(job),
+        request.augmentation,
+        None if request.schedule == "constant" else partial(_learning_rate, request),
+    )
     scores, begun = None, time.perf_counter()
     for loss, accuracy in backend.train(
         training.model, training.optimizer, training.loss, training.train, request.batch_size, epochs
@@ -139,6 +149,10 @@ def _train_epochs(context: JobContext, run: Run, job: TrainingJob, training: _Tr
         _write_checkpoint(context, run, training)
     # If the last checkpoint held the last epoch, this execution has trained nothing and still has to evaluate.
     return scores or backend.evaluate(training.model, training.loss, training.test)
+
+
+def _learning_rate(request: TrainingRequest, epoch: int) -> float:
+    return scheduled_learning_rate(request.optimizer, request.schedule, epoch, request.epochs)
 
 
 def _describe_epoch(number: int, loss: float, accuracy: float, scores: Scores, seconds: float) -> Epoch:

@@ -26,15 +26,17 @@ OPTIMIZERS = {
 }
 
 
-def epochs(first, last):
-    return generate_epochs(DATA, 7, first, last, is_order_shared=True, augmentation=Augmentation(shift=0.1))
+def epochs(first, last, learning_rate=None):
+    augmentation = Augmentation(shift=0.1)
+    return generate_epochs(DATA, 7, first, last, True, augmentation, learning_rate)
 
 
-def train(backend, optimizer, weights, state, first, last, precision="float32"):
+def train(backend, optimizer, weights, state, first, last, precision="float32", learning_rate=None):
     """Train and return the weights, the optimiser's state and the history."""
     model = backend.define_network(NETWORK, weights, precision)
     ours = backend.define_optimizer(optimizer, model, state)
-    history = list(backend.train(model, ours, backend.define_loss(), DATA, 8, epochs(first, last)))
+    drawn = epochs(first, last, learning_rate)
+    history = list(backend.train(model, ours, backend.define_loss(), DATA, 8, drawn))
     return backend.save(model), backend.save_optimizer(ours), history
 
 
@@ -55,6 +57,27 @@ def test_a_resumed_training_equals_an_uninterrupted_one_bit_for_bit(backend, nam
     assert before + after == history
     assert_same(on, through)
     assert_same(on_state, through_state)
+
+
+def test_each_epoch_has_its_own_learning_rate(backend):
+    """Plain SGD keeps nothing between steps: two optimisers of different rates do what one with a schedule does."""
+    rates = {1: 0.1, 2: 0.02}
+    first, second = (Sgd(learning_rate=rate, weight_decay=0.1) for rate in rates.values())
+    weights = random_weights(NETWORK, seed=1)
+    scheduled, _, history = train(backend, first, weights, None, 1, 2, learning_rate=rates.get)
+    half, _, before = train(backend, first, weights, None, 1, 1)
+    apart, _, after = train(backend, second, half, None, 2, 2)
+    assert before + after == history
+    assert_same(scheduled, apart)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_resumed_training_continues_its_schedule(backend, name):
+    optimizer, weights = OPTIMIZERS[name], random_weights(NETWORK, seed=1)
+    through, _, _ = train(backend, optimizer, weights, None, 1, 3, learning_rate=lambda epoch: 0.05 / epoch)
+    half, state, _ = train(backend, optimizer, weights, None, 1, 1, learning_rate=lambda epoch: 0.05 / epoch)
+    on, _, _ = train(backend, optimizer, half, state, 2, 3, learning_rate=lambda epoch: 0.05 / epoch)
+    assert_same(on, through)
 
 
 @pytest.mark.parametrize("name", ["momentum", "nesterov", "adam"])

@@ -108,6 +108,15 @@ CASES = [
     ("a zoom of false", "POST", "/v1/trainings", {"augmentation": {"zoom": False}}, 422, "augmentation.zoom"),
     ("a rate in words", "POST", "/v1/trainings", {"optimizer": {"learning_rate": "0.1"}}, 422, "learning_rate"),
     ("nesterov by number", "POST", "/v1/trainings", {"optimizer": {"nesterov": 1}}, 422, "nesterov"),
+    ("unknown schedule", "POST", "/v1/trainings", {"schedule": "step"}, 422, "schedule"),
+    (
+        "drawn digits among clothes",
+        "POST",
+        "/v1/trainings",
+        {"dataset": "fashion-mnist", "augmentation": {"drawn": 0.1}},
+        422,
+        "augmentation.drawn",
+    ),
     ("unknown augmentation", "POST", "/v1/trainings", {"augmentation": {"blur": 1}}, 422, "augmentation.blur"),
     ("lenet5 on 8 x 8", "POST", "/v1/trainings", {"network": "lenet5", "dataset": "digits"}, 422, "layers.2 (conv2d)"),
     (

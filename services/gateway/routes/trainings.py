@@ -59,7 +59,7 @@ def _new_training(context: Context, body: TrainingRequest) -> Submission[Trainin
     """Check a request, and return what it submits.
 
     Raises:
-        InvalidRequestError: the backends, the network, the batch size or the name cannot be used.
+        InvalidRequestError: the backends, the network, the batch size, the augmentation or the name cannot be used.
         NotFoundError: there is no such dataset.
         MissingDatasetError: the dataset is not on this machine.
     """
@@ -67,6 +67,8 @@ def _new_training(context: Context, body: TrainingRequest) -> Submission[Trainin
     dataset = datasets.find(body.dataset, context.settings)
     network = fit_network(body.network, dataset)
     batch_size, warnings = choose_batch_size(body.batch_size, "batch_size" in body.model_fields_set, dataset)
+    if body.augmentation:
+        body.augmentation.check(dataset.shape, dataset.classes)
     name = body.name or f"{body.network if isinstance(body.network, str) else 'custom'}-{dataset.name}"
     if problem := names.problem_with_model_name(name, context.settings.backends):
         raise InvalidRequestError(problem if body.name else f"{problem}; give the training a `name`")

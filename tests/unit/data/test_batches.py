@@ -58,6 +58,12 @@ def test_without_an_order_the_pictures_and_seeds_are_the_same() -> None:
     assert all((one.images == other.images).all() for one, other in zip(without_order, with_order, strict=True))
 
 
+def test_each_epoch_has_the_learning_rate_of_its_number() -> None:
+    epochs = generate_epochs(DATA, 7, 3, 5, is_order_shared=True, learning_rate=lambda number: 1 / number)
+    assert [epoch.learning_rate for epoch in epochs] == [1 / 3, 1 / 4, 1 / 5]
+    assert next(generate_epochs(DATA, 7, 1, 1, is_order_shared=True)).learning_rate is None
+
+
 def test_an_epoch_is_drawn_when_it_is_requested() -> None:
     epochs = generate_epochs(DATA, 7, 1, 10**9, is_order_shared=True)
     assert (next(epochs).order == batches.draw_order(7, 1, len(DATA))).all()

@@ -25,6 +25,7 @@ def test_an_empty_training_has_the_documented_defaults() -> None:
             "nesterov": False,
             "weight_decay": 0.0,
         },
+        "schedule": "constant",
         "precision": "float32",
         "augmentation": None,
         "seed": 0,

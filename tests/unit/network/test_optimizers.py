@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from shared.errors import InvalidRequestError
-from shared.network.optimizers import Adam, Optimizer, Sgd
+from shared.network.optimizers import Adam, Optimizer, Sgd, scheduled_learning_rate
 
 ADAPTER: TypeAdapter[Any] = TypeAdapter(Optimizer)
 
@@ -60,3 +60,14 @@ def test_nesterov_without_momentum_is_refused_and_the_error_says_what_to_change(
 def test_a_description_is_immutable() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Sgd().momentum = 0.9  # type: ignore[misc]
+
+
+def test_a_constant_schedule_keeps_the_optimizer_s_rate() -> None:
+    assert [scheduled_learning_rate(Sgd(), "constant", epoch, 9) for epoch in (1, 5, 9)] == [0.01] * 3
+
+
+def test_a_cosine_schedule_begins_with_the_optimizer_s_rate_and_has_half_of_it_in_the_middle() -> None:
+    rates = [scheduled_learning_rate(Adam(learning_rate=0.2), "cosine", epoch, 4) for epoch in (1, 2, 3, 4)]
+    # (1 + cos(0, 45, 90 and 135 degrees)) / 2 = 1, 0.853553, 0.5 and 0.146447
+    assert rates == pytest.approx([0.2, 0.1707107, 0.1, 0.0292893])
+    assert scheduled_learning_rate(Adam(learning_rate=0.2), "cosine", 1, 1) == 0.2
