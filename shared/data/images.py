@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from shared.data.conversion import convert_picture, reduce_picture
+from shared.data.own_kind import is_own_kind
 from shared.data.picture_files import PictureStructure, read_structure
 from shared.errors import InvalidImageError
 from shared.network.layers import Shape
@@ -213,7 +214,8 @@ def prepare_opened(opened: OpenedPicture, shape: Shape, preparation: Preparation
     image = _decode(opened)
     decode_ms = opened.open_ms + (perf_counter() - started) * 1000
     mode = "L" if channels == 1 else "RGB"
-    if preparation == "ink" and (image.mode, image.size) != (mode, (width, height)):
+    is_own = (image.mode, image.size) == (mode, (width, height))
+    if preparation == "ink" and not (is_own and is_own_kind(np.asarray(image.convert("L")))):
         from shared.data import ink  # OpenCV is loaded only where ink is prepared.
 
         background = "black" if _is_light_on_transparent(image) else "white"
