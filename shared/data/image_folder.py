@@ -4,7 +4,7 @@
     <name>/test/<class>/*       optional; without it, a fifth of every class becomes the test split
     <name>/dataset.json         optional: {"size": 28, "channels": 1, "prepare": "resize"}
 
-Pictures may have any size and mode, and any of the formats in `FOLDER_FORMATS`. `images.py` brings each one to the
+Pictures may have any size and mode, and any of `images.PICTURE_FORMATS`. `images.py` brings each one to the
 dataset's size, as it does with posted pictures, so training and prediction see the same. This module writes nothing:
 the folder may be read-only.
 """
@@ -24,7 +24,6 @@ from shared.data.images import Preparation
 from shared.errors import InvalidDatasetError, InvalidImageError
 from shared.network.layers import Shape
 
-FOLDER_FORMATS = (*images.POSTED_FORMATS, "GIF", "TIFF")  # Pillow's names of the formats that a folder may hold.
 TEST_SHARE = 0.2  # The share of each class that becomes the test split if there is no folder `test`.
 MAX_DATASET_BYTES = 2**30  # Both splits together may take this much memory, at one byte per value.
 IGNORED_FILES = ("Thumbs.db", "desktop.ini")  # File managers create them. Names with a leading dot are ignored, too.
@@ -230,7 +229,7 @@ def read_pictures(
 def _read_picture(path: str, shape: Shape, preparation: Preparation = "resize") -> NDArray[np.uint8]:
     name = "/".join(Path(path).parts[-4:])  # <dataset>/<split>/<class>/<file>
     try:
-        return images.prepare_picture(Path(path).read_bytes(), shape, name, FOLDER_FORMATS, preparation).pixels
+        return images.prepare_picture(Path(path).read_bytes(), shape, name, preparation).pixels
     except InvalidImageError as error:
         raise InvalidDatasetError(f"{error}: replace the file, or remove it from the folder") from None
     except OSError as error:

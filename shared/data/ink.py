@@ -22,22 +22,23 @@ import numpy as np
 
 from shared.data.drawing import Coverage, measure_stroke_width, place_drawing
 from shared.data.paper import GreyImage, find_paper_level, is_dark_on_light, measure_darkness, measure_noise, shrink
-from shared.data.shapes import describe_problem, is_fragment, select_largest_shape
+from shared.data.shapes import TABLE, describe_problem, is_fragment, select_largest_shape
 
-# Warnings. The first one is for a picture without a drawing.
-NO_INK = "no ink found"
 CUT_OFF = "the shape found is cut off by the edge of the picture"
 
 SEARCH_SIDE = 512  # Pixels: the drawing is looked for in a picture whose longer side is at most this long.
 
 # Which darkness is ink. Darkness is measured from 0 (as bright as the paper) to 255.
-MIN_INK_DARKNESS = 20  # A pixel with less darkness than this is never ink.
-MIN_INK_CONTRAST = 12  # Grey levels: a pixel that differs less from the paper is never ink, however dark the paper is.
+MIN_INK_DARKNESS = 24  # A pixel with less darkness than this is never ink.
+MIN_INK_CONTRAST = 16  # Grey levels: a pixel that differs less from the paper is never ink, however dark the paper is.
 MIN_INK_TO_NOISE = 5.0  # A pixel whose darkness is less than this many standard deviations of the noise is no ink.
-SURE_INK_DARKNESS = 100  # A pixel with more darkness than this may be ink, however high the noise is.
+# A pixel with more darkness than this may be ink, however high the noise is. The noise is then smoothed by a median.
+SURE_INK_DARKNESS = 100
+MIN_SMOOTHED_SIDE = 100  # Pixels: the median of smaller pictures has a smaller window.
 
 MAX_STROKE_DARK = 0.3  # Wider "strokes" of dark ink may be a dark background: the opposite polarity is tried.
 MAX_STROKE_LIGHT = 0.25  # Wider "strokes" of light ink may be a sheet on a dark table: the opposite polarity is tried.
+MAX_PLAUSIBLE_SHAPES = 2  # With more shapes of a similar size, the paper was probably not recognised.
 THINNER_STROKE = 0.6  # Another drawing is used if its strokes are less than this many times as wide.
 TILE_INSET = 0.03  # Of a tile's side: the drawing on a tile is looked for without so much of the tile's edge.
 MIN_TILE_SIDE = 8  # Pixels: smaller shapes are not searched for a drawing on them.
@@ -64,6 +65,12 @@ class _Drawing(NamedTuple):
     problem: str
     is_cut_off: bool
 
+    @property
+    def is_plausible(self) -> bool:
+        """Return whether the shape looks like one drawing, perhaps in two pieces."""
+        is_narrow = self.stroke_width <= MAX_STROKE_DARK
+        return is_narrow and not self.problem and not self.is_cut_off and self.shape_count <= MAX_PLAUSIBLE_SHAPES
+
 
 def cut_out_ink(grey: GreyImage, height: int, width: int) -> tuple[GreyImage | None, tuple[str, ...]]:
     """Cut out the largest drawing of a picture and place it white on black.
@@ -74,11 +81,12 @@ def cut_out_ink(grey: GreyImage, height: int, width: int) -> tuple[GreyImage | N
         width: columns of the result.
 
     Returns:
-        The drawing as uint8 [height, width], or None if the picture has none; and warnings for the user.
+        The drawing as uint8 [height, width], or None if the picture has none; and warnings about the drawing.
     """
-    drawing = _find_best_drawing(shrink(grey, SEARCH_SIDE))
+    grey = shrink(grey, SEARCH_SIDE)
+    drawing = _find_best_drawing(grey) if int(grey.max()) - int(grey.min()) >= MIN_INK_CONTRAST else None
     if drawing is None:
-        return None, (NO_INK,)
+        return None, ()
     warnings = []
     if drawing.shape_count > 1:
         count = "two" if drawing.shape_count == 2 else drawing.shape_count
@@ -91,15 +99,37 @@ def cut_out_ink(grey: GreyImage, height: int, width: int) -> tuple[GreyImage | N
 
 
 def _find_best_drawing(grey: GreyImage) -> _Drawing | None:
+    """Find the drawing on paper of one level if the border shows such paper, else on unevenly lit paper.
+
+    The border may show a table on which a sheet lies. So the second search is also made if the first one finds nothing
+    that looks like one drawing.
+    """
+    level = find_paper_level(grey)
+    drawing = None if level is None else _find_in_both_polarities(grey, level)
+    if drawing is not None and (drawing.is_plausible or (drawing.problem and not _touches_edge(drawing, grey))):
+        return drawing
+    on_uneven_paper = _find_in_both_polarities(grey, None)
+    if drawing is None or (on_uneven_paper is not None and on_uneven_paper.is_plausible):
+        return on_uneven_paper
+    return drawing
+
+
+def _touches_edge(drawing: _Drawing, grey: GreyImage) -> bool:
+    x, y, w, h = drawing.box
+    return x == 0 or y == 0 or x + w == grey.shape[1] or y + h == grey.shape[0]
+
+
+def _find_in_both_polarities(grey: GreyImage, level: int | None) -> _Drawing | None:
     """Find the drawing in the more probable polarity. If it does not look like a drawing, try the others.
 
     A wide shape may be the background of a light drawing, or a tile or a sheet that the drawing is on.
     """
-    level = find_paper_level(grey)
     is_dark = is_dark_on_light(grey, level)
     widest = MAX_STROKE_DARK if is_dark else MAX_STROKE_LIGHT
     drawing = _find_drawing(grey, level, is_dark=is_dark)
     if drawing is not None and not drawing.problem and drawing.stroke_width <= widest:
+        return drawing
+    if drawing is not None and drawing.problem == TABLE:  # The other polarity would find one of its cells.
         return drawing
     opposite = _find_drawing(grey, level, is_dark=not is_dark)
     if drawing is None:
@@ -135,8 +165,11 @@ def _find_drawing(grey: GreyImage, level: int | None, *, is_dark: bool) -> _Draw
     brightness = max(1, level if level is not None else float(np.quantile(grey, 0.25)))
     noise = measure_noise(grey, level) * 255 / brightness
     darkness = measure_darkness(grey, level)
+    if MIN_INK_TO_NOISE * noise > SURE_INK_DARKNESS:  # Single pixels of noise are as dark as ink.
+        darkness = cv2.medianBlur(darkness, 5 if min(darkness.shape) >= MIN_SMOOTHED_SIDE else 3)
     otsu, _ = cv2.threshold(darkness, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    threshold = max(otsu, MIN_INK_DARKNESS, MIN_INK_CONTRAST * 255 / brightness, min(MIN_INK_TO_NOISE * noise, SURE_INK_DARKNESS))
+    above_noise = min(MIN_INK_TO_NOISE * noise, SURE_INK_DARKNESS)
+    threshold = max(otsu, MIN_INK_DARKNESS, MIN_INK_CONTRAST * 255 / brightness, above_noise)
     ink, shape_count = select_largest_shape((darkness > threshold).astype(np.uint8), is_even=level is not None)
     if not shape_count:
         return None

@@ -19,10 +19,9 @@ POLARITY_BLUR = 0.12  # Of the longer side: standard deviation of the Gaussian t
 MAX_PAPER_NOISE = 24  # Grey levels: pixels that differ more from the level of the paper are ink or its edges.
 NOISE_DISTANCE = 4  # Pixels: how far the compared pixels are apart. Cameras and JPEG make closer ones alike.
 
-# A picture has one level of paper if, by one of these rules, a share of the border's pixels of paper is near to it. The
-# second number is a share of the contrast between the darkest and the brightest pixel, the third one is in grey levels.
-# The first rule is for clean pictures whose ink reaches the border, the second one for slightly noisy ones.
-LEVEL_RULES = ((0.5, 0.015, 1),)
+# A picture has one level of paper if this share of the border's pixels of paper is so near to it.
+LEVEL_SHARE = 0.5
+LEVEL_TOLERANCE = 0.015  # Of the contrast between the darkest and the brightest pixel, but at least one grey level.
 LEVEL_QUANTILE = 0.6  # Of these pixels, counted from the ink: the level.
 MAX_SHARE_BEYOND = 0.03  # Of these pixels: how many may be much farther from the ink than the level.
 
@@ -47,8 +46,8 @@ def border_of(pixels: NDArray[Any]) -> NDArray[Any]:
 def find_paper_level(grey: GreyImage) -> int | None:
     """Return the brightness of paper that is equally bright everywhere, or None if the border shows no such paper.
 
-    Strokes that reach the border have grey edges there. So many pixels may lie between the paper and the ink, but hardly
-    any on the other side of the level.
+    Strokes that reach the border have grey edges there. So many pixels may be between the paper and the ink, but hardly
+    any may be on the other side of the level.
     """
     border = border_of(grey)
     darkest, brightest = int(grey.min()), int(grey.max())
@@ -58,12 +57,11 @@ def find_paper_level(grey: GreyImage) -> int | None:
     if 2 * paper.size < border.size:
         return None
     level = int(np.quantile(paper, LEVEL_QUANTILE))
-    for share, tolerance, min_tolerance in LEVEL_RULES:
-        limit = max(min_tolerance, tolerance * (brightest - darkest))
-        is_near = np.abs(paper - level) <= limit
-        if is_near.mean() >= share and (paper > level + 2 * limit).mean() <= MAX_SHARE_BEYOND:
-            return level if is_light else 255 - level
-    return None
+    tolerance = max(1, LEVEL_TOLERANCE * (brightest - darkest))
+    is_near = np.abs(paper - level) <= tolerance
+    if is_near.mean() < LEVEL_SHARE or (paper > level + 2 * tolerance).mean() > MAX_SHARE_BEYOND:
+        return None
+    return level if is_light else 255 - level
 
 
 def is_dark_on_light(grey: GreyImage, level: int | None) -> bool:
@@ -108,7 +106,9 @@ def _fit_paper(grey: GreyImage) -> GreyImage:
         fitted = terms[:, is_paper]
         # Least squares by the normal equations. The identity matrix keeps them solvable for tiny pictures.
         surface = np.linalg.solve(fitted @ fitted.T + np.eye(6), fitted @ brightness[is_paper]) @ terms
-        is_paper = brightness > surface - (brightness - surface)[is_paper].std()
+        is_paper = brightness >= surface - (brightness - surface)[is_paper].std()
+        if not is_paper.any():
+            break
     side = max(3, round(CLOSING_WINDOW * max(small.shape)))
     surface = surface.reshape(small.shape)
     remainder = cv2.morphologyEx(small - surface, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
@@ -121,7 +121,8 @@ def measure_noise(grey: GreyImage, level: int | None) -> float:
 
     Paper that is unevenly lit: 2.22 times the lower quartile of absolute differences between pixels in a row. For two
     normal variables that quartile is 0.3186 * sqrt(2) = 0.4506 standard deviations, and 1 / 0.4506 is 2.22. Strokes
-    cause large differences, which do not change a lower quartile.
+    cause large differences, which do not change a lower quartile. It is 0 where noise is clipped at black or white, so
+    the estimate is at least 0.7 times the median difference, which is 0.67 standard deviations where none is clipped.
 
     Paper of one level may be black or white. Half of its noise is then clipped, and the lower quartile is 0. So the
     smaller of two estimates is used: 1.05 times the median difference (1 / (0.6745 * sqrt(2))), and 1.48 times the
@@ -129,8 +130,11 @@ def measure_noise(grey: GreyImage, level: int | None) -> float:
     """
     differences = np.abs(grey[:, NOISE_DISTANCE:].astype(np.float32) - grey[:, :-NOISE_DISTANCE])
     if level is None:
-        return float(2.22 * np.quantile(differences, 0.25)) if differences.size else 0.0
+        if not differences.size:
+            return 0.0
+        lower, median = np.quantile(differences, (0.25, 0.5))
+        return float(max(2.22 * lower, 0.7 * median))
     distances = np.abs(border_of(grey).astype(np.float32) - level)
-    near = distances[distances <= MAX_PAPER_NOISE]
+    near = distances[distances <= max(MAX_PAPER_NOISE, float(distances.min()))]
     on_border = float(1.48 * np.quantile(near, 0.75))
     return min(on_border, float(1.05 * np.quantile(differences, 0.5))) if differences.size else on_border

@@ -14,6 +14,11 @@ RIVAL_AREA = 0.25  # Of the largest shape's area: larger shapes are counted as f
 MAX_EDGE_CONTACT = 0.5  # Of a piece's longer side: with more pixels on the picture's edge, it is a table or a shadow.
 TIGHT_MARGIN = 2  # Pixels: a picture whose ink comes as near as this to all four edges is cropped to its ink.
 
+# Warnings.
+FILLED = "the shape found is filled and has no strokes"
+TABLE = "the shape found looks like a table"
+FRAME = "the shape found looks like a frame"
+
 # What is probably no single drawing.
 MAX_STROKE = 0.4  # Of the longer side: wider "strokes" are a filled shape.
 MAX_HOLES = 3  # An eight has two, and a careless one three. A table has more.
@@ -59,7 +64,7 @@ def _is_tight(ink: Mask) -> bool:
     """Return whether a picture was cropped to its ink."""
     x, y, w, h = cv2.boundingRect(ink)
     rows, columns = ink.shape
-    return max(x, y, columns - x - w, rows - y - h) <= TIGHT_MARGIN
+    return bool(max(x, y, columns - x - w, rows - y - h) <= TIGHT_MARGIN)
 
 
 def describe_problem(shape: Mask, stroke_width: float) -> str:
@@ -70,10 +75,10 @@ def describe_problem(shape: Mask, stroke_width: float) -> str:
         stroke_width: as a share of the longer side.
     """
     if stroke_width > MAX_STROKE:
-        return "the shape found is filled and has no strokes"
-    if _count_holes(shape) > MAX_HOLES or _fills_corners(shape):
-        return "the shape found looks like a table or a frame"
-    return ""
+        return FILLED
+    if _count_holes(shape) > MAX_HOLES:
+        return TABLE
+    return FRAME if _fills_corners(shape) else ""
 
 
 def is_fragment(ink: Mask) -> bool:
