@@ -134,10 +134,11 @@ def _find_in_both_polarities(grey: GreyImage, level: int | None) -> _Drawing | N
     opposite = _find_drawing(grey, level, is_dark=not is_dark)
     if drawing is None:
         return opposite
-    others = [other for other in (opposite, _find_on_tile(grey, drawing)) if other is not None]
+    on_tile = _find_on_tile(grey, drawing)
+    others = [opposite, on_tile if on_tile is not None and on_tile.is_plausible else None]
     widest = THINNER_STROKE * drawing.stroke_width if not drawing.problem else MAX_STROKE_LIGHT
-    others = [other for other in others if not other.problem and other.stroke_width < widest]
-    return min(others, key=lambda other: (other.shape_count, other.stroke_width), default=drawing)
+    found = [other for other in others if other and not other.problem and other.stroke_width < widest]
+    return min(found, key=lambda other: (other.shape_count, other.stroke_width), default=drawing)
 
 
 def _find_on_tile(grey: GreyImage, tile: _Drawing) -> _Drawing | None:
@@ -146,7 +147,9 @@ def _find_on_tile(grey: GreyImage, tile: _Drawing) -> _Drawing | None:
     if w * h == grey.size or min(w, h) < MIN_TILE_SIDE:
         return None
     across, down = max(1, round(TILE_INSET * w)), max(1, round(TILE_INSET * h))
-    return _find_best_drawing(grey[y + down : y + h - down, x + across : x + w - across])
+    inside = grey[y + down : y + h - down, x + across : x + w - across]
+    level = find_paper_level(inside)
+    return None if level is None else _find_in_both_polarities(inside, level)
 
 
 def _find_drawing(grey: GreyImage, level: int | None, *, is_dark: bool) -> _Drawing | None:
@@ -166,7 +169,8 @@ def _find_drawing(grey: GreyImage, level: int | None, *, is_dark: bool) -> _Draw
     noise = measure_noise(grey, level) * 255 / brightness
     darkness = measure_darkness(grey, level)
     if MIN_INK_TO_NOISE * noise > SURE_INK_DARKNESS:  # Single pixels of noise are as dark as ink.
-        darkness = cv2.medianBlur(darkness, 5 if min(darkness.shape) >= MIN_SMOOTHED_SIDE else 3)
+        window = 5 if min(darkness.shape) >= MIN_SMOOTHED_SIDE else 3
+        darkness = cv2.medianBlur(darkness, window).astype(np.uint8, copy=False)
     otsu, _ = cv2.threshold(darkness, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     above_noise = min(MIN_INK_TO_NOISE * noise, SURE_INK_DARKNESS)
     threshold = max(otsu, MIN_INK_DARKNESS, MIN_INK_CONTRAST * 255 / brightness, above_noise)

@@ -20,7 +20,8 @@ WHITE_LEVELS = (255, 1023, 4095, 16_383, 65_535, 2**24 - 1, 2**31 - 1)
 # because it belongs to no usual range.
 SMALL_FLOAT = 16.0
 FULL_SCALE = 65_535  # White of 16 bits, also for a picture of noise.
-MAX_DEVIATION = 0.24  # Of the largest value: a picture whose standard deviation is larger is no blank sheet.
+MAX_DEVIATION = 0.275  # Of the largest value: a picture whose standard deviation is larger is no blank sheet.
+MIN_SAMPLE = 400  # Pixels: the largest value of fewer pixels of noise may be less than four standard deviations.
 MIN_CORRELATION = 0.25  # Of neighbours, in one of four directions: a picture with less is noise.
 
 
@@ -48,6 +49,8 @@ def find_range(image: Image.Image) -> ValueRange:
         raise ValueError("it has values that are no numbers: save it with 8 or 16 bits")
     if image.mode != "F" and smallest < 0:
         raise ValueError("it has negative values, or values of 32 bits: save it with 8 or 16 bits")
+    if image.mode.startswith("I;16") and not any((band % 257).any() for band in _bands_of(image)):
+        return ValueRange(0, FULL_SCALE)  # It was made from 8 bits.
     if image.mode == "F" and smallest < 0:
         return ValueRange(smallest, max(largest, smallest + 1e-6))
     if image.mode == "F" and largest <= 1:
@@ -75,8 +78,10 @@ def _is_noise(image: Image.Image, largest: float) -> bool:
             (values[1:, :-1], values[:-1, 1:]),
         )
         covariances += [float((first * second).sum()) for first, second in neighbours]
-    deviation = (variance / (image.width * image.height)) ** 0.5
-    return bool(covariances.max() <= MIN_CORRELATION * variance and deviation < MAX_DEVIATION * largest)
+    if covariances.max() > MIN_CORRELATION * variance:
+        return False
+    pixels = image.width * image.height
+    return bool(pixels < MIN_SAMPLE or (variance / pixels) ** 0.5 < MAX_DEVIATION * largest)
 
 
 def _bands_of(image: Image.Image) -> Iterator[np.ndarray]:
