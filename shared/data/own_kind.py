@@ -9,7 +9,7 @@ MIN_BRIGHTEST = 128  # Grey levels. Nearly all of MNIST's pictures have 250 and 
 INK_SHARE = 0.25  # Of the brightest pixel: brighter pixels are ink.
 MIN_SIDE, MAX_SIDE = 0.4, 22 / 28  # Of the picture's side: the longer side of the ink. MNIST has 14 to 20 of 28.
 MIN_TILE_SIDE = 6 / 28  # Of the picture's side: a wider shape with all corners of its box is a sheet on a dark table.
-MAX_OFFSET = 2.5 / 28  # Of the picture's side: how far the centre of mass is from the middle. MNIST has 0.52 of 28.
+MAX_OFFSET = 4 / 28  # Of the picture's side: how far the centre of mass is from the middle. MNIST has 0.52 of 28.
 
 
 def is_own_kind(grey: NDArray[np.uint8]) -> bool:
