@@ -4,9 +4,9 @@
     <name>/test/<class>/*       optional; without it, a fifth of every class becomes the test split
     <name>/dataset.json         optional: {"size": 28, "channels": 1, "prepare": "resize"}
 
-`folder_layout.py` accepts some other layouts, too. Pictures may have any size and mode, and any of the formats in
-`FOLDER_FORMATS`. `images.py` brings each one to the dataset's size, as it does with posted pictures, so training and
-prediction see the same. This module writes nothing: the folder may be read-only.
+`folder_layout.py` accepts some other layouts, too. Pictures may have any size and mode, and any of
+`images.PICTURE_FORMATS`. `images.py` brings each one to the dataset's size, as it does with posted pictures, so
+training and prediction see the same. This module writes nothing: the folder may be read-only.
 """
 
 import os
@@ -25,7 +25,6 @@ from shared.data.images import Preparation
 from shared.errors import InvalidDatasetError, InvalidImageError
 from shared.network.layers import Shape
 
-FOLDER_FORMATS = (*images.POSTED_FORMATS, "GIF", "TIFF")  # Pillow's names of the formats that a folder may hold.
 TEST_SHARE = 0.2  # The share of each class that becomes the test split if there is no folder `test`.
 MAX_DATASET_BYTES = 2**30  # Both splits together may take this much memory, at one byte per value.
 
@@ -204,7 +203,7 @@ def read_picture(picture: PictureFile, shape: Shape, preparation: Preparation = 
     """Decode one picture file: uint8 [H, W, C]. See `read_pictures` for arguments and errors."""
     try:
         data = Path(picture.path).read_bytes()
-        return images.prepare_picture(data, shape, picture.shown, FOLDER_FORMATS, preparation).pixels
+        return images.prepare_picture(data, shape, picture.shown, preparation).pixels
     except InvalidImageError as error:
         raise InvalidDatasetError(f"{error}: replace the file, or remove it from the folder") from None
     except OSError as error:

@@ -20,10 +20,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from shared.data.conversion import convert_picture, reduce_picture
-from shared.data.picture_files import PictureStructure, read_structure
+from shared.data.conversion import convert_picture, convert_to_eight_bits, reduce_picture
+from shared.data.own_kind import is_own_kind
+from shared.data.picture_files import name_unsupported_format, read_structure
+from shared.data.picture_structure import PictureStructure
 from shared.errors import InvalidImageError
 from shared.network.layers import Shape
 
@@ -37,7 +39,8 @@ MAX_DECODE_BYTES = 256 * 10**6  # A picture that takes more memory to decode is 
 # A WebP picture with more pixels is refused: Pillow copies such pictures several times, and no other thread of Python
 # runs meanwhile.
 MAX_WEBP_PIXELS = 8_000_000
-POSTED_FORMATS = ("PNG", "JPEG", "WEBP", "BMP")  # Pillow's names of the formats that a client may post.
+# Pillow's names of the accepted formats, for predictions and for datasets.
+PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 # A picture that takes more memory than this is decoded while no other one is. This bounds the memory that several large
 # pictures take at the same time.
 LARGE_DECODE_BYTES = 8 * 10**6
@@ -47,6 +50,9 @@ REDUCED_PIXELS = 4_000_000
 MIN_INK_SIDE = 400
 # How many times faster than at its full size a JPEG is decoded at a reduced size.
 REDUCED_JPEG_SPEED = 4
+NO_INK = "no ink found"  # The warning for a blank picture.
+# Grey levels: a grey picture that is only scaled is blank if its pixels differ by at most so much.
+MAX_BLANK_RANGE = 16
 USUAL_PASSES = 10  # of a progressive JPEG; more passes take accordingly longer
 
 # What Pillow raises for broken pictures.
@@ -96,7 +102,7 @@ class OpenedPicture:
         name: what errors call the picture.
         image: Pillow's image. Its pixels are freed once the picture is prepared.
         open_ms: how long reading the header took, in milliseconds.
-        orientation: how the picture is to be turned, as EXIF's tag says; None if Pillow is to find out.
+        orientation: how the picture is to be turned, as EXIF's tag says, from 1 (not at all) to 8.
         work: how long decoding takes, as the number of pixels of a PNG that takes as long.
         decode_bytes: how much memory decoding takes.
     """
@@ -104,7 +110,7 @@ class OpenedPicture:
     name: str
     image: Image.Image
     open_ms: float
-    orientation: int | None
+    orientation: int
     work: int
     decode_bytes: int
 
@@ -118,39 +124,35 @@ def prepare_picture(
     data: bytes,
     shape: Shape,
     name: str,
-    formats: tuple[str, ...] = POSTED_FORMATS,
     preparation: Preparation = "resize",
 ) -> PreparedPicture:
     """Open a picture file and prepare it: see `open_picture` and `prepare_opened` for arguments and errors."""
-    return prepare_opened(open_picture(data, name, formats, preparation), shape, preparation)
+    return prepare_opened(open_picture(data, name, preparation), shape, preparation)
 
 
-def open_picture(
-    data: bytes, name: str, formats: tuple[str, ...] = POSTED_FORMATS, preparation: Preparation = "resize"
-) -> OpenedPicture:
+def open_picture(data: bytes, name: str, preparation: Preparation = "resize") -> OpenedPicture:
     """Read the header of a picture file, and check what can be checked before decoding.
 
     Args:
         data: the file's bytes.
         name: what errors call the picture.
-        formats: Pillow's names of the accepted formats.
         preparation: for `ink`, a JPEG will be decoded at a half, a quarter or an eighth of its size, as long as its
             shorter side keeps MIN_INK_SIDE pixels.
 
     Raises:
-        InvalidImageError: the file is empty, no picture of these formats, animated, or takes too long or too much
+        InvalidImageError: the file is empty, no picture of `PICTURE_FORMATS`, animated, or takes too long or too much
             memory to decode. The message says what to change.
     """
     if not data:
         raise InvalidImageError(f"{name}: the file is empty")
     started = perf_counter()
-    with _naming_errors(name, formats):
+    with _naming_errors(name):
         file = read_structure(data)
-        if file is None or file.format not in formats:
-            return _open_other_format(data, name, formats, started)
+        if file is None:
+            raise InvalidImageError(f"{name}: {_describe_unsupported(data)}")
         _check_size(name, file.width, file.height)
         if file.is_animated:
-            raise InvalidImageError(f"{name}: the picture is animated: send a single frame")
+            raise InvalidImageError(f"{name}: the picture is animated or has several pages: send a single one")
         image: Image.Image = Image.open(io.BytesIO(file.data), formats=(file.format,))
         if image.size != (file.width, file.height):
             raise ValueError("it states several sizes")
@@ -187,14 +189,11 @@ def _work_of(file: PictureStructure, *, is_reduced: bool) -> int:
     return pixels * max(file.passes, USUAL_PASSES) // USUAL_PASSES
 
 
-def _open_other_format(data: bytes, name: str, formats: tuple[str, ...], started: float) -> OpenedPicture:
-    """Open a file of a format that only datasets may have, such as TIFF. Raises as `open_picture`."""
-    image = Image.open(io.BytesIO(data), formats=[kind for kind in formats if kind not in POSTED_FORMATS])
-    pixels = image.width * image.height
-    _check_size(name, image.width, image.height)
-    if getattr(image, "is_animated", False):
-        raise InvalidImageError(f"{name}: the picture is animated: send a single frame")
-    return OpenedPicture(name, image, (perf_counter() - started) * 1000, None, pixels, 4 * pixels)
+def _describe_unsupported(data: bytes) -> str:
+    """Return what is wrong with a file of no accepted format, and what to do."""
+    accepted = f"{', '.join(PICTURE_FORMATS[:-1])} or {PICTURE_FORMATS[-1]}"
+    kind = name_unsupported_format(data)
+    return f"{kind}, which is not supported: export it as JPEG or PNG" if kind else f"not a {accepted} file"
 
 
 def prepare_opened(opened: OpenedPicture, shape: Shape, preparation: Preparation = "resize") -> PreparedPicture:
@@ -213,7 +212,8 @@ def prepare_opened(opened: OpenedPicture, shape: Shape, preparation: Preparation
     image = _decode(opened)
     decode_ms = opened.open_ms + (perf_counter() - started) * 1000
     mode = "L" if channels == 1 else "RGB"
-    if preparation == "ink" and (image.mode, image.size) != (mode, (width, height)):
+    is_own = (image.mode, image.size) == (mode, (width, height))
+    if preparation == "ink" and not (is_own and is_own_kind(np.asarray(image.convert("L")))):
         from shared.data import ink  # OpenCV is loaded only where ink is prepared.
 
         background = "black" if _is_light_on_transparent(image) else "white"
@@ -222,36 +222,39 @@ def prepare_opened(opened: OpenedPicture, shape: Shape, preparation: Preparation
         notes += ink_notes
         if drawing is not None:
             return PreparedPicture(np.repeat(drawing[..., None], channels, 2), tuple(notes), decode_ms)
+        notes.insert(0, NO_INK)
     if image.mode != mode:
         image = convert_picture(image, mode, notes)
     if image.size != (width, height):
         notes.append(f"resized to {width} x {height}")
         image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return PreparedPicture(np.asarray(image, np.uint8).reshape(height, width, channels), tuple(notes), decode_ms)
+    pixels = np.asarray(image, np.uint8).reshape(height, width, channels)
+    if preparation == "resize" and channels == 1 and int(pixels.max()) - int(pixels.min()) <= MAX_BLANK_RANGE:
+        notes.insert(0, NO_INK)
+    return PreparedPicture(pixels, tuple(notes), decode_ms)
 
 
 def _decode(opened: OpenedPicture) -> Image.Image:
     """Decode a picture, reduce it by a whole factor if it is large, and turn it as its EXIF data say."""
     image = opened.image
-    with _naming_errors(opened.name, POSTED_FORMATS):
+    with _naming_errors(opened.name):
         with _large_picture_lock if opened.is_large else nullcontext():
             image.load()  # Image.verify() accepts a truncated JPEG.
             factor = isqrt(image.width * image.height // REDUCED_PIXELS)
             reduced = reduce_picture(image, factor) if factor > 1 else image.copy()
             image.close()  # The list of a request's pictures would keep all their pixels.
-        if opened.orientation is None:
-            return ImageOps.exif_transpose(reduced)
+        reduced = convert_to_eight_bits(reduced)
         turn = TURNS.get(opened.orientation)
         return reduced if turn is None else reduced.transpose(turn)
 
 
 @contextmanager
-def _naming_errors(name: str, formats: tuple[str, ...]) -> Iterator[None]:
+def _naming_errors(name: str) -> Iterator[None]:
     """Turn Pillow's errors into InvalidImageErrors that name the picture."""
     try:
         yield
     except UnidentifiedImageError:
-        raise InvalidImageError(f"{name}: not a {', '.join(formats[:-1])} or {formats[-1]} file") from None
+        raise InvalidImageError(f"{name}: the picture is broken: its header cannot be read") from None
     except BROKEN_PICTURE_ERRORS as error:
         raise InvalidImageError(f"{name}: the picture is broken: {error}") from None
 

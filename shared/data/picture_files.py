@@ -4,16 +4,16 @@ Pillow reads everything that a file holds besides its pixels: colour profiles, t
 that was made for it, that takes seconds and gigabytes. `read_structure` finds the size and the orientation by itself,
 and returns the file without such data. Nothing that decides a pixel's value is left out: Tandem applies no profile.
 
-Sources: W3C PNG (third edition), ITU-T T.81 (JPEG), RFC 9649 (WebP), Microsoft's BITMAPINFOHEADER, TIFF 6.0 (EXIF).
+Sources: W3C PNG (third edition), ITU-T T.81 (JPEG), RFC 9649 (WebP), Microsoft's BITMAPINFOHEADER. TIFF and GIF are in
+`tiff_and_gif.py`.
 """
 
 import re
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator
 
-PictureFormat = Literal["PNG", "JPEG", "WEBP", "BMP"]
+from shared.data.picture_structure import PictureStructure
+from shared.data.tiff_and_gif import GIF_SIGNATURES, TIFF_SIGNATURES, read_gif, read_tiff
 
 MAX_PNG_CHUNKS = 16_384  # A file of 64 MB in the usual chunks of 8 kB has half as many.
 MAX_PALETTE_BYTES = 1024  # Of a PNG's palette, and of its transparency.
@@ -23,7 +23,6 @@ MAX_JPEG_TABLE_BYTES = 64 * 2**10  # Of all segments before the first scan, with
 # progressive JPEG has ten.
 MAX_JPEG_SCANS = 40
 MAX_WEBP_CHUNKS = 100
-MAX_EXIF_ENTRIES = 1000
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_FIRST_CHUNK = b"\0\0\0\x0dIHDR"  # Its length is fixed. Pillow would take what follows from any other length.
@@ -44,72 +43,53 @@ EXIF_PREFIX = b"Exif\0\0"
 
 WEBP_BYTES_PER_PIXEL = 16  # Measured with Pillow 13: libwebp's two canvases, the frame and Pillow's copy.
 WEBP_ANIMATED, WEBP_ALPHA = 0x02, 0x10
+ISO_MEDIA_FORMATS = {
+    "an AVIF file": {b"avif", b"avis"},
+    "a HEIC file": {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"},
+}
+OTHER_FORMATS = {
+    b"%PDF": "a PDF file",
+    b"<svg": "an SVG file",
+    b"<?xml": "an XML or SVG file",
+    b"8BPS": "a Photoshop file",
+    b"\0\0\1\0": "an icon file",
+    b"\0\0\0\x0cjP": "a JPEG 2000 file",
+    b"\xff\x0a": "a JPEG XL file",
+    b"\0\0\0\x0cJXL": "a JPEG XL file",
+    b"II+\0": "a BigTIFF file",
+    b"MM\0+": "a BigTIFF file",
+}
 BMP_UNCOMPRESSED = (0, 3, 6)  # BI_RGB, BI_BITFIELDS, BI_ALPHABITFIELDS
-ORIENTATION_TAG, SHORT = 0x0112, 3
-
-
-@dataclass(frozen=True, slots=True)
-class PictureStructure:
-    """What a picture file says about its pixels.
-
-    Attributes:
-        data: the file without what Pillow need not read.
-        bytes_per_pixel: how much memory decoding takes for each pixel that it produces.
-        extra_bytes: how much memory decoding takes whatever size the pixels are decoded at.
-        passes: how often decoding passes over the picture.
-        exif: the EXIF data, which begin with a TIFF header, or nothing.
-        is_animated: whether the file has several frames.
-    """
-
-    format: PictureFormat
-    width: int
-    height: int
-    data: bytes
-    bytes_per_pixel: int
-    extra_bytes: int = 0
-    passes: int = 1
-    exif: bytes = b""
-    is_animated: bool = False
-
-    @property
-    def orientation(self) -> int:
-        """Return how the picture is to be turned: the value of EXIF's tag, from 1 (not at all) to 8.
-
-        Raises:
-            ValueError: the EXIF data do not begin with a TIFF header.
-        """
-        if not self.exif:
-            return 1
-        order = {b"II*\0": "<", b"MM\0*": ">"}.get(self.exif[:4])
-        if order is None:
-            raise ValueError("its EXIF data are not valid")
-        try:
-            (start,) = struct.unpack_from(f"{order}I", self.exif, 4)
-            (count,) = struct.unpack_from(f"{order}H", self.exif, start)
-            for index in range(min(count, MAX_EXIF_ENTRIES)):
-                tag, kind, _, value = struct.unpack_from(f"{order}HHIH", self.exif, start + 2 + 12 * index)
-                if tag == ORIENTATION_TAG:
-                    return value if kind == SHORT and 1 <= value <= 8 else 1
-        except struct.error:  # the data end early, as they do in files of some cameras
-            pass
-        return 1
 
 
 def read_structure(data: bytes) -> PictureStructure | None:
-    """Return the structure of a file, or None if it is neither PNG, JPEG, WebP nor BMP.
+    """Return the structure of a file, or None if it is neither PNG, JPEG, WebP, BMP, GIF nor TIFF.
 
     Raises:
         ValueError, LookupError, struct.error: the file is broken, or is built to take long.
     """
-    if data.startswith(PNG_SIGNATURE):
-        return _read_png(data)
-    if data.startswith(JPEG_START):
-        return _read_jpeg(data)
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return _read_webp(data)
-    if data.startswith(b"BM"):
-        return _read_bmp(data)
-    return None
+    read = next((read for signature, read in _readers() if data.startswith(signature)), None)
+    if read is None and data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        read = _read_webp
+    return read(data) if read else None
+
+
+def _readers() -> Iterator[tuple[bytes, Callable[[bytes], PictureStructure]]]:
+    """Yield the first bytes of a format's files and the function that reads them."""
+    yield PNG_SIGNATURE, _read_png
+    yield JPEG_START, _read_jpeg
+    yield b"BM", _read_bmp
+    yield from ((signature, read_gif) for signature in GIF_SIGNATURES)
+    yield from ((signature, read_tiff) for signature in TIFF_SIGNATURES)
+
+
+def name_unsupported_format(data: bytes) -> str:
+    """Return what a file is that Tandem does not read, such as "a HEIC file", or "" if it is not recognised."""
+    if data[4:8] == b"ftyp":  # ISO/IEC 14496-12: the major brand, a version, and the compatible brands
+        (length,) = struct.unpack_from(">I", data)
+        brands = {data[8:12], *(data[at : at + 4] for at in range(16, min(length, 128), 4))}
+        return next((kind for kind, known in ISO_MEDIA_FORMATS.items() if brands & known), "a video or an audio file")
+    return next((kind for start, kind in OTHER_FORMATS.items() if data.lstrip()[:64].startswith(start)), "")
 
 
 def _read_png(data: bytes) -> PictureStructure:

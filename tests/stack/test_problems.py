@@ -264,7 +264,7 @@ CASES = [
     ("no picture", "POST", PREDICTIONS, None, 422, "empty"),
     ("an empty picture", "POST", PREDICTIONS, pictures(("a.png", b"")), 422, "a.png: the file is empty"),
     ("text", "POST", PREDICTIONS, pictures(("a.png", b"not a picture")), 422, "a.png: not a PNG, JPEG"),
-    ("a GIF", "POST", PREDICTIONS, pictures(("a.gif", encoded("GIF"))), 422, "a.gif: not a PNG, JPEG"),
+    ("a PPM", "POST", PREDICTIONS, pictures(("a.ppm", encoded("PPM"))), 422, "a.ppm: not a PNG, JPEG"),
     ("a truncated PNG", "POST", PREDICTIONS, pictures(("a.png", encoded("PNG")[:-500])), 422, "a.png: the picture is"),
     ("a truncated JPEG", "POST", PREDICTIONS, pictures(("a.jpg", encoded("JPEG")[:-500])), 422, "a.jpg: the picture"),
     ("an animated PNG", "POST", PREDICTIONS, pictures(("a.png", encoded("PNG", **FRAMES))), 422, "is animated"),

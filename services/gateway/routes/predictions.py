@@ -87,7 +87,7 @@ def routes(context: Context) -> EventLoopBlueprint:
 
     @api.post("/v1/predictions", security=PREDICT, responses={200: Predictions}, openapi_extensions=IMAGE_BODY)
     async def predict(request: BufferedRequest, query: PredictionQuery) -> web.Response:
-        """Predict 1 to 64 pictures (PNG, JPEG, WebP or BMP): multipart `image`, or one as the body."""
+        """Predict 1 to 64 pictures (PNG, JPEG, WebP, BMP, GIF, TIFF): multipart `image`, or one as the body."""
         started = perf_counter()
         backends = context.choose_backends(query.backends.split(",") if query.backends is not None else None)
         version, manifest = await context.addresses.find_version(query.model, backends, query.version)

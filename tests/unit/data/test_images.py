@@ -40,7 +40,7 @@ def test_a_picture_of_another_size_is_scaled_with_a_warning() -> None:
     picture = prepare_picture(encode_picture(Image.new("L", (56, 112), 200)), GREY, "big.png")
     assert picture.pixels.shape == GREY
     assert picture.pixels.min() == picture.pixels.max() == 200
-    assert picture.warnings == ("resized to 28 x 28",)
+    assert picture.warnings == ("no ink found", "resized to 28 x 28")
 
 
 def test_colour_becomes_grey_by_its_luma() -> None:
@@ -62,7 +62,7 @@ def test_a_transparent_picture_is_placed_on_white_with_a_warning() -> None:
 def test_sixteen_bits_are_scaled_and_not_clipped() -> None:
     levels = np.tile(np.array([0, 257, 32_768, 65_535], np.uint16), (28, 7))
     picture = prepare_picture(encode_picture(Image.fromarray(levels)), GREY, "deep.png")
-    assert picture.pixels[0, :4, 0].tolist() == [0, 1, 127, 255]
+    assert picture.pixels[0, :4, 0].tolist() == [0, 1, 128, 255]
 
 
 def test_a_palette_and_cmyk_become_grey() -> None:
@@ -91,7 +91,9 @@ def unusable_files() -> dict[str, bytes]:
         "text": b"this is no picture",
         "truncated png": encode_picture(ramp)[:-40],
         "truncated jpeg": encode_picture(ramp, "JPEG")[:-60],
-        "gif": encode_picture(ramp, "GIF"),
+        "ppm": encode_picture(ramp, "PPM"),
+        "animated gif": encode_picture(frames[0], "GIF", save_all=True, append_images=frames[1:]),
+        "tiff of two pages": encode_picture(frames[0], "TIFF", save_all=True, append_images=frames[1:]),
         "animated": encode_picture(frames[0], save_all=True, append_images=frames[1:]),
         "169 megapixels": png_header(13_000, 13_000),
         "a gigapixel": png_header(40_000, 40_000),

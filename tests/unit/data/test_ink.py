@@ -1,16 +1,20 @@
 """A drawing is found in a picture, cut out, and placed white on black, as in MNIST."""
 
 import io
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
-from shared.data import images
+from shared.data import datasets, images
+from shared.data.own_kind import is_own_kind
+from shared.settings import Settings
 
 GREY = (28, 28, 1)
 # The corners of a seven, as (x, y) on a sheet of 100 x 100. A seven has no symmetry.
@@ -192,11 +196,92 @@ def test_blank_paper_is_scaled_with_a_warning(picture: Image.Image) -> None:
     assert prepared.pixels.shape == GREY
 
 
-def test_a_picture_of_the_datasets_size_and_mode_is_unchanged() -> None:
-    own = draw_seven(sheet(28, 28), at=(0, 0), size=28, pen=2)
-    prepared = prepare_ink(own)
-    assert np.array_equal(prepared.pixels[..., 0], np.asarray(own))
-    assert prepared.warnings == ()
+def test_a_drawing_of_the_datasets_size_polarity_and_place_is_unchanged() -> None:
+    own = prepare_ink(draw_seven(sheet())).pixels[..., 0]
+    for picture in (Image.fromarray(own), Image.fromarray(own * np.uint16(257))):
+        prepared = prepare_ink(picture)
+        assert np.array_equal(prepared.pixels[..., 0], own)
+        assert prepared.warnings == ()
+
+
+def test_all_pictures_of_mnist_are_unchanged(tmp_path: Path) -> None:
+    folder = os.environ.get("TANDEM_DATA_DIR")
+    if folder is None or not Path(folder, "mnist").is_dir():
+        pytest.skip("MNIST is not on this machine: set TANDEM_DATA_DIR to a folder that holds mnist/*.gz")
+    settings = Settings.from_env({"TANDEM_CACHE_DIR": str(tmp_path), "TANDEM_DATA_DIR": folder})
+    mnist = datasets.find("mnist", settings)
+    datasets.ensure_cached(mnist, settings)
+    for split in ("train", "test"):
+        pictures = datasets.read(mnist, split, settings).images[..., 0]
+        assert all(map(is_own_kind, pictures))
+    for picture in pictures[:300]:
+        prepared = prepare_ink(Image.fromarray(picture))
+        assert np.array_equal(prepared.pixels[..., 0], picture)
+        assert prepared.warnings == ()
+
+
+@pytest.mark.parametrize("paper", [40, 60, 128, 200, 255])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_the_polarity_is_decided_by_the_content_at_the_datasets_size(paper: int, mode: str) -> None:
+    picture = draw_seven(sheet(28, 28, paper), 255 if paper < 100 else 0, at=(0, 0), size=28, pen=3)
+    check_seven(prepare_ink(picture.convert(mode)), at_least=0.85)
+
+
+@pytest.mark.parametrize("size", [28, 56, 280, 1200])
+@pytest.mark.parametrize("margin", [0, 1, 2])
+@pytest.mark.parametrize("paper", [0, 255])
+def test_a_picture_cropped_to_its_ink(size: int, margin: int, paper: int) -> None:
+    large = draw_seven(sheet(400, 400, 0), 255, at=(0, 0), size=400, pen=40)
+    cropped = ImageOps.expand(large.crop(large.getbbox()).reduce(10), margin)
+    scale = size / max(cropped.size)
+    cropped = cropped.resize((round(cropped.width * scale), round(cropped.height * scale)))
+    check_seven(prepare_ink(ImageOps.invert(cropped) if paper else cropped), at_least=0.85)
+
+
+@pytest.mark.parametrize("tile", [0, 255])
+@pytest.mark.parametrize("margin", [0, 128, 255])
+def test_a_tile_on_a_blank_margin(tile: int, margin: int) -> None:
+    picture = ImageOps.expand(draw_seven(sheet(140, 140, tile), 255 - tile, (0, 0), 140, 14), 40, margin)
+    check_seven(prepare_ink(picture), at_least=0.85)
+
+
+@pytest.mark.parametrize("brightness", [0, 1, 5, 20, 128, 240, 255])
+@pytest.mark.parametrize("size", [(28, 28), (3, 50), (90, 70), (600, 400)])
+def test_blank_paper_of_any_brightness(brightness: int, size: tuple[int, int]) -> None:
+    for noise in (0, 1, 4):
+        random = np.random.Generator(np.random.PCG64([brightness, *size]))
+        pixels = np.clip(np.rint(brightness + random.normal(0, noise, size)), 0, 255).astype(np.uint8)
+        picture = Image.fromarray(pixels)
+        for variant in (
+            picture,
+            picture.convert("RGB"),
+            picture.convert("P"),
+            Image.fromarray(pixels * np.uint16(257)),
+            Image.fromarray(pixels * np.uint16(255)),
+        ):
+            assert prepare_ink(variant).warnings[0] == "no ink found"
+        assert prepare_ink(picture, "JPEG").warnings[0] == "no ink found"
+
+
+@pytest.mark.parametrize("alpha", [0, 100, 255])
+@pytest.mark.parametrize("brightness", [0, 255])
+def test_a_blank_transparent_sheet(alpha: int, brightness: int) -> None:
+    warnings = prepare_ink(Image.new("LA", (50, 60), (brightness, alpha))).warnings
+    assert warnings[0] == "no ink found"
+    assert any("transparent" in warning for warning in warnings) == (alpha < 255)
+
+
+def test_implausible_shapes_carry_a_warning() -> None:
+    table = sheet(300, 300)
+    for place in range(30, 271, 60):
+        ImageDraw.Draw(table).line((30, place, 270, place), 20, 4)
+        ImageDraw.Draw(table).line((place, 30, place, 270), 20, 4)
+    assert prepare_ink(table).warnings == ("the shape found looks like a table",)
+    blob = sheet(300, 300)
+    ImageDraw.Draw(blob).ellipse((20, 20, 280, 280), 20)
+    assert prepare_ink(blob).warnings == ("the shape found is filled and has no strokes",)
+    fragment = draw_seven(sheet(300, 300), at=(-100, 60))
+    assert prepare_ink(fragment).warnings == ("the shape found is cut off by the edge of the picture",)
 
 
 def test_the_box_scales_with_the_grid() -> None:

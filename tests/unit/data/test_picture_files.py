@@ -123,4 +123,4 @@ def test_a_large_picture_of_any_mode_is_reduced(mode: str) -> None:
     assert white.min() > 250
     black = picture.pixels[15:, 15:, 0]
     assert black.min() > 250 if mode == "key" else black.max() < 5
-    assert ("transparent: placed on white" in picture.warnings) == (mode in ("LA", "RGBA", "key"))
+    assert ("transparent: placed on white" in picture.warnings) == (mode == "key")
