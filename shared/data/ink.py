@@ -22,7 +22,7 @@ import numpy as np
 
 from shared.data.drawing import Coverage, measure_stroke_width, place_drawing
 from shared.data.paper import GreyImage, find_paper_level, is_dark_on_light, measure_darkness, measure_noise, shrink
-from shared.data.shapes import TABLE, describe_problem, is_fragment, select_largest_shape
+from shared.data.shapes import FILLED, TABLE, describe_problem, is_fragment, select_largest_shape
 
 CUT_OFF = "the shape found is cut off by the edge of the picture"
 
@@ -106,7 +106,9 @@ def _find_best_drawing(grey: GreyImage) -> _Drawing | None:
     """
     level = find_paper_level(grey)
     drawing = None if level is None else _find_in_both_polarities(grey, level)
-    if drawing is not None and (drawing.is_plausible or (drawing.problem and not _touches_edge(drawing, grey))):
+    if drawing is not None and (drawing.is_plausible or drawing.problem == TABLE):
+        return drawing
+    if drawing is not None and drawing.problem == FILLED and _is_blank_inside(grey, drawing):
         return drawing
     on_uneven_paper = _find_in_both_polarities(grey, None)
     if drawing is None or (on_uneven_paper is not None and on_uneven_paper.is_plausible):
@@ -114,9 +116,11 @@ def _find_best_drawing(grey: GreyImage) -> _Drawing | None:
     return drawing
 
 
-def _touches_edge(drawing: _Drawing, grey: GreyImage) -> bool:
+def _is_blank_inside(grey: GreyImage, drawing: _Drawing) -> bool:
+    """Return whether the middle of a shape is equally bright, so that the shape is no sheet with a drawing on it."""
     x, y, w, h = drawing.box
-    return x == 0 or y == 0 or x + w == grey.shape[1] or y + h == grey.shape[0]
+    middle = grey[y + h // 4 : y + h - h // 4, x + w // 4 : x + w - w // 4]
+    return int(middle.max()) - int(middle.min()) < MIN_INK_CONTRAST
 
 
 def _find_in_both_polarities(grey: GreyImage, level: int | None) -> _Drawing | None:
