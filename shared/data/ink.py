@@ -22,7 +22,7 @@ import numpy as np
 
 from shared.data.drawing import Coverage, measure_stroke_width, place_drawing
 from shared.data.paper import GreyImage, find_paper_level, is_dark_on_light, measure_darkness, measure_noise, shrink
-from shared.data.shapes import FILLED, TABLE, describe_problem, is_fragment, select_largest_shape
+from shared.data.shapes import FILLED, FRAME, TABLE, describe_problem, is_fragment, select_largest_shape
 
 CUT_OFF = "the shape found is cut off by the edge of the picture"
 
@@ -41,6 +41,7 @@ MAX_STROKE_LIGHT = 0.25  # Wider "strokes" of light ink may be a sheet on a dark
 MAX_PLAUSIBLE_SHAPES = 2  # With more shapes of a similar size, the paper was probably not recognised.
 THINNER_STROKE = 0.6  # Another drawing is used if its strokes are less than this many times as wide.
 TILE_INSET = 0.03  # Of a tile's side: the drawing on a tile is looked for without so much of the tile's edge.
+MIN_TILE_CONTRAST = 48  # Grey levels: a margin differs from a tile on it, and from the ink, by at least so much.
 MIN_TILE_SIDE = 8  # Pixels: smaller shapes are not searched for a drawing on them.
 
 cv2.setNumThreads(1)  # Servers prepare several pictures at the same time: one picture takes one core.
@@ -132,7 +133,7 @@ def _find_in_both_polarities(grey: GreyImage, level: int | None) -> _Drawing | N
     widest = MAX_STROKE_DARK if is_dark else MAX_STROKE_LIGHT
     drawing = _find_drawing(grey, level, is_dark=is_dark)
     if drawing is not None and not drawing.problem and drawing.stroke_width <= widest:
-        return drawing
+        return _find_on_margin(grey, level, is_dark=is_dark) or drawing
     if drawing is not None and drawing.problem == TABLE:  # The other polarity would find one of its cells.
         return drawing
     opposite = _find_drawing(grey, level, is_dark=not is_dark)
@@ -143,6 +144,23 @@ def _find_in_both_polarities(grey: GreyImage, level: int | None) -> _Drawing | N
     widest = THINNER_STROKE * drawing.stroke_width if not drawing.problem else MAX_STROKE_LIGHT
     found = [other for other in others if other and not other.problem and other.stroke_width < widest]
     return min(found, key=lambda other: (other.shape_count, other.stroke_width), default=drawing)
+
+
+def _find_on_margin(grey: GreyImage, level: int | None, *, is_dark: bool) -> _Drawing | None:
+    """Find the drawing on a tile whose margin is darker than the tile and lighter than the ink, or the other way round.
+
+    The margin is then taken for the paper, and thin strokes are lost where they pass through its brightness.
+
+    Args:
+        grey: the picture, uint8 [h, w].
+        level: of the margin, or None.
+        is_dark: whether the ink is darker than the margin.
+    """
+    if level is None or min(level - int(grey.min()), int(grey.max()) - level) < MIN_TILE_CONTRAST:
+        return None
+    tile = _find_drawing(grey, level, is_dark=not is_dark)
+    on_tile = _find_on_tile(grey, tile) if tile is not None and tile.problem in (FILLED, FRAME) else None
+    return on_tile if on_tile is not None and on_tile.is_plausible else None
 
 
 def _find_on_tile(grey: GreyImage, tile: _Drawing) -> _Drawing | None:

@@ -22,6 +22,7 @@ FRAME = "the shape found looks like a frame"
 # What is probably no single drawing.
 MAX_STROKE = 0.4  # Of the longer side: wider "strokes" are a filled shape.
 MAX_HOLES = 3  # An eight has two, and a careless one three. A table has more.
+MAX_TABLE_STROKE = 0.2  # Of the longer side: the rules of a table are thinner.
 MIN_HOLE_AREA = 0.004  # Of the bounding box: smaller holes are not counted.
 CORNER = 0.1  # Of the sides of the bounding box: what counts as its corner.
 MAX_FRAME_ASPECT = 2.5  # A longer box is not examined: a 1 fills its corners, too.
@@ -76,7 +77,7 @@ def describe_problem(shape: Mask, stroke_width: float) -> str:
     """
     if stroke_width > MAX_STROKE:
         return FILLED
-    if _count_holes(shape) > MAX_HOLES:
+    if stroke_width < MAX_TABLE_STROKE and _count_holes(shape) > MAX_HOLES:
         return TABLE
     return FRAME if _fills_corners(shape) else ""
 
