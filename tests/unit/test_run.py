@@ -70,7 +70,8 @@ def test_an_environment_that_is_missing_is_a_failure(tmp_path: Path) -> None:
 
 
 def test_every_folder_of_tests_is_a_suite() -> None:
-    helpers = {"toy"}  # a third backend, which tests/stack adds to a copy of the project
+    # A third backend, which tests/stack adds to a copy of the project, and a client with an environment of its own.
+    helpers = {"clients", "toy"}
     folders = {path.name for path in Path("tests").iterdir() if path.is_dir() and not path.name.startswith("_")}
     assert folders - helpers == set(run.SUITES)
 

@@ -63,7 +63,7 @@ def test_every_format_is_accepted_for_training_and_for_prediction(kind: str, tmp
     data = encode_picture(Image.fromarray(RAMP), kind, **({"lossless": True} if kind == "WEBP" else {}))
     path = tmp_path / "picture"
     path.write_bytes(data)
-    images, _ = read_pictures((PictureFile(str(path), 0, len(data), 0),), GREY)
+    images, _ = read_pictures((PictureFile(str(tmp_path), path.name, 0, len(data), 0),), GREY)
     assert np.array_equal(images[0], prepare_picture(data, GREY, "picture").pixels)
 
 
