@@ -20,7 +20,14 @@ from tests.faults.waiting import FaultFailureError, wait
 SCOPES = ("read", "predict", "train", "admin")
 METHODS = ("get", "post", "put", "delete")
 FOREIGN = "attacker.example"
-EXAMPLES = {"name": "probe", "backend": "pytorch", "version": "1", "alias": "stable", "format": "onnx"}
+EXAMPLES = {
+    "name": "probe",
+    "backend": "pytorch",
+    "version": "1",
+    "alias": "stable",
+    "label": "stable",
+    "format": "onnx",
+}
 DAY_S = 86_400
 REFUSAL_EVERY_S = 0.12  # an address may send ten requests with a bad token per second
 

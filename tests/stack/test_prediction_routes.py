@@ -222,9 +222,11 @@ def test_a_bad_body_is_refused_with_the_same_kind_of_document(
 def test_the_servers_own_refusals_are_the_same_on_every_route(route: str, stack: Stack, digits_model: dict) -> None:
     root = stack.settings.url_of("pytorch") if route == PREDICTOR else stack.url
     url, headers = root + route.format(version=digits_model["version"]), {"X-Request-Id": "mine"}
-    compressed = requests.post(url, b"x", headers={**headers, "Content-Encoding": "gzip"}, timeout=60)
-    check_problem(compressed, 415, "a compressed body")
-    assert compressed.headers["Accept-Encoding"] == "identity"
+    compressed = requests.post(url, b"x", headers={**headers, "Content-Encoding": "br"}, timeout=60)
+    check_problem(compressed, 415, "a body of an unknown encoding")
+    assert compressed.headers["Accept-Encoding"] == "gzip, deflate, identity"
+    damaged = requests.post(url, b"x", headers={**headers, "Content-Encoding": "gzip"}, timeout=60)
+    check_problem(damaged, 400, "a body that is not compressed as it says")
     wrong_method = requests.get(url, headers=headers, timeout=60)
     check_problem(wrong_method, 405, "another method")
     assert "POST" in wrong_method.headers["Allow"]
