@@ -9,6 +9,7 @@ latencies, the largest resident memory of the gateway, and which statuses the at
 
 import argparse
 import contextlib
+import gzip
 import http.client
 import multiprocessing
 import socket
@@ -48,15 +49,20 @@ Statuses = Counter[str]
 Attack = Callable[[int, Event, Statuses], None]
 
 
-def post_again_and_again(path: str, media_type: str, *bodies: bytes) -> Attack:
-    """Return an attack that posts bodies, one after the other."""
+def post_again_and_again(path: str, media_type: str, *bodies: bytes, encoding: str = "identity") -> Attack:
+    """Return an attack that posts bodies, one after the other.
+
+    Args:
+        encoding: how the bodies are compressed, for the header `Content-Encoding`.
+    """
+    headers = {"Content-Type": media_type, "Content-Encoding": encoding}
 
     def attack(port: int, stop: Event, statuses: Statuses) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_TIMEOUT_S)
         while not stop.is_set():
             for body in bodies:
                 try:
-                    connection.request("POST", path, body, {"Content-Type": media_type})
+                    connection.request("POST", path, body, headers)
                     answer = connection.getresponse()
                     answer.read()
                     statuses[str(answer.status)] += 1
@@ -153,6 +159,8 @@ ATTACKS: dict[str, Callable[[], Attack]] = {
     "progressive JPEG of 6,000 x 6,000": picture(lambda: blank("RGB", 6000, "JPEG", progressive=True)),
     "EXIF with 20,000 references": picture(exif_bomb),
     "3,000 profiles that inflate": picture(profile_bombs),
+    "TIFF of 7,000 x 7,000": picture(lambda: blank("L", 7000, "TIFF", compression="tiff_adobe_deflate")),
+    "GIF of 7,000 x 7,000": picture(lambda: blank("P", 7000, "GIF")),
     "JPEG that 8 MB fill up": picture(lambda: b"\xff\xd8" + b"\xff" * 8_000_000 + blank("L", 28, "JPEG")[2:]),
     "JPEG of 2,000,000 comments": picture(
         lambda: b"\xff\xd8" + b"\xff\xfe\0\2" * 2_000_000 + blank("L", 28, "JPEG")[2:]
@@ -166,6 +174,12 @@ ATTACKS: dict[str, Callable[[], Attack]] = {
     "tensors 30,000 deep": lambda: post_again_and_again(f"/v2/models/{MODEL}/infer", JSON, b'{"inputs":' * 30_000),
     "queries with 15,000 fields": lambda: post_again_and_again(PREDICTIONS + "&a" * 15_000, "image/png", b"x"),
     "bodies of 64 MB": lambda: post_again_and_again(PREDICTIONS, "image/png", bytes(64 * 2**20)),
+    "bodies that unpack to 64 MB": lambda: post_again_and_again(
+        PREDICTIONS, "image/png", gzip.compress(bytes(64 * 2**20)), encoding="gzip"
+    ),
+    "bodies of spaces that could be Base64": lambda: post_again_and_again(
+        PREDICTIONS, "text/plain", b"iVBORw0KGgo" + b" " * 2**20 + b"!"
+    ),
     "bodies announced, not sent": lambda: trickle(BODY, b"", 1),
     "bodies of 10 bytes a second": lambda: trickle(BODY, b"x", 0.1),
     "bodies of tiny chunks": lambda: trickle(CHUNKED, b"1\r\nx\r\n" * 10_000, 0),
