@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
 from shared.data import datasets, images
-from shared.data.own_kind import is_own_kind
 from shared.settings import Settings
 
 GREY = (28, 28, 1)
@@ -213,11 +212,10 @@ def test_all_pictures_of_mnist_are_unchanged(tmp_path: Path) -> None:
     datasets.ensure_cached(mnist, settings)
     for split in ("train", "test"):
         pictures = datasets.read(mnist, split, settings).images[..., 0]
-        assert all(map(is_own_kind, pictures))
-    for picture in pictures[:300]:
-        prepared = prepare_ink(Image.fromarray(picture))
-        assert np.array_equal(prepared.pixels[..., 0], picture)
-        assert prepared.warnings == ()
+        for picture in pictures:
+            prepared = prepare_ink(Image.fromarray(picture))
+            assert prepared.pixels.tobytes() == picture.tobytes()
+            assert prepared.warnings == ()
 
 
 @pytest.mark.parametrize("paper", [40, 60, 128, 200, 255])
