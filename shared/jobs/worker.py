@@ -28,6 +28,7 @@ from shared.jobs.results import RunState
 from shared.jobs.rq_worker import TandemWorker
 from shared.jobs.run_state import FAILED, OPEN, Run
 from shared.jobs.signing import signing_key, verify_signature
+from shared.logs import begin_request
 from shared.settings import Settings
 
 log = structlog.get_logger()
@@ -111,7 +112,8 @@ def perform(payload: str, signature: str) -> None:
     _check_age(job, settings.keep_days)
     work = _worker_context.handlers.get(job.kind)
     run = Run(redis, job.kind, job.id, queue, work.run if work else None)
-    bind_contextvars(kind=job.kind, id=job.id, backend=queue, request_id=job.request_id)
+    begin_request(job.request_id)
+    bind_contextvars(kind=job.kind, id=job.id, backend=queue)
     job_id = f"{job.kind}-{job.id}-{queue}"
     if ended := _worker_context.ended.find(job_id):
         log.error("a job that has ended was queued again, and is not performed", status=ended)

@@ -184,7 +184,7 @@ class LimitedServer(web.Server):
 
     Args:
         handler: answers a request.
-        connection_type: the class of connections.
+        connection_type: makes a connection from this server and options.
         limits: of connections.
         options: of aiohttp's `RequestHandler`.
     """
@@ -192,7 +192,7 @@ class LimitedServer(web.Server):
     def __init__(
         self,
         handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
-        connection_type: type[LimitedConnection],
+        connection_type: Callable[..., LimitedConnection],
         limits: ConnectionLimits,
         **options: Any,
     ) -> None:

@@ -1,6 +1,7 @@
 """What an HTTP server asks before it reads a request's body: who the client is, and whether it is let in."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,6 +26,26 @@ class Caller:
     scopes: frozenset[str] = frozenset()
 
 
+class RequestHead(Protocol):
+    """What is known of a request when its headers have arrived. aiohttp's `BaseRequest` has these attributes, too.
+
+    Attributes:
+        remote: the address of the client; None for a Unix socket.
+        can_read_body: whether the request has a body.
+    """
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def remote(self) -> str | None: ...
+    @property
+    def can_read_body(self) -> bool: ...
+
+
 class AnsweredByGate(Exception):  # noqa: N818 - it is no error
     """The gate itself answers the request, for example a browser's preflight.
 
@@ -40,7 +61,7 @@ class AnsweredByGate(Exception):  # noqa: N818 - it is no error
 class Gate(Protocol):
     """Decides which requests are let in."""
 
-    def admit(self, request: web.BaseRequest, scope: str | None) -> Caller:
+    def admit(self, request: RequestHead, scope: str | None) -> Caller:
         """Return the client of a request whose headers have arrived.
 
         Args:
@@ -51,18 +72,18 @@ class Gate(Protocol):
             TandemError, werkzeug's HTTPException: the request is refused.
         """
 
-    def complete(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+    def complete(self, request: RequestHead, response: web.StreamResponse) -> None:
         """Add the headers that a response needs because of who sent the request."""
 
 
 class OpenGate:
     """Lets everybody in: for a server that only other services reach."""
 
-    def admit(self, request: web.BaseRequest, scope: str | None) -> Caller:  # noqa: ARG002 - the protocol's signature
+    def admit(self, request: RequestHead, scope: str | None) -> Caller:  # noqa: ARG002 - the protocol's signature
         """Return a client that is known by its address only."""
         return Caller(request.remote or "")
 
-    def complete(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+    def complete(self, request: RequestHead, response: web.StreamResponse) -> None:
         """Add nothing."""
 
 
@@ -78,7 +99,7 @@ class ServiceGate(OpenGate):
     def __init__(self, host: str) -> None:
         self._hosts = frozenset({host.lower(), *LOOPBACK_NAMES})
 
-    def admit(self, request: web.BaseRequest, scope: str | None) -> Caller:
+    def admit(self, request: RequestHead, scope: str | None) -> Caller:
         """Return a client that is known by its address only.
 
         Raises:

@@ -17,6 +17,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import perf_counter
 
 import structlog
@@ -32,7 +33,8 @@ from shared.logs import REQUEST_ID, begin_request, configure_logs, request_id
 from shared.process import freeze_heap
 from shared.settings import Settings
 from shared.web.body_reader import BodyReader, HeldBytes
-from shared.web.connections import ConnectionLimits, LimitedConnection, LimitedServer
+from shared.web.complete_requests import CompleteRequest, CompleteRequestConnection, Destination
+from shared.web.connections import ConnectionLimits, LimitedServer
 from shared.web.gate import CALLER, AnsweredByGate, Caller, Gate, OpenGate
 from shared.web.malformed_requests import MAX_HEADER_BYTES, describe_malformed_request
 from shared.web.problems import PROBLEM_TYPE, ProblemDocument, problem_of
@@ -46,6 +48,9 @@ STOP_TIMEOUT_S = 5  # for requests that are being answered when the server is to
 DRAIN_TIMEOUT_S = 15  # for open connections when another process takes this one's place
 DRAIN_POLL_S = 0.05  # how often a server that another process replaces looks whether it has connections
 LOOP_THREADS = 16  # for `run_in_thread` without an executor; some wait for Redis or for the disk
+MAX_KEPT_TARGETS = 1024  # targets whose route is kept in memory
+MAX_KEPT_TARGET = 256  # characters of such a target
+PLAIN_TARGET = re.compile(r"(?!.*\.\.)/[A-Za-z0-9/_.:-]*(\?[A-Za-z0-9/_.:,=&-]*)?")  # means the same if it is decoded
 OPEN_FILES = 4096  # four times as many as connections
 
 log = structlog.get_logger()
@@ -81,6 +86,7 @@ class HttpServer:
         self._bodies = bodies or BodyReader()
         self._connection_limits = connections or ConnectionLimits()
         self._is_draining = False
+        self._destinations: dict[tuple[str, str], Destination | None] = {}  # by method and target
         install_route_names(app)
 
     async def serve(
@@ -111,7 +117,7 @@ class HttpServer:
             self._on_start(loop)
         server = LimitedServer(
             self._respond,
-            _Connection,
+            partial(_Connection, find_destination=self._find_destination, answer=self._respond_to_complete),
             self._connection_limits,
             access_log=None,
             auto_decompress=False,
@@ -143,6 +149,41 @@ class HttpServer:
         while server.connections and not stop.is_set() and loop.time() < deadline_s:
             await asyncio.sleep(DRAIN_POLL_S)
 
+    def _find_destination(self, method: str, target: str) -> Destination | None:
+        """Return the route of the event loop that answers a complete request, or None if there is none."""
+        if self._is_draining:
+            return None  # aiohttp closes the connection behind the response
+        key = method, target
+        if key in self._destinations:
+            return self._destinations[key]
+        destination = None
+        if len(target) <= MAX_KEPT_TARGET and PLAIN_TARGET.fullmatch(target):
+            path, _, query = target.partition("?")
+            for route in self._routes:
+                if route.method == method and (found := route.pattern.fullmatch(path)):
+                    destination = Destination(route, found.groupdict(), path, query)
+                    break
+            if len(self._destinations) >= MAX_KEPT_TARGETS:
+                self._destinations.clear()
+            self._destinations[key] = destination
+        return destination
+
+    async def _respond_to_complete(self, request: CompleteRequest, destination: Destination) -> web.Response:
+        """Do as `_respond`, for a request that one of the event loop's routes answers."""
+        started = perf_counter()
+        begin_request(request.headers.get(REQUEST_ID, ""))
+        route, path_values, path, query = destination
+        try:
+            caller = self._gate.admit(request, route.scope)
+            buffered = BufferedRequest(path, path_values, query, request.headers, request.body, caller)
+            response = await route.handler(buffered)
+        except Exception as error:
+            response = _response_to(error, path)
+        if self._is_draining:
+            response.force_close()
+        self._gate.complete(request, response)
+        return _finish(response, self._headers, path, route.rule, route.method, started)
+
     async def _respond(self, request: web.BaseRequest) -> web.Response:
         """Answer a request: set its id, record its metrics, and turn errors into problem documents."""
         started = perf_counter()
@@ -159,10 +200,7 @@ class HttpServer:
                 environ = {**environ_of(request, body), CALLER: caller}
                 rule, response = await run_in_thread(self._threads, call_flask, self._app, environ)
         except Exception as error:
-            if isinstance(error, AnsweredByGate):
-                response = error.response
-            else:
-                response = _from_document(problem_of(error, request.path))
+            response = _response_to(error, request.path)
             if not request.content.is_eof():  # the rest of the body is not read
                 response.force_close()
         finally:
@@ -208,7 +246,7 @@ _OPTIONS = {used: _listing(methods) for used, methods in _METHODS.items()}
 _OTHER_METHOD = {used: _refusing(methods, used) for used, methods in _METHODS.items()}
 
 
-class _Connection(LimitedConnection):
+class _Connection(CompleteRequestConnection):
     """A connection; aiohttp calls `handle_error` for what is not a valid HTTP request."""
 
     def data_received(self, data: bytes) -> None:
@@ -284,6 +322,11 @@ def _raise_file_limit() -> None:
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _response_to(error: Exception, path: str) -> web.Response:
+    """Return the response to a request whose handling raised an error."""
+    return error.response if isinstance(error, AnsweredByGate) else _from_document(problem_of(error, path))
 
 
 def _from_document(document: ProblemDocument) -> web.Response:

@@ -13,7 +13,7 @@ from multidict import istr
 from werkzeug.exceptions import Forbidden, HTTPException
 
 from shared.settings import Settings
-from shared.web.gate import LOOPBACK_NAMES
+from shared.web.gate import LOOPBACK_NAMES, RequestHead
 
 WILDCARD_HOSTS = ("0.0.0.0", "::", "[::]", "*", "")  # noqa: S104 - nothing listens here
 SEC_FETCH_SITE, SEC_FETCH_MODE, SEC_FETCH_DEST = istr("Sec-Fetch-Site"), istr("Sec-Fetch-Mode"), istr("Sec-Fetch-Dest")
@@ -94,7 +94,7 @@ class OriginCheck:
         """Return whether a page of another origin may call the gateway and read its responses."""
         return origin in self._origins
 
-    def check(self, request: web.BaseRequest) -> None:
+    def check(self, request: RequestHead) -> None:
         """Refuse a request that a page of another origin sent.
 
         Raises:
@@ -110,7 +110,7 @@ class OriginCheck:
         elif site is not None and site not in OWN_SITES and not _is_link(request):
             raise Forbidden("pages of other sites may not use this server (TANDEM_CORS_ORIGINS)")
 
-    def is_preflight(self, request: web.BaseRequest) -> bool:
+    def is_preflight(self, request: RequestHead) -> bool:
         """Return whether a browser asks if a page of an allowed origin may send a request."""
         return (
             request.method == "OPTIONS"
@@ -118,7 +118,7 @@ class OriginCheck:
             and self.allows(request.headers.get(hdrs.ORIGIN))
         )
 
-    def add_headers(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+    def add_headers(self, request: RequestHead, response: web.StreamResponse) -> None:
         """Let the page that sent a request read its response, if its origin is allowed."""
         if not self._origins:
             return
@@ -129,7 +129,7 @@ class OriginCheck:
             response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = EXPOSED_HEADERS
 
 
-def _is_link(request: web.BaseRequest) -> bool:
+def _is_link(request: RequestHead) -> bool:
     """Return whether somebody followed a link to the gateway from another site, and sees the response as a page."""
     headers = request.headers
     is_page = headers.get(SEC_FETCH_MODE) == "navigate" and headers.get(SEC_FETCH_DEST) == "document"

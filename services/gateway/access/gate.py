@@ -23,7 +23,7 @@ from services.gateway.scopes import ALL_SCOPES
 from shared.errors import UnavailableError
 from shared.jobs.credentials import is_loadtest_credential
 from shared.settings import Settings
-from shared.web.gate import AnsweredByGate, Caller
+from shared.web.gate import AnsweredByGate, Caller, RequestHead
 
 LOADTEST_CALLER = Caller("loadtest", frozenset({"read", "predict"}))
 NOBODY: frozenset[str] = frozenset()
@@ -57,7 +57,7 @@ class GatewayGate:
         self._requests = RateLimit(settings.rate_limit, 2 * settings.rate_limit)
         self._predictions = RateLimit(settings.prediction_rate_limit, 2 * settings.prediction_rate_limit)
 
-    def admit(self, request: web.BaseRequest, scope: str | None) -> Caller:
+    def admit(self, request: RequestHead, scope: str | None) -> Caller:
         """Return the client of a request whose headers have arrived.
 
         Args:
@@ -89,15 +89,15 @@ class GatewayGate:
             raise Forbidden(f"the access token lacks the scope {scope!r}")
         return caller
 
-    def _is_public(self, request: web.BaseRequest) -> bool:
+    def _is_public(self, request: RequestHead) -> bool:
         """Return whether everybody may send a request. One with a body may not: bodies of strangers are not read."""
         return request.path in self._public_paths and not request.can_read_body
 
-    def complete(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+    def complete(self, request: RequestHead, response: web.StreamResponse) -> None:
         """Let a page of an allowed origin read the response."""
         self._origins.add_headers(request, response)
 
-    def _identify(self, request: web.BaseRequest, table: TokenTable | None, now_s: float) -> Caller:
+    def _identify(self, request: RequestHead, table: TokenTable | None, now_s: float) -> Caller:
         """Return who sent a request.
 
         Args:
@@ -164,7 +164,7 @@ def require_scope(caller: Caller, accepted: frozenset[str]) -> None:
         raise Forbidden(f"the access token lacks the scope {names}")
 
 
-def _address_of(request: web.BaseRequest) -> str:
+def _address_of(request: RequestHead) -> str:
     address = request.remote or ""
     return _network_of(address) if ":" in address else address
 

@@ -17,9 +17,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 from prometheus_client import Histogram
-from structlog.contextvars import bound_contextvars
 
-from shared.logs import request_id
+from shared.logs import request_id, use_request_id
 from shared.serving.client import ConnectionFailedError, PredictorClient, PredictorError
 from shared.web.request_metrics import IMAGE_BUCKETS, SECONDS_BUCKETS
 
@@ -196,7 +195,7 @@ class Batcher:
             while requests := self._take():
                 started = perf_counter()
                 ids = ",".join(request.id for request in requests[:LOGGED_IDS])[:MAX_IDS_LENGTH]
-                with bound_contextvars(request_id=ids):
+                with use_request_id(ids):
                     outcome = await self._call([request.images for request in requests])
                 _share(outcome, requests, started)
         finally:
