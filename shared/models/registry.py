@@ -38,6 +38,10 @@ WEIGHTS = "weights.safetensors"
 ABANDONED_AFTER_S = 3600.0
 """Publishing a model takes seconds. A draft that is older than an hour was left behind by a process that died."""
 
+VISIBLE_AFTER_S = 0.1
+"""Readers may keep what they know of the versions for so many seconds. Publishing and deleting a model take at least as
+long, so that every reader knows of it when the training or the deletion has succeeded."""
+
 _DRAFT = re.compile(r"\.tmp-[0-9a-f]{32}")
 
 VersionOrDraft = int | str
@@ -87,7 +91,7 @@ class ModelRegistry:
         writer: str,
         before: Callable[[str], None] | None = None,
     ) -> None:
-        """Publish a model: all of it, or nothing if anything fails.
+        """Publish a model: all of it, or nothing if anything fails. When this returns, every reader sees the model.
 
         If the same writer has published this version before, nothing is written: a job that is executed again
         succeeds.
@@ -115,6 +119,7 @@ class ModelRegistry:
                 before(draft.name)
             draft.rename(place)
             sync_folder(place.parent)
+            time.sleep(VISIBLE_AFTER_S)
         except OSError:
             if not place.exists():
                 raise
@@ -257,7 +262,8 @@ class ModelRegistry:
     def delete(self, name: str, backend: str, version: int) -> None:
         """Delete a model and its event files, if they exist.
 
-        The model's folder is renamed first, so that no reader sees a part of the model.
+        The model's folder is renamed first, so that no reader sees a part of the model. When this returns, no reader
+        knows of the model.
         """
         place = self.path(name, backend, version)
         shutil.rmtree(self.events_folder(name, backend, version), ignore_errors=True)
@@ -265,6 +271,7 @@ class ModelRegistry:
         with contextlib.suppress(FileNotFoundError):
             place.rename(hidden)
             sync_folder(place.parent)
+            time.sleep(VISIBLE_AFTER_S)
             shutil.rmtree(hidden)
 
     def remove_abandoned_drafts(self) -> int:

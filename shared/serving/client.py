@@ -7,6 +7,7 @@ costs as much per call as everything else on the way to the predictor together (
 import asyncio
 import json
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -95,33 +96,47 @@ class PredictorClient:
         """
         head = f"{method} {self._root}{path} HTTP/1.1\r\nHost: {self._host}\r\n{REQUEST_ID}: {request_id()}\r\n"
         message = f"{head}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
-        async with asyncio.timeout(timeout_s):
-            if self._idle:
-                try:  # the connection used last, so that in quiet times the predictor closes the others
-                    return await self._exchange(self._idle.pop(), message)
-                except ConnectionFailedError:
-                    self.close()  # the predictor was restarted, so all kept connections are closed
-            return await self._exchange(await self._connect(), message)
+        started_s = monotonic()
+        if self._idle:
+            try:  # the connection used last, so that in quiet times the predictor closes the others
+                return await self._exchange(self._idle.pop(), message, timeout_s)
+            except ConnectionFailedError:
+                self.close()  # the predictor was restarted, so all kept connections are closed
+        connection = await self._connect(timeout_s - (monotonic() - started_s))
+        return await self._exchange(connection, message, timeout_s - (monotonic() - started_s))
 
     def close(self) -> None:
         """Close the connections that no request uses."""
         while self._idle:
             self._idle.pop().transport.close()
 
-    async def _connect(self) -> "_Connection":
+    async def _connect(self, timeout_s: float) -> "_Connection":
+        """Open a connection.
+
+        Raises:
+            TimeoutError: no time was left.
+            ConnectionFailedError: the connection was refused, or not made in time.
+        """
+        if timeout_s <= 0:
+            raise TimeoutError
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            async with asyncio.timeout(min(timeout_s, CONNECT_TIMEOUT_S)):
                 _, connection = await asyncio.get_running_loop().create_connection(_Connection, *self._address)
                 return connection
-        except OSError as error:  # TimeoutError is a subclass
+        except OSError as error:
+            if isinstance(error, TimeoutError) and timeout_s <= CONNECT_TIMEOUT_S:
+                raise
             raise ConnectionFailedError(str(error)) from error
 
-    async def _exchange(self, connection: "_Connection", message: bytes) -> Reply:
+    async def _exchange(self, connection: "_Connection", message: bytes, timeout_s: float) -> Reply:
+        timer = asyncio.get_running_loop().call_later(timeout_s, connection.give_up)
         try:
             reply = await connection.exchange(message)
         except BaseException:  # a reply that arrives later must not be taken for the next request's
             connection.transport.close()
             raise
+        finally:
+            timer.cancel()
         if reply.headers.get("connection") == "close":
             connection.transport.close()
         else:
@@ -161,6 +176,11 @@ class _Connection(asyncio.Protocol):
         else:
             self.transport.write(message)
         return self._reply
+
+    def give_up(self) -> None:
+        """End the wait for a reply that did not arrive in time."""
+        if self._reply and not self._reply.done():
+            self._reply.set_exception(TimeoutError())
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport

@@ -136,12 +136,11 @@ class Batcher:
             finally:
                 self._send_waiting()
         request = self.enqueue(images)
+        timer = asyncio.get_running_loop().call_later(self._timeout_s, self._give_up, request)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await request.outcome
-        except TimeoutError:
-            return Failure(f"{self._backend} did not answer in time")
+            return await request.outcome
         finally:
+            timer.cancel()
             self.withdraw(request)
 
     def enqueue(self, images: NDArray[np.uint8]) -> QueuedRequest:
@@ -166,9 +165,18 @@ class Batcher:
         """Forget a request for whose outcome nobody waits. A call in flight goes on, because others may share it."""
         if not request.outcome.done() or request.outcome.cancelled():
             request.outcome.cancel()
-            if request in self._waiting:  # else its call is in flight
-                self._waiting.remove(request)
-                self._waiting_images -= len(request.images)
+            self._forget(request)
+
+    def _forget(self, request: QueuedRequest) -> None:
+        if request in self._waiting:  # else its call is in flight
+            self._waiting.remove(request)
+            self._waiting_images -= len(request.images)
+
+    def _give_up(self, request: QueuedRequest) -> None:
+        """End the wait of a request that has waited for too long."""
+        if not request.outcome.done():
+            request.outcome.set_result(Failure(f"{self._backend} did not answer in time"))
+            self._forget(request)
 
     def count_waiting(self) -> tuple[int, float]:
         """Return how many images wait, and for how many seconds the first of them has. Any thread may call this."""

@@ -6,8 +6,10 @@ models of all backends, with one output per backend, named after the backend. Ei
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple, TypeVar, cast
+from dataclasses import dataclass, field
+from functools import cached_property
+from time import monotonic
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +20,17 @@ from shared.errors import NotFoundError, UnavailableError
 from shared.models.aliases import Aliases
 from shared.models.cached_reads import NotCachedError, call_cached_only
 from shared.models.manifest import Manifest
-from shared.models.registry import ModelRegistry
+from shared.models.registry import VISIBLE_AFTER_S, ModelRegistry
 from shared.models.versions import Alias
 from shared.network.layers import Shape
 
 T = TypeVar("T")
 INPUT, OUTPUT = "image", "probabilities"
+MAX_KEPT = 1024  # versions that were looked up in the last VISIBLE_AFTER_S seconds
 
 
-class ModelAddress(NamedTuple):
+@dataclass(frozen=True)
+class ModelAddress:
     """One version of a model, of one backend or of all.
 
     Attributes:
@@ -43,7 +47,7 @@ class ModelAddress(NamedTuple):
     input_shape: Shape
     classes: int
 
-    @property
+    @cached_property
     def outputs(self) -> dict[str, str]:
         """Return the backend behind each output name. Every output is float32 [N, classes]."""
         if self.title == self.name:
@@ -61,11 +65,16 @@ def parse_title(title: str, backends: tuple[str, ...]) -> tuple[str, tuple[str, 
 
 @dataclass(frozen=True)
 class ModelAddresses:
-    """Finds the models on the volume by title, version and alias."""
+    """Finds the models on the volume by title, version and alias.
+
+    `find_model` and `find_version` keep what they found for VISIBLE_AFTER_S, so that a prediction asks no disk. A
+    publication takes at least as long, so a new version serves when its training has succeeded.
+    """
 
     registry: ModelRegistry
     aliases: Aliases
     backends: tuple[str, ...]
+    _kept: dict[tuple[Any, ...], tuple[float, Any]] = field(default_factory=dict)  # what was found, and until when
 
     def resolve_version(self, name: str, backends: tuple[str, ...], version: int | Alias | None) -> int:
         """Return the version, the one that its alias points to, or by default the newest that all these backends have.
@@ -86,16 +95,38 @@ class ModelAddresses:
         return ModelAddress(title, name, backends, number, manifest.network.input_shape, len(manifest.classes))
 
     async def find_model(self, title: str, version: int | Alias | None = None) -> ModelAddress:
-        """Do as `resolve_model`, on the event loop."""
-        return await _without_blocking(version, lambda: self.resolve_model(title, version))
+        """Do as `resolve_model`, on the event loop. The answer may be VISIBLE_AFTER_S old."""
+        return await self._find((title, version), version, lambda: self.resolve_model(title, version))
 
     async def find_version(
         self, name: str, backends: tuple[str, ...], version: int | Alias | None
     ) -> tuple[int, Manifest]:
-        """Do as `resolve_version`, on the event loop, and return the first backend's manifest, too."""
-        return await _without_blocking(
-            version, lambda: self.registry.resolve(name, backends, self._number_of(name, version))
-        )
+        """Do as `resolve_version`, on the event loop, and return the first backend's manifest, too.
+
+        The answer may be VISIBLE_AFTER_S old.
+        """
+
+        def resolve() -> tuple[int, Manifest]:
+            return self.registry.resolve(name, backends, self._number_of(name, version))
+
+        return await self._find((name, backends, version), version, resolve)
+
+    async def _find(self, key: tuple[Any, ...], version: int | Alias | None, find: Callable[[], T]) -> T:
+        """Return what is kept under a key, or look it up. What an alias means is never kept."""
+        now_s = monotonic()
+        kept_until_s, found = self._kept.get(key, (0.0, None))
+        if now_s < kept_until_s:
+            return cast(T, found)
+        if isinstance(version, str):
+            return await asyncio.to_thread(find)
+        try:
+            found = call_cached_only(find)
+        except NotCachedError:
+            found = await asyncio.to_thread(find)
+        if len(self._kept) >= MAX_KEPT:
+            self._kept.clear()
+        self._kept[key] = now_s + VISIBLE_AFTER_S, found
+        return cast(T, found)
 
     def _number_of(self, name: str, version: int | Alias | None) -> int | None:
         """Return the number of a version, or None if the client named none. An alias is looked up in Redis.
@@ -122,16 +153,6 @@ class ModelAddresses:
             for title in (name, *(f"{name}-{backend}" for backend in self.backends)):
                 if self.versions(title):
                     yield title
-
-
-async def _without_blocking(version: int | Alias | None, find: Callable[[], T]) -> T:
-    """Look a model up on the event loop if its files are cached; use a thread for aliases and for other files."""
-    if not isinstance(version, str):
-        try:
-            return call_cached_only(find)
-        except NotCachedError:
-            pass
-    return await asyncio.to_thread(find)
 
 
 def require_all(outcomes: dict[str, Outcome], images: int, timed: RequestTimer) -> dict[str, NDArray[np.float32]]:

@@ -84,14 +84,10 @@ def images_from_json(data: list[Any], shape: list[int]) -> NDArray[np.uint8]:
         InvalidRequestError: the count or nesting does not fit the shape, or a value is not a pixel.
     """
     numbers = _flatten(data, shape) if data and isinstance(data[0], list) else data
-    if len(numbers) != prod(shape):
-        raise InvalidRequestError(f"{shape} takes {prod(shape)} numbers, but {len(numbers)} were sent")
     types = set(map(type, numbers))
-    if types == {int}:  # the common case: bytes() checks and converts in C
-        try:
-            return np.frombuffer(bytes(numbers), np.uint8).reshape(shape)
-        except (ValueError, OverflowError):
-            raise InvalidRequestError(f"{PIXEL_RULE}; at least one number is not") from None
+    if types == {int}:
+        return images_from_integers(numbers, shape)
+    _check_count(numbers, shape)
     if not types <= {int, float}:
         found = " and ".join(sorted(JSON_TYPES[kind] for kind in types - {int, float}))
         raise InvalidRequestError(f"{PIXEL_RULE}; the data contain {found}")
@@ -99,6 +95,28 @@ def images_from_json(data: list[Any], shape: list[int]) -> NDArray[np.uint8]:
         return _to_pixels(np.array(numbers, np.float64)).reshape(shape)
     except OverflowError:
         raise InvalidRequestError(f"{PIXEL_RULE}; at least one number is not") from None
+
+
+def images_from_integers(numbers: list[int], shape: list[int]) -> NDArray[np.uint8]:
+    """Return images from whole numbers in row-major order.
+
+    Args:
+        numbers: of the type `int`.
+        shape: [N, H, W, C].
+
+    Raises:
+        InvalidRequestError: the count does not fit the shape, or a number is not a pixel.
+    """
+    _check_count(numbers, shape)
+    try:
+        return np.frombuffer(bytes(numbers), np.uint8).reshape(shape)  # bytes() checks and converts in C
+    except (ValueError, OverflowError):
+        raise InvalidRequestError(f"{PIXEL_RULE}; at least one number is not") from None
+
+
+def _check_count(numbers: list[Any], shape: list[int]) -> None:
+    if len(numbers) != prod(shape):
+        raise InvalidRequestError(f"{shape} takes {prod(shape)} numbers, but {len(numbers)} were sent")
 
 
 def _flatten(data: list[Any], shape: list[int]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any, TypeVar, get_type_hints
 from urllib.parse import parse_qsl
 
@@ -83,13 +84,19 @@ def _validating(handler: ValidatedHandler) -> Handler:
     path_model: type[BaseModel] | None = hints.get("path")
     query_model: type[BaseModel] | None = hints.get("query")
 
+    # Most requests have a path and a query that an earlier request had. Handlers only read what is validated.
+    @lru_cache(maxsize=256)
+    def validate(path_values: tuple[tuple[str, str], ...], query: str) -> dict[str, BaseModel]:
+        arguments: dict[str, BaseModel] = {}
+        if path_model:
+            arguments["path"] = path_model.model_validate(dict(path_values))
+        if query_model:
+            arguments["query"] = query_model.model_validate(_parse_query(query))
+        return arguments
+
     async def call(request: BufferedRequest) -> web.Response:
-        arguments = {}
         try:
-            if path_model:
-                arguments["path"] = path_model.model_validate(request.path_values)
-            if query_model:
-                arguments["query"] = query_model.model_validate(_parse_query(request.query))
+            arguments = validate(tuple(request.path_values.items()), request.query)
         except ValidationError as error:
             raise InvalidRequestError(describe_field_errors(error)) from None
         return await handler(request, **arguments)

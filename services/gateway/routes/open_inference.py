@@ -1,10 +1,10 @@
 """POST /v2/models/.../infer: predictions by the Open Inference Protocol v2, in JSON and in binary."""
 
-import json
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 from aiohttp import web
 from flask_openapi3 import MediaType, Parameter, Tag
@@ -13,11 +13,23 @@ from pydantic import BaseModel, Field
 
 from services.gateway.context import Context
 from services.gateway.prediction.model_address import INPUT, ModelAddress, require_all
-from services.gateway.prediction.tensors import check_shape, images_from_bytes, images_from_json, split_body
+from services.gateway.prediction.tensors import (
+    check_shape,
+    images_from_bytes,
+    images_from_integers,
+    images_from_json,
+    split_body,
+)
 from services.gateway.routes.event_loop import EventLoopBlueprint
 from services.gateway.routes.path_values import ModelTitle
-from services.gateway.routes.request_bodies import describe_body, parse_json
+from services.gateway.routes.request_bodies import MAX_JSON_BYTES, describe_body, parse_json
 from services.gateway.routes.uploads import MAX_IMAGES
+from services.gateway.schemas.infer_bodies import (
+    FlatInferRequest,
+    FlatTensor,
+    TensorOptions,
+    decode_flat,
+)
 from services.gateway.schemas.protocols import InferInput, InferRequest, InferResponse, TensorParameters
 from services.gateway.scopes import PREDICT
 from shared.errors import InvalidRequestError
@@ -27,6 +39,7 @@ from shared.web.routes import BufferedRequest, run_in_thread
 TAG = Tag(name="inference", description="Open Inference Protocol v2: predictions of tensors")
 JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
 BINARY = "application/octet-stream"
+NO_OPTIONS = TensorOptions()
 LOOP_BYTES = 16 * 2**10  # parsing a larger body takes milliseconds; an image of 28 x 28 has 3 to 8 kB as JSON
 
 
@@ -42,7 +55,7 @@ class TitleVersionPath(TitlePath):
     version: VersionText
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _ParsedRequest:
     """A request that fits the model.
 
@@ -101,7 +114,8 @@ def _parse(address: ModelAddress, request: BufferedRequest) -> _ParsedRequest:
         InvalidRequestError: a part does not fit; the message says what was expected.
     """
     text, tail = split_body(request.body, request.headers.get(JSON_LENGTH_HEADER))
-    body = parse_json(InferRequest, text)
+    flat = decode_flat(text) if len(text) <= MAX_JSON_BYTES else None
+    body = flat or parse_json(InferRequest, text)
     if [tensor.name for tensor in body.inputs] != [INPUT]:
         names = ", ".join(repr(tensor.name[:40]) for tensor in body.inputs[:4]) or "none"
         raise InvalidRequestError(f"inputs: the model has one input, {INPUT!r}, but the request has {names}")
@@ -110,7 +124,7 @@ def _parse(address: ModelAddress, request: BufferedRequest) -> _ParsedRequest:
     return _ParsedRequest(body.id, _images_of(body.inputs[0], tail, address), outputs, backends)
 
 
-def _requested_outputs(address: ModelAddress, body: InferRequest) -> dict[str, bool]:
+def _requested_outputs(address: ModelAddress, body: InferRequest | FlatInferRequest) -> dict[str, bool]:
     """Return the requested outputs, by default all, and whether each is wanted in binary."""
     all_in_binary = bool(body.parameters and body.parameters.binary_data_output)
     outputs: dict[str, bool] = {}
@@ -123,7 +137,7 @@ def _requested_outputs(address: ModelAddress, body: InferRequest) -> dict[str, b
     return outputs or dict.fromkeys(address.outputs, all_in_binary)
 
 
-def _images_of(tensor: InferInput, tail: bytes, address: ModelAddress) -> NDArray[np.uint8]:
+def _images_of(tensor: InferInput | FlatTensor, tail: bytes, address: ModelAddress) -> NDArray[np.uint8]:
     check_shape(tensor.shape, address.input_shape, MAX_IMAGES)
     size = _supported(tensor.parameters).binary_data_size
     if (size is None) == (tensor.data is None):
@@ -132,12 +146,15 @@ def _images_of(tensor: InferInput, tail: bytes, address: ModelAddress) -> NDArra
         raise InvalidRequestError(f"inputs.0 announces {size or 0} bytes after the JSON, but there are {len(tail)}")
     if tensor.data is None:
         return images_from_bytes(tail, tensor.datatype, tensor.shape)
+    if isinstance(tensor, FlatTensor):
+        return images_from_integers(tensor.data, tensor.shape)
     return images_from_json(tensor.data, tensor.shape)
 
 
-def _supported(parameters: TensorParameters | None) -> TensorParameters:
+def _supported(parameters: TensorParameters | TensorOptions | None) -> TensorParameters | TensorOptions:
     """Return the parameters, or raise InvalidRequestError if one names an extension that Tandem does not have."""
-    parameters = parameters or TensorParameters()
+    if parameters is None:
+        return NO_OPTIONS
     if parameters.shared_memory_region is not None:
         raise InvalidRequestError("shared_memory_region is not supported: send the data itself")
     if parameters.classification:
@@ -161,7 +178,7 @@ def _respond(
             outputs.append({**output, "data": array.ravel().tolist()})
     head = {"model_name": address.title, "model_version": str(address.version)}
     identity = {} if parsed.id is None else {"id": parsed.id}
-    text = json.dumps({**head, **identity, "outputs": outputs}).encode()
+    text = msgspec.json.encode({**head, **identity, "outputs": outputs})
     if not blobs:
         return web.Response(headers={"Content-Type": "application/json"}, body=text)
     headers = {"Content-Type": BINARY, JSON_LENGTH_HEADER: str(len(text))}
