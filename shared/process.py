@@ -1,12 +1,10 @@
 """Calls to the operating system that several services need.
 
-A file is written atomically, a child process ends with its parent, and a process reports its own resource usage. One
-function is about Python's own memory.
+A file is written atomically, a child process ends with its parent, and a process reports its own resource usage.
 """
 
 import contextlib
 import ctypes
-import gc
 import os
 import resource
 import signal
@@ -63,18 +61,6 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def freeze_heap() -> None:
-    """Collect garbage, and exempt all objects that remain from later collections.
-
-    Call it when a server has started, and after it has loaded a model. A full collection visits every object of every
-    imported module; in the gateway it takes 70 ms, during which no request is answered. Objects that were exempt before
-    and have become garbage since, such as a model that was dropped, are collected.
-    """
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
 
 
 def end_with_parent(signum: signal.Signals) -> None:

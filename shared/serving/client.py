@@ -6,7 +6,9 @@ costs as much per call as everything else on the way to the predictor together (
 
 import asyncio
 import json
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
@@ -63,12 +65,14 @@ class PredictorClient:
 
     Args:
         url: of the predictor, such as `http://127.0.0.1:8101`.
+        socket_path: the predictor's Unix socket. If nothing answers there, the predictor is asked at its URL.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, socket_path: Path | None = None) -> None:
         parts = urlsplit(url)
         self._address = (parts.hostname or "", parts.port or 80)
         self._root, self._host = parts.path.rstrip("/"), parts.netloc
+        self._socket_path = socket_path
         self._idle: list[_Connection] = []
 
     async def predict(self, name: str, version: int, images: NDArray[np.uint8], timeout_s: float) -> Computation:
@@ -121,12 +125,18 @@ class PredictorClient:
             raise TimeoutError
         try:
             async with asyncio.timeout(min(timeout_s, CONNECT_TIMEOUT_S)):
-                _, connection = await asyncio.get_running_loop().create_connection(_Connection, *self._address)
-                return connection
+                return await self._open()
         except OSError as error:
             if isinstance(error, TimeoutError) and timeout_s <= CONNECT_TIMEOUT_S:
                 raise
             raise ConnectionFailedError(str(error)) from error
+
+    async def _open(self) -> "_Connection":
+        loop = asyncio.get_running_loop()
+        if self._socket_path:
+            with suppress(OSError):  # the predictor runs on another machine, or does not run
+                return (await loop.create_unix_connection(_Connection, str(self._socket_path)))[1]
+        return (await loop.create_connection(_Connection, *self._address))[1]
 
     async def _exchange(self, connection: "_Connection", message: bytes, timeout_s: float) -> Reply:
         timer = asyncio.get_running_loop().call_later(timeout_s, connection.give_up)

@@ -26,10 +26,11 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from shared.backend import Backend, Predictor
 from shared.errors import InvalidRequestError
+from shared.heap import freeze_heap, loading
 from shared.models import golden_check
 from shared.models.registry import ModelRegistry, VersionOrDraft
 from shared.network.layers import Shape
-from shared.process import freeze_heap, usage
+from shared.process import usage
 from shared.serving.health import ProcessUse
 from shared.settings import Settings
 from shared.web.gate import ServiceGate
@@ -39,6 +40,7 @@ from shared.web.routes import BufferedRequest, Route, run_in_thread
 from shared.web.server import HttpServer, serve
 
 MAX_MODELS = 16
+COLLECT_AFTER = 8  # dropped models: their memory is freed by a full collection, which takes a tenth of a second
 FLASK_THREADS = 4  # for health, metrics and warming
 NO_HEADERS: CIMultiDict[str] = CIMultiDict()  # the gateway would parse them with each reply
 LOOP_COMPUTE_S = 0.01  # a call that should take longer is computed in a thread, so that health is answered meanwhile
@@ -79,6 +81,7 @@ class LoadedModels:
         self._backend, self._registry = backend, registry
         self._loaded: OrderedDict[tuple[int, ...], Future[LoadedModel]] = OrderedDict()
         self._lock = threading.Lock()
+        self._dropped = 0  # models, since the last full collection
         LOADED.set_function(self._loaded.__len__)
 
     def get(self, name: str, version: VersionOrDraft) -> LoadedModel:
@@ -95,9 +98,12 @@ class LoadedModels:
             self._loaded.move_to_end(key)
             if len(self._loaded) > MAX_MODELS:
                 self._loaded.popitem(last=False)
+                self._dropped += 1
         if is_new:
             try:
-                loaded.set_result(self._load(name, version))
+                with loading():
+                    loaded.set_result(self._load(name, version))
+                self._free_dropped_models()
                 LOADS.labels("success").inc()
             except BaseException as error:
                 LOADS.labels("failure").inc()
@@ -126,8 +132,15 @@ class LoadedModels:
         duration_s = time.perf_counter() - started
         LOAD_SECONDS.observe(duration_s)
         log.info("model loaded", name=name, version=version, seconds=round(duration_s, 3))
-        freeze_heap()
         return LoadedModel(predict, network.input_shape)
+
+    def _free_dropped_models(self) -> None:
+        with self._lock:
+            is_due = self._dropped >= COLLECT_AFTER
+            if is_due:
+                self._dropped = 0
+        if is_due:
+            freeze_heap()
 
 
 def create_app(backend: Backend, models: LoadedModels, threads: int) -> Flask:
@@ -195,5 +208,6 @@ def create_server(backend: Backend, settings: Settings) -> HttpServer:
 def main(backend: Backend) -> int:
     """Serve until the process is told to stop."""
     settings = Settings.from_env()
-    serve(partial(create_server, backend, settings), settings, settings.port_of(backend.NAME))
+    port, socket_path = settings.port_of(backend.NAME), settings.socket_of(backend.NAME)
+    serve(partial(create_server, backend, settings), settings, port, socket_path=socket_path)
     return 0

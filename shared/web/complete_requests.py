@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.helpers import rfc822_formatted_time
@@ -21,26 +21,11 @@ from aiohttp.http_parser import RawRequestMessage
 from multidict import CIMultiDictProxy
 
 from shared.web.connections import LimitedConnection
-from shared.web.routes import Route
+from shared.web.route_table import Destination
 
 MAX_BODY_BYTES = 32 * 2**10  # larger bodies are counted while they are in memory, see `body_reader.py`
 LEFT_TO_AIOHTTP = (hdrs.CONTENT_ENCODING, hdrs.EXPECT, hdrs.UPGRADE)  # headers that need more than one response
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
-
-
-class Destination(NamedTuple):
-    """The route of a request's target, which is a path and a query string.
-
-    Attributes:
-        path_values: what the placeholders of the route's rule matched.
-        path: without percent-encoded characters.
-        query: still encoded.
-    """
-
-    route: Route
-    path_values: dict[str, str]
-    path: str
-    query: str
 
 
 @dataclass(slots=True)

@@ -11,13 +11,13 @@ Limits: of connections in `connections.py`, of bodies in `body_reader.py`, of JS
 """
 
 import asyncio
-import re
 import resource
 import signal
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 
 import structlog
@@ -27,18 +27,18 @@ from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.http_parser import RawRequestMessage
 from flask import Flask
 from multidict import CIMultiDict
-from werkzeug.exceptions import MethodNotAllowed
 
+from shared.heap import freeze_heap, limit_collection
 from shared.logs import REQUEST_ID, begin_request, configure_logs, request_id
-from shared.process import freeze_heap
 from shared.settings import Settings
 from shared.web.body_reader import BodyReader, HeldBytes
-from shared.web.complete_requests import CompleteRequest, CompleteRequestConnection, Destination
+from shared.web.complete_requests import CompleteRequest, CompleteRequestConnection
 from shared.web.connections import ConnectionLimits, LimitedServer
 from shared.web.gate import CALLER, AnsweredByGate, Caller, Gate, OpenGate
 from shared.web.malformed_requests import MAX_HEADER_BYTES, describe_malformed_request
 from shared.web.problems import PROBLEM_TYPE, ProblemDocument, problem_of
 from shared.web.request_metrics import record_request
+from shared.web.route_table import Destination, RouteTable
 from shared.web.routes import BufferedRequest, Route, run_in_thread
 from shared.web.security_headers import SECURITY_HEADERS
 from shared.web.server_processes import ALIVE_S, BACKLOG
@@ -48,9 +48,6 @@ STOP_TIMEOUT_S = 5  # for requests that are being answered when the server is to
 DRAIN_TIMEOUT_S = 15  # for open connections when another process takes this one's place
 DRAIN_POLL_S = 0.05  # how often a server that another process replaces looks whether it has connections
 LOOP_THREADS = 16  # for `run_in_thread` without an executor; some wait for Redis or for the disk
-MAX_KEPT_TARGETS = 1024  # targets whose route is kept in memory
-MAX_KEPT_TARGET = 256  # characters of such a target
-PLAIN_TARGET = re.compile(r"(?!.*\.\.)/[A-Za-z0-9/_.:-]*(\?[A-Za-z0-9/_.:,=&-]*)?")  # means the same if it is decoded
 OPEN_FILES = 4096  # four times as many as connections
 
 log = structlog.get_logger()
@@ -80,13 +77,12 @@ class HttpServer:
         connections: ConnectionLimits | None = None,
         headers: CIMultiDict[str] = SECURITY_HEADERS,
     ) -> None:
-        self._app, self._routes, self._on_start, self._headers = app, routes, on_start, headers
+        self._app, self._routes, self._on_start, self._headers = app, RouteTable(routes), on_start, headers
         self._gate = gate or OpenGate()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="flask")
         self._bodies = bodies or BodyReader()
         self._connection_limits = connections or ConnectionLimits()
         self._is_draining = False
-        self._destinations: dict[tuple[str, str], Destination | None] = {}  # by method and target
         install_route_names(app)
 
     async def serve(
@@ -95,6 +91,7 @@ class HttpServer:
         port: int,
         listeners: Sequence[socket.socket] = (),
         on_alive: Callable[[], None] | None = None,
+        socket_path: Path | None = None,
     ) -> None:
         """Serve until SIGTERM or SIGINT.
 
@@ -106,6 +103,7 @@ class HttpServer:
             port: the port to listen on.
             listeners: sockets that listen already, in place of host and port.
             on_alive: called when connections are accepted, and then every second while the event loop runs.
+            socket_path: where to listen on a Unix socket as well.
         """
         loop, stop, drain = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
@@ -129,6 +127,9 @@ class HttpServer:
         sites: list[web.BaseSite] = [web.SockSite(runner, listener, backlog=BACKLOG) for listener in listeners]
         for site in sites or [web.TCPSite(runner, host, port, backlog=BACKLOG)]:
             await site.start()
+        if socket_path:
+            await _listen_on_unix_socket(runner, socket_path)
+        _repeat(loop, limit_collection)
         if on_alive:
             _repeat(loop, on_alive)
         events = [loop.create_task(event.wait()) for event in (stop, drain)]
@@ -150,23 +151,10 @@ class HttpServer:
             await asyncio.sleep(DRAIN_POLL_S)
 
     def _find_destination(self, method: str, target: str) -> Destination | None:
-        """Return the route of the event loop that answers a complete request, or None if there is none."""
+        """Return the route of the event loop that answers a complete request, or None if aiohttp has to pass it on."""
         if self._is_draining:
             return None  # aiohttp closes the connection behind the response
-        key = method, target
-        if key in self._destinations:
-            return self._destinations[key]
-        destination = None
-        if len(target) <= MAX_KEPT_TARGET and PLAIN_TARGET.fullmatch(target):
-            path, _, query = target.partition("?")
-            for route in self._routes:
-                if route.method == method and (found := route.pattern.fullmatch(path)):
-                    destination = Destination(route, found.groupdict(), path, query)
-                    break
-            if len(self._destinations) >= MAX_KEPT_TARGETS:
-                self._destinations.clear()
-            self._destinations[key] = destination
-        return destination
+        return self._routes.find(method, target)
 
     async def _respond_to_complete(self, request: CompleteRequest, destination: Destination) -> web.Response:
         """Do as `_respond`, for a request that one of the event loop's routes answers."""
@@ -190,7 +178,7 @@ class HttpServer:
         begin_request(request.headers.get(REQUEST_ID, ""))
         rule, held = UNKNOWN_ROUTE, HeldBytes()
         try:
-            route, path_values = self._match(request.method, request.path)
+            route, path_values = self._routes.match(request.method, request.path)
             rule = route.rule if route else UNKNOWN_ROUTE
             caller = self._gate.admit(request, route.scope if route else None)
             body = await self._bodies.read(request, caller, held)
@@ -211,39 +199,6 @@ class HttpServer:
         method = request.method if rule != UNKNOWN_ROUTE else UNKNOWN_ROUTE
         self._gate.complete(request, response)
         return _finish(response, self._headers, request.path, rule, method, started)
-
-    def _match(self, method: str, path: str) -> tuple[Route | None, dict[str, str]]:
-        """Return the route of a path and the values of its placeholders, or None: then the path is Flask's."""
-        for route in self._routes:
-            if found := route.pattern.fullmatch(path):
-                if route.answers(method):
-                    return route, found.groupdict()
-                return (_OPTIONS if method == "OPTIONS" else _OTHER_METHOD)[route.method], {}
-        return None, {}
-
-
-def _listing(methods: list[str]) -> Route:
-    """Return what a path answers to OPTIONS."""
-
-    async def list_methods(_: BufferedRequest) -> web.Response:
-        return web.Response(headers={"Allow": ", ".join(methods)})
-
-    return Route(UNKNOWN_ROUTE, re.compile(""), list_methods)
-
-
-def _refusing(methods: list[str], used: str) -> Route:
-    """Return what a path answers to methods that it does not have."""
-
-    async def refuse_method(_: BufferedRequest) -> web.Response:
-        raise MethodNotAllowed(methods, f"the method is not allowed here: use {used}")
-
-    return Route(UNKNOWN_ROUTE, re.compile(""), refuse_method)
-
-
-# What the paths of the event loop's routes answer to other methods. The gate decides first who may know that.
-_METHODS = {"GET": ["GET", "HEAD", "OPTIONS"], "POST": ["OPTIONS", "POST"]}
-_OPTIONS = {used: _listing(methods) for used, methods in _METHODS.items()}
-_OTHER_METHOD = {used: _refusing(methods, used) for used, methods in _METHODS.items()}
 
 
 class _Connection(CompleteRequestConnection):
@@ -287,6 +242,7 @@ def serve(
     port: int,
     listeners: Sequence[socket.socket] = (),
     on_alive: Callable[[], None] | None = None,
+    socket_path: Path | None = None,
 ) -> None:
     """Make a server and run it until the process is told to stop.
 
@@ -296,13 +252,24 @@ def serve(
         port: the port to listen on.
         listeners: sockets that listen already, in place of address and port.
         on_alive: called when connections are accepted, and then every second while the event loop runs.
+        socket_path: where to listen on a Unix socket as well.
     """
     configure_logs(settings.logs)
     log.info("starting", address=f"http://{settings.bind_host}:{port}")
     _raise_file_limit()
     server = load()
     freeze_heap()
-    uvloop.run(server.serve(settings.bind_host, port, listeners, on_alive))
+    uvloop.run(server.serve(settings.bind_host, port, listeners, on_alive, socket_path))
+
+
+async def _listen_on_unix_socket(runner: web.ServerRunner, path: Path) -> None:
+    """Listen on a Unix socket, which replaces the one of an earlier process. Only this user may connect."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await web.UnixSite(runner, str(path), backlog=BACKLOG).start()
+        path.chmod(0o600)
+    except OSError as error:  # for example, a file system without sockets: clients use TCP
+        log.warning("no Unix socket", path=str(path), reason=str(error))
 
 
 def _buffered(request: web.BaseRequest, path_values: dict[str, str], body: bytes, caller: Caller) -> BufferedRequest:

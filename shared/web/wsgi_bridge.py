@@ -35,7 +35,8 @@ def call_flask(app: Flask, environ: dict[str, Any]) -> tuple[str, web.Response]:
 
 def environ_of(request: web.BaseRequest, body: bytes) -> dict[str, Any]:
     """Return a request as PEP 3333 describes it."""
-    host, port = request.transport.get_extra_info("sockname")[:2] if request.transport else ("", 0)
+    address = request.transport.get_extra_info("sockname") if request.transport else None
+    host, port = address[:2] if isinstance(address, tuple) else ("", 0)  # else a Unix socket
     return {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",

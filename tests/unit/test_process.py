@@ -1,14 +1,12 @@
 """Atomic file writes, and the heap that is exempt from garbage collection."""
 
-import gc
 import os
-import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from shared.process import freeze_heap, write_atomically
+from shared.process import write_atomically
 
 
 def test_a_file_is_written_and_replaced_whole(tmp_path: Path) -> None:
@@ -75,26 +73,3 @@ def test_of_several_writers_at_once_one_wins_and_no_reader_sees_a_mixture(tmp_pa
     if not replace:
         assert set(seen) == {path.read_bytes()}
     assert os.listdir(tmp_path) == ["file"]
-
-
-class Node:
-    """An object that refers to itself, so that only a garbage collection can remove it."""
-
-    def __init__(self) -> None:
-        self.itself = self
-
-
-def test_what_became_garbage_after_a_freeze_is_collected_by_the_next_one() -> None:
-    node = Node()
-    watched = weakref.ref(node)
-    try:
-        freeze_heap()
-        del node
-        gc.collect()
-        survived_collection = watched() is not None
-        freeze_heap()
-        survived_freeze = watched() is not None
-    finally:
-        gc.unfreeze()
-    assert survived_collection, "the object was exempt from this collection"
-    assert not survived_freeze

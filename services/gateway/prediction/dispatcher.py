@@ -32,7 +32,10 @@ class Dispatcher:
 
     def __init__(self, settings: Settings) -> None:
         self._limits = JointLimits(settings.joint_timeout_s, settings.prediction_timeout_s)
-        self._clients = {backend: PredictorClient(settings.url_of(backend)) for backend in settings.backends}
+        self._clients = {
+            backend: PredictorClient(settings.url_of(backend), settings.socket_of(backend))
+            for backend in settings.backends
+        }
         self._batchers: dict[tuple[str, str, int], Batcher] = {}
 
     async def predict(

@@ -5,13 +5,15 @@ import; therefore each function imports it when it is first called.
 """
 
 import io
+import sys
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from shared.data.datasets import Split
+from shared.heap import loading
 from shared.jobs.loadtests import LoadResult
 from shared.jobs.results import Parity, Verdict
 
@@ -29,6 +31,16 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 LINE_STYLES = {"float64": "-", "float32": "--"}
 
 
+def _new_figure(**options: Any) -> "Figure":
+    """Make an empty figure. The options are those of matplotlib's `Figure`."""
+    if "matplotlib.figure" not in sys.modules:
+        with loading():
+            pass  # saving a figure would import it otherwise
+    from matplotlib.figure import Figure
+
+    return Figure(**options)
+
+
 def certificate_png(verdict: Verdict | None, parities: dict[str, Parity]) -> bytes:
     """Draw the relative differences of logits, gradients and weights over the training steps, on a log scale.
 
@@ -39,9 +51,7 @@ def certificate_png(verdict: Verdict | None, parities: dict[str, Parity]) -> byt
     Returns:
         A PNG file of three panels.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 4.6), layout="constrained")
+    figure = _new_figure(figsize=(12, 4.6), layout="constrained")
     panels = dict(zip(("logits", "gradients", "weights"), figure.subplots(1, 3, sharey=True), strict=True))
     for what, panel in panels.items():
         for colour, (title, parity) in zip(COLOURS * len(parities), parities.items(), strict=False):
@@ -106,14 +116,12 @@ def load_test_png(
     Returns:
         A PNG file of four panels.
     """
-    from matplotlib.figure import Figure
-
     sides = []
     for name, found in results.items():
         answered = [result for result in found if result.p50_ms is not None]
         candidates = [result for result in answered if claimed_qps in (None, result.target_qps)]
         sides.append(_DrawnSide(name, colour_of(name, backends), answered, candidates[-1] if candidates else None))
-    figure = Figure(figsize=(12, 9), layout="constrained")
+    figure = _new_figure(figsize=(12, 9), layout="constrained")
     (by_rate, distribution), (over_time, split) = figure.subplots(2, 2)
     _draw_latency_by_rate(by_rate, sides, latency_bound_ms)
     _draw_distribution(distribution, sides)
@@ -188,13 +196,11 @@ def samples_png(split: Split, classes: tuple[str, ...]) -> bytes:
     Returns:
         A PNG file.
     """
-    from matplotlib.figure import Figure
-
     columns, rows = min(SAMPLES_PER_ROW, len(split)), ceil(len(split) / SAMPLES_PER_ROW)
     height, width = split.images.shape[1:3]
     above, beside = height // 3 + 1, width // 6 + 1  # room for the class name, and between columns
     sheet = np.full((rows, above + height, columns, width + beside, 3), 255, np.uint8)
-    figure = Figure(figsize=(columns * SAMPLE_INCHES, rows * SAMPLE_INCHES * sheet.shape[1] / sheet.shape[3]))
+    figure = _new_figure(figsize=(columns * SAMPLE_INCHES, rows * SAMPLE_INCHES * sheet.shape[1] / sheet.shape[3]))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     for place, (image, label) in enumerate(zip(split.images, split.labels, strict=True)):

@@ -12,6 +12,7 @@ from flask import Blueprint, Response, jsonify, make_response
 
 from services.gateway.schemas.catalog import Problem
 from services.gateway.scopes import ANY_TOKEN, Requirement
+from shared.heap import loading
 
 PAGE = Path(__file__).with_name("docs_page")
 # Swagger UI sets styles from its script, and draws icons from data URIs. Scripts come from files only.
@@ -39,7 +40,9 @@ def routes(describe: Callable[[], dict[str, Any]]) -> Blueprint:
 
     @api.get("/openapi.json")
     def openapi() -> Response:
-        return jsonify(_completed(describe()))
+        with loading():  # flask-openapi3 keeps what it makes
+            document = describe()
+        return jsonify(_completed(document))
 
     @api.get("/docs")
     def page() -> Response:
