@@ -235,7 +235,7 @@ class Settings(BaseSettings):
 
         Gateways on the same machine use it, because it is faster than TCP.
         """
-        path = self.socket_dir / f"{backend}.sock"
+        path = self.socket_dir / backend / "predictor.sock"
         return path if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH else None
 
     def port_of(self, backend: str) -> int:

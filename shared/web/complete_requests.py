@@ -49,7 +49,7 @@ class CompleteRequest:
 
 
 FindDestination = Callable[[str, str], Destination | None]
-Answer = Callable[[CompleteRequest, Destination], Awaitable[web.Response]]
+CompleteHandler = Callable[[CompleteRequest, Destination], Awaitable[web.Response]]
 
 
 class CompleteRequestConnection(LimitedConnection):
@@ -62,7 +62,7 @@ class CompleteRequestConnection(LimitedConnection):
         options: of aiohttp's `RequestHandler`.
     """
 
-    def __init__(self, manager: Any, find_destination: FindDestination, answer: Answer, **options: Any) -> None:
+    def __init__(self, manager: Any, find_destination: FindDestination, answer: CompleteHandler, **options: Any) -> None:
         super().__init__(manager, **options)
         self._find_destination, self._answer = find_destination, answer
         self._answering: asyncio.Task[None] | None = None
