@@ -9,6 +9,7 @@ Tandem's PyTorch backend.
 """
 
 import argparse
+import shutil
 import signal
 import sys
 import tempfile
@@ -153,8 +154,9 @@ def start_peers(peers: list[str], plan: Plan, folder: Path, servers: ExitStack) 
 def list_contestant_names(base: str | None) -> list[str]:
     """Return the names that `--only` accepts."""
     stacks = [TODAY, TWO_GATEWAYS, *([BASE] if base else [])]
-    answering = [*Settings.from_env().backends, "both"]
-    return [*(f"{stack}-{name}" for stack in stacks for name in answering), *PEERS, NOOP]
+    answering = dict.fromkeys([*(f"{TODAY}-{backend}" for backend in Settings.from_env().backends)])
+    answering |= dict.fromkeys(f"{stack}-{name}" for stack in stacks for name in ("pytorch", "both"))
+    return [*answering, *PEERS, NOOP]
 
 
 def parse_arguments(argv: list[str] | None) -> Plan:
@@ -198,8 +200,13 @@ def main(argv: list[str] | None = None) -> int:
 
     Args:
         argv: the arguments, by default those of the command line.
+
+    Raises:
+        SystemExit: an argument is not valid, wrk is missing, or a server does not answer as Tandem does.
     """
     plan = parse_arguments(argv)
+    if not shutil.which("wrk"):
+        raise SystemExit("wrk is missing: sudo apt-get install -y wrk")
     signal.signal(signal.SIGTERM, exit_on_signal)
     signal.signal(signal.SIGINT, exit_on_signal)
     results = run(plan)

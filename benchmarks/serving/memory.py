@@ -8,8 +8,8 @@ from benchmarks.serving.contestants import wait_for_probabilities
 from benchmarks.serving.load import send_load
 from benchmarks.serving.tandem import TandemStack, list_tandem_contestants
 
-LOADS = (("pytorch", "article-json", 16), ("pytorch", "article-json", 64), ("tensorflow", "article-json", 16))
-LOADS += (("both", "png-both", 16),)
+LOADS = (("pytorch", "article-json", 16), ("pytorch", "article-json", 64), ("both", "png-both", 16))
+"""Which contestant of the stack gets which workload with how many connections."""
 LOAD_S = 3
 
 
@@ -42,9 +42,9 @@ def measure_stack(stack: TandemStack, folder: Path) -> StackMemory:
     """
     contestants = {each.name: each for each in list_tandem_contestants(stack, ["article"], folder)}
     for suffix, workload, connections in LOADS:
-        if contestant := contestants.get(f"{stack.name}-{suffix}"):
-            wait_for_probabilities(contestant.name, contestant.requests[workload])
-            send_load(contestant.requests[workload], connections, LOAD_S)
+        contestant = contestants[f"{stack.name}-{suffix}"]
+        wait_for_probabilities(contestant.name, contestant.requests[workload])
+        send_load(contestant.requests[workload], connections, LOAD_S)
     both = contestants[f"{stack.name}-both"]
     gateway = stack.find_processes("services.gateway")
     return StackMemory(stack.name, read_memory(gateway), read_memory([pid for pid in both.pids if pid not in gateway]))

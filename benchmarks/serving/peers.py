@@ -27,7 +27,7 @@ PEERS = ("triton", "mosec", MOSEC_BATCHING, "mlserver", "litserve", "flask_gunic
 """The names of all peers. The name of a peer's folder is the name, or its part before a hyphen."""
 NOOP = "noop"
 PORTS_PER_PEER = 3
-MOSEC_SETTINGS = ((8, 1), (16, 1), (32, 1), (16, 2), (32, 5))
+MOSEC_SETTINGS = ((4, 1), (8, 1), (16, 1), (32, 1), (32, 2))
 """Pairs of `max_batch_size` and `max_wait_time` in milliseconds, of which the best one is measured."""
 TUNING_S = 2
 TUNING_CONNECTIONS = 16
