@@ -14,6 +14,8 @@ from benchmarks.serving.measurement import Measurements, Row
 from benchmarks.serving.peers import PEERS
 
 RESULTS = Path(".tandem/bench/serving.json")
+FIGURES = {"per_second": "requests/s", "p50_ms": "p50", "p99_ms": "p99"}
+"""The figures that are compared: attributes of Measurement, and what the tables call them."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +114,20 @@ def create_table(measurements: Measurements, row: Row, memory: dict[str, Memory]
 
 
 def list_peer_wins(measurements: Measurements) -> Iterator[str]:
-    """Yield a sentence for each row and peer that answers more requests per second than Tandem's PyTorch backend."""
-    for row, by_contestant in measurements.items():
-        for peer in PEERS:
-            ratio = compare(measurements, row, "per_second", peer, REFERENCE)
-            if peer in by_contestant and ratio and ratio.of_medians > 1:
-                yield f"{row}: {peer} answers {ratio} times as many requests as {REFERENCE}."
+    """Yield a sentence for each row and figure in which peers are better than Tandem's PyTorch backend.
+
+    Each peer is followed by the ratio of its figure and Tandem's.
+    """
+    for row in measurements:
+        for figure, title in FIGURES.items():
+            ratios = {peer: compare(measurements, row, figure, peer, REFERENCE) for peer in PEERS}
+            wins = [
+                f"{peer} ({ratio.of_medians:.2f})"
+                for peer, ratio in ratios.items()
+                if ratio and (ratio.of_medians > 1 if figure == "per_second" else ratio.of_medians < 1)
+            ]
+            if wins:
+                yield f"{row}: better {title} than {REFERENCE}: {', '.join(wins)}"
 
 
 def write_results(measurements: Measurements, memory: dict[str, Memory]) -> None:

@@ -6,12 +6,11 @@ from rich.table import Table
 
 from benchmarks.serving.measurement import Measurements, Row
 from benchmarks.serving.memory import StackMemory
-from benchmarks.serving.report import compare, find_best
+from benchmarks.serving.report import FIGURES, compare, find_best
 
 PYTORCH = "tandem-pytorch"
 TWO_GATEWAYS = "two-gateways-pytorch"
 MOSEC = ("mosec", "mosec-batching")
-FIGURES = {"per_second": "requests/s", "p50_ms": "p50", "p99_ms": "p99"}
 
 
 @dataclass(frozen=True)
