@@ -71,7 +71,7 @@ bench: setup ## measure trainings, parity, job start, load tests and malformed i
 	@$(TEST)/python -m benchmarks.malformed
 
 bench-serving: setup ## measure serving beside other servers
-	@command -v hey > /dev/null || { echo "hey is missing: sudo apt-get install -y hey"; exit 1; }
+	@command -v wrk > /dev/null || { echo "wrk is missing: sudo apt-get install -y wrk"; exit 1; }
 	@$(PYTHON) -m services.stack.environments test
 	@$(TEST)/python -m benchmarks.serving $(ARGS)
 
@@ -80,11 +80,12 @@ resolve: ## check that every requirement has a wheel for amd64 and arm64 and eac
 	@$(TEST)/python tests/resolve.py
 
 # The lock omits CUDA packages, so that a CPU build installs none. A CUDA build of torch requires its own by itself.
+# `nvidia-pytriton` is no CUDA package: it contains the server Triton.
 lock: ## write every requirements.txt from its requirements.in (needs uv)
 	@for in in $(LOCKED); do out=$${in%.in}.txt; \
 	  uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 	    --no-emit-find-links --index-strategy unsafe-best-match $$in -o $$out \
-	  && sed -i -E '/^(nvidia-|cuda-|triton==)/d; s/\+cpu//; s/^torch==([0-9.]+).*/torch==\1/' $$out \
+	  && sed -i -E '/^nvidia-pytriton==/b; /^(nvidia-|cuda-|triton==)/d; s/\+cpu//; s/^torch==([0-9.]+).*/torch==\1/' $$out \
 	  && awk '!seen[$$0]++' $$out > $$out.new && mv $$out.new $$out || exit 1; done
 
 clean: ## remove environments and caches, but not models and data

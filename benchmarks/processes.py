@@ -4,8 +4,9 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from shared.process import end_with_parent
 
@@ -21,14 +22,32 @@ def list_process_tree(pids: list[int]) -> set[int]:
         pid = pending.pop()
         tree.add(pid)
         for children in Path(f"/proc/{pid}/task").glob("*/children"):
-            pending += map(int, children.read_text().split())
+            pending += map(int, _read(children).split())
     return tree
 
 
-def find_child_processes(module: str) -> list[int]:
-    """Return the ids of this process's descendants whose command line has the name of a Python module."""
-    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in list_process_tree([os.getpid()])}
-    return [pid for pid, command in commands.items() if module.encode() in command]
+def _read(path: Path) -> bytes:
+    """Return the content of a process's file in /proc, or nothing if the process has ended."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def find_child_processes(module: str, **environ: str) -> list[int]:
+    """Return the ids of this process's descendants that run a Python module.
+
+    Args:
+        module: the module's name, which is an argument in the command line.
+        environ: variables that the process got when it started.
+    """
+    variables = {f"{name}={value}".encode() for name, value in environ.items()}
+    return [
+        pid
+        for pid in list_process_tree([os.getpid()])
+        if module.encode() in _read(Path(f"/proc/{pid}/cmdline")).split(b"\0")
+        and variables <= set(_read(Path(f"/proc/{pid}/environ")).split(b"\0"))
+    ]
 
 
 def read_cpu_seconds(pids: list[int]) -> float:
@@ -36,9 +55,9 @@ def read_cpu_seconds(pids: list[int]) -> float:
 
     Processes that have ended do not count. So none may end between two calls whose results are subtracted.
     """
-    stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in list_process_tree(pids)]
+    texts = [_read(Path(f"/proc/{pid}/stat")).rpartition(b")")[2] for pid in list_process_tree(pids)]
     # Behind the command's name, utime and stime have the indices 11 and 12: proc_pid_stat(5).
-    return sum(int(stat[11]) + int(stat[12]) for stat in stats) / TICKS_PER_SECOND
+    return sum(int(stat[11]) + int(stat[12]) for stat in map(bytes.split, texts) if stat) / TICKS_PER_SECOND
 
 
 def read_peak_memory_mb(pids: list[int]) -> float:
@@ -46,8 +65,38 @@ def read_peak_memory_mb(pids: list[int]) -> float:
 
     Memory that processes share counts for each of them. A megabyte is 1,000 of the kB in /proc.
     """
-    lines = [line for pid in list_process_tree(pids) for line in Path(f"/proc/{pid}/status").read_text().splitlines()]
-    return sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1000
+    return sum(_read_sizes_kb(pid, "status").get("VmHWM", 0) for pid in list_process_tree(pids)) / 1000
+
+
+def _read_sizes_kb(pid: int, file: str) -> dict[str, int]:
+    """Return the sizes in a file of /proc/<pid> whose lines are `name: number kB`."""
+    lines = [line.split() for line in _read(Path(f"/proc/{pid}/{file}")).decode().splitlines()]
+    return {words[0].rstrip(":"): int(words[1]) for words in lines if len(words) == 3 and words[2] == "kB"}
+
+
+class Memory(NamedTuple):
+    """Resident memory of processes and their descendants, in megabytes of 1,000 of the kB in /proc.
+
+    Attributes:
+        peak_mb: the sum of the peaks. Memory that processes share counts for each of them.
+        proportional_mb: the sum now (PSS). Memory that n processes share counts as an nth for each of them.
+        unique_mb: the sum now of the memory that no other process has (USS).
+    """
+
+    peak_mb: float
+    proportional_mb: float
+    unique_mb: float
+
+
+def read_memory(pids: list[int]) -> Memory:
+    """Return the memory of processes and their descendants."""
+    sizes_kb = [_read_sizes_kb(pid, "smaps_rollup") for pid in list_process_tree(pids)]
+
+    def sum_mb(*names: str) -> float:
+        return sum(sizes.get(name, 0) for sizes in sizes_kb for name in names) / 1000
+
+    private = ("Private_Clean", "Private_Dirty", "Private_Hugetlb")
+    return Memory(read_peak_memory_mb(pids), sum_mb("Pss"), sum_mb(*private))
 
 
 @contextmanager
@@ -77,8 +126,8 @@ def running_server(command: list[str], folder: Path, log: Path, **environ: str) 
         yield server.pid
     finally:
         server.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             server.wait(SHUTDOWN_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)  # the server's children may have survived it
+        server.wait()

@@ -1,14 +1,16 @@
-"""Starts a separate stack for a benchmark, on free ports, and copies the project for changed stacks."""
+"""Starts separate stacks for benchmarks, on free ports: of this commit, of changed copies and of other commits."""
 
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.cli.client import Client
-from services.stack.stack import Stack, isolate_environ
+from benchmarks.processes import running_server
+from services.cli.client import Client, ClientError
+from services.stack.stack import READY_TIMEOUT_S, Stack, isolate_environ
 from shared.settings import Settings
 
 
@@ -26,17 +28,85 @@ def copy_project(place: Path, environments: Iterable[str]) -> None:
         if Path(name).is_file():
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(name, place / name)
+    link_environments(place, environments)
+
+
+def copy_commit(place: Path, commit: str, environments: Iterable[str]) -> None:
+    """Write the files of a commit to an empty folder.
+
+    Args:
+        place: the empty folder.
+        commit: the commit, as git accepts it.
+        environments: the names of the virtual environments that the copy uses.
+
+    Raises:
+        subprocess.CalledProcessError: there is no such commit.
+    """
+    archive = subprocess.run(["git", "archive", commit], capture_output=True, check=True).stdout
+    subprocess.run(["tar", "-x", "-C", str(place)], input=archive, check=True)
+    link_environments(place, environments)
+
+
+def link_environments(place: Path, environments: Iterable[str]) -> None:
+    """Make symbolic links in a copy of the project to virtual environments of this project."""
     (place / ".venv").mkdir()
     for environment in environments:
         (place / ".venv" / environment).symlink_to(Path(".venv", environment).absolute())
 
 
+def isolate_state(state: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a separate stack. The cache of datasets is that of `make up`.
+
+    Args:
+        state: the folder for its models, its Redis data and its logs.
+        environ: settings that are added. They replace those that separate the stack from others.
+    """
+    cache = str(Path(".tandem/data").absolute())
+    return {**isolate_environ({"TANDEM_CACHE_DIR": cache, **os.environ}, state), **environ}
+
+
 @contextmanager
-def running_stack(state: Path) -> Iterator[tuple[Client, Settings]]:
+def running_copy(place: Path, state: Path) -> Iterator[Client]:
+    """Start the stack of a copy of the project, wait until it is ready, and stop it at the end.
+
+    Args:
+        place: the folder of the copy.
+        state: the folder for its state and its log.
+
+    Yields:
+        A client of the stack's gateway.
+
+    Raises:
+        SystemExit: the stack did not start. The message has the end of its log.
+    """
+    environ = isolate_state(state, {})
+    state.mkdir()
+    command = [str(place / ".venv/stack/bin/python"), "-m", "services.stack", "up"]
+    client = Client(f"http://127.0.0.1:{environ['TANDEM_GATEWAY_PORT']}")
+    with running_server(command, place, state / "log", **environ):
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not is_ready(client):
+            if time.monotonic() > deadline:
+                raise SystemExit(f"the stack in {place} did not start: {(state / 'log').read_text()[-2000:]}")
+            time.sleep(0.5)
+        yield client
+
+
+def is_ready(client: Client) -> bool:
+    """Return whether all parts of a stack are up."""
+    try:
+        return all(state == "up" for state in client.get("/v2/health/ready")["details"].values())
+    except ClientError:
+        return False
+
+
+@contextmanager
+def running_stack(state: Path, environ: Mapping[str, str] | None = None) -> Iterator[tuple[Client, Settings]]:
     """Start a stack, wait until it is ready, and stop it at the end.
 
     Args:
         state: the folder for its models, its Redis data and its logs. The cache of datasets is that of `make up`.
+        environ: settings that are added.
 
     Yields:
         A client of the stack's gateway, and the stack's settings with the login of Redis' operator.
@@ -44,8 +114,7 @@ def running_stack(state: Path) -> Iterator[tuple[Client, Settings]]:
     Raises:
         StackError: the stack did not start.
     """
-    cache = str(Path(".tandem/data").absolute())
-    stack = Stack(isolate_environ({"TANDEM_CACHE_DIR": cache, **os.environ}, state), log=state / "log")
+    stack = Stack(isolate_state(state, environ or {}), log=state / "log")
     try:
         stack.start()
         stack.wait_ready()

@@ -1,43 +1,36 @@
-"""Sends load to the contestants with `hey`, and measures rate, latency, errors and CPU time."""
+"""Measures rate, latency, errors and CPU time of the contestants in rounds."""
 
-import csv
-import subprocess
 from dataclasses import dataclass
-from statistics import median_grouped
 from typing import NamedTuple
 
 from benchmarks.processes import read_cpu_seconds
 from benchmarks.serving.contestants import Contestant
+from benchmarks.serving.load import send_load
+from benchmarks.serving.workloads import Workload
 
-CONNECTIONS = (1, 16, 64)
 WARM_UP_S = 2
-RESOLUTION_MS = 0.1  # hey rounds times to this step; the median is interpolated within the step
 
 
-class Response(NamedTuple):
-    """One response that `hey` received.
+class Row(NamedTuple):
+    """What is measured of all contestants in turn: a workload's name with a number of connections."""
 
-    Attributes:
-        start_s: when the request was sent, in seconds after the start of `hey`.
-        duration_s: seconds until the response was complete.
-        status: the HTTP status.
-    """
+    workload: str
+    connections: int
 
-    start_s: float
-    duration_s: float
-    status: str
+    def __str__(self) -> str:
+        return f"{self.workload}, {self.connections} connection{'s' * (self.connections > 1)}"
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured of one contestant in one round with one number of connections.
+    """What was measured of one contestant in one round of a row.
 
     Attributes:
         per_second: successful responses per second.
         p50_ms: the median latency.
         p99_ms: the 99th percentile of the latency.
-        errors: requests with another status than 200, or without a response.
-        cpu_s_per_1000: CPU seconds of the contestant's processes per 1,000 requests.
+        errors: responses with a status of 400 or more, and requests without a response.
+        cpu_s_per_1000: CPU seconds of the contestant's processes per 1,000 responses.
     """
 
     per_second: float
@@ -47,87 +40,54 @@ class Measurement:
     cpu_s_per_1000: float
 
 
-# Contestant's name, then number of connections, then one measurement per round.
-Measurements = dict[str, dict[int, list[Measurement]]]
+# For each row, the contestants that were measured, and one measurement per round.
+Measurements = dict[Row, dict[str, list[Measurement]]]
 
 
-def run_hey(contestant: Contestant, connections: int, *amount: str) -> list[Response]:
-    """Send a contestant's request again and again over persistent connections.
+def list_rows(workloads: list[Workload], connections: list[int] | None) -> list[Row]:
+    """Return the rows of workloads.
 
     Args:
-        contestant: the server and the request.
-        connections: how many send at the same time. Each waits for a response before it sends the next request.
-        amount: the option of `hey` that ends the load: `-n` and a number of requests, or `-z` and a duration.
-
-    Raises:
-        subprocess.CalledProcessError: `hey` failed.
+        workloads: the workloads.
+        connections: the numbers of connections for each workload, or None for the workload's own.
     """
-    command = ["hey", *amount, "-c", str(connections), "-o", "csv", "-m", "POST"]
-    command += ["-T", contestant.media_type, "-D", str(contestant.body), contestant.url]
-    process = subprocess.run(command, capture_output=True, text=True, check=True)
-    rows = csv.DictReader(process.stdout.splitlines())
-    return [Response(float(row["offset"]), float(row["response-time"]), row["status-code"]) for row in rows]
+    return [Row(workload.name, count) for workload in workloads for count in connections or workload.connections]
 
 
-def count_successes(responses: list[Response]) -> int:
-    """Return how many responses have the status 200."""
-    return sum(response.status == "200" for response in responses)
-
-
-def success_rate(responses: list[Response]) -> float:
-    """Return the successful responses per second, from the first request to the last response."""
-    if not responses:
-        return 0.0
-    start_s = min(response.start_s for response in responses)
-    end_s = max(response.start_s + response.duration_s for response in responses)
-    return count_successes(responses) / (end_s - start_s)
-
-
-def measure_warm_rate(contestant: Contestant, connections: int) -> float:
-    """Warm a contestant up, and return its successful responses per second in the second half of the warm-up."""
-    responses = run_hey(contestant, connections, "-z", f"{WARM_UP_S}s")
-    return success_rate(responses[len(responses) // 2 :])
-
-
-def measure(contestant: Contestant, connections: int, count: int) -> Measurement:
-    """Measure a contestant with a fixed number of requests, so that requests without a response can be counted."""
+def measure(contestant: Contestant, row: Row, seconds: int) -> Measurement:
+    """Measure a contestant once."""
     cpu_seconds_before = read_cpu_seconds(contestant.pids)
-    responses = run_hey(contestant, connections, "-n", str(count))
+    load = send_load(contestant.requests[row.workload], row.connections, seconds)
     cpu_seconds = read_cpu_seconds(contestant.pids) - cpu_seconds_before
-    latencies_ms = sorted(response.duration_s * 1000 for response in responses) or [0.0]
     return Measurement(
-        per_second=success_rate(responses),
-        p50_ms=median_grouped(latencies_ms, RESOLUTION_MS),
-        p99_ms=latencies_ms[min(len(latencies_ms) - 1, round(len(latencies_ms) * 0.99))],
-        errors=count - count_successes(responses),
-        cpu_s_per_1000=cpu_seconds / count * 1000,
+        per_second=load.per_second,
+        p50_ms=load.p50_ms,
+        p99_ms=load.p99_ms,
+        errors=load.errors,
+        cpu_s_per_1000=cpu_seconds / max(load.responses, 1) * 1000,
     )
 
 
-def measure_rounds(contestants: list[Contestant], rounds: int, seconds: float) -> Measurements:
-    """Measure all contestants in turn with each number of connections, for some rounds.
+def measure_rounds(contestants: list[Contestant], rows: list[Row], rounds: int, seconds: int) -> Measurements:
+    """Warm all contestants up, and measure them in turn in each row, for some rounds.
 
     Each round begins with the next contestant, so that a machine that becomes slower affects all alike.
 
     Args:
-        contestants: the servers, at least one. All of them answer.
+        contestants: the servers. All of them answer.
+        rows: what is measured. A contestant without a row's workload is left out of the row.
         rounds: how often everything is measured.
-        seconds: about how long one measurement lasts. The warm-up determines how many requests fit this time.
+        seconds: how long one measurement lasts.
     """
-    counts = {}
-    for contestant in contestants:
-        for connections in CONNECTIONS:
-            # hey sends the same number of requests over each connection.
-            per_connection = round(measure_warm_rate(contestant, connections) * seconds / connections)
-            counts[contestant.name, connections] = max(connections, per_connection * connections)
-    measurements: Measurements = {
-        contestant.name: {connections: [] for connections in CONNECTIONS} for contestant in contestants
-    }
+    entrants = {row: [each for each in contestants if row.workload in each.requests] for row in rows}
+    for row in rows:
+        for contestant in entrants[row]:
+            send_load(contestant.requests[row.workload], row.connections, WARM_UP_S)
+    measurements: Measurements = {row: {each.name: [] for each in entrants[row]} for row in rows}
     for number in range(rounds):
-        first = number % len(contestants)
-        for connections in CONNECTIONS:
-            for contestant in contestants[first:] + contestants[:first]:
-                count = counts[contestant.name, connections]
-                measurements[contestant.name][connections].append(measure(contestant, connections, count))
+        for row in rows:
+            first = number % max(len(entrants[row]), 1)
+            for contestant in entrants[row][first:] + entrants[row][:first]:
+                measurements[row][contestant.name].append(measure(contestant, row, seconds))
         print(f"round {number + 1} of {rounds}", flush=True)
-    return measurements
+    return {row: by_contestant for row, by_contestant in measurements.items() if by_contestant}

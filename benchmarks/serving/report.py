@@ -1,16 +1,21 @@
-"""The benchmark's tables, and the file with every measurement."""
+"""The tables of the benchmark, the sentences about peers that win, and the file with every measurement."""
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from rich.table import Table
 
-from benchmarks.serving.contestants import NOOP, PNG_TO_BOTH, REFERENCE, is_peer
-from benchmarks.serving.measurement import Measurements
+from benchmarks.processes import Memory
+from benchmarks.serving.contestants import REFERENCE
+from benchmarks.serving.measurement import Measurements, Row
+from benchmarks.serving.peers import PEERS
 
 RESULTS = Path(".tandem/bench/serving.json")
+FIGURES = {"per_second": "requests/s", "p50_ms": "p50", "p99_ms": "p99"}
+"""The figures that are compared: attributes of Measurement, and what the tables call them."""
 
 
 @dataclass(frozen=True)
@@ -31,141 +36,106 @@ class Ratio:
         return f"{self.of_medians:.2f} ({self.least:.2f} to {self.most:.2f})"
 
 
-@dataclass(frozen=True)
-class Target:
-    """A goal for the ratio between a contestant and another one, with the same number of connections.
-
-    Attributes:
-        title: what the table calls the figure.
-        figure: an attribute of Measurement.
-        contestant: whose figure is the numerator.
-        connections: the number of connections.
-        opponent: whose figure is the denominator. None is the best peer.
-        goal: the range in which the ratio should be.
-    """
-
-    title: str
-    figure: str
-    contestant: str
-    connections: int
-    opponent: str | None
-    goal: str
-
-
-TARGETS = (
-    Target("requests/s", "per_second", REFERENCE, 16, None, "1.8 or more"),
-    Target("p99", "p99_ms", REFERENCE, 16, None, "1 or less"),
-    Target("p50", "p50_ms", REFERENCE, 1, None, "1.3 or less"),
-    Target("requests/s", "per_second", REFERENCE, 64, None, "1.8 or more"),
-    Target("requests/s", "per_second", PNG_TO_BOTH, 16, None, "0.5 or more"),
-    Target("requests/s", "per_second", REFERENCE, 16, NOOP, "0.5 or more"),
-    Target("requests/s", "per_second", REFERENCE, 64, NOOP, "0.5 or more"),
-)
-
-
-def median_figure(measurements: Measurements, name: str, connections: int, figure: str) -> float:
+def median_figure(measurements: Measurements, row: Row, name: str, figure: str) -> float:
     """Return the median over the rounds of a contestant's figure.
 
     Args:
         measurements: of all contestants.
-        name: the contestant.
-        connections: the number of connections.
+        row: one of the rows.
+        name: a contestant of the row.
         figure: an attribute of Measurement.
     """
-    return median(getattr(measurement, figure) for measurement in measurements[name][connections])
+    return median(getattr(measurement, figure) for measurement in measurements[row][name])
 
 
-def find_best_peer(measurements: Measurements, connections: int) -> str | None:
-    """Return the peer with the most requests per second, or None if no peer was measured."""
-    peers = [name for name in measurements if is_peer(name)]
-    return max(peers, key=lambda name: median_figure(measurements, name, connections, "per_second"), default=None)
+def find_best(measurements: Measurements, row: Row, names: Iterable[str]) -> str | None:
+    """Return which of some contestants has the most requests per second, or None if none was measured."""
+    measured = [name for name in names if name in measurements.get(row, {})]
+    return max(measured, key=lambda name: median_figure(measurements, row, name, "per_second"), default=None)
 
 
-def compare(measurements: Measurements, connections: int, figure: str, name: str, opponent: str | None) -> Ratio | None:
+def compare(measurements: Measurements, row: Row, figure: str, name: str, opponent: str | None) -> Ratio | None:
     """Divide a contestant's figure by its opponent's.
 
     Args:
         measurements: of all contestants.
-        connections: the number of connections.
+        row: the row.
         figure: an attribute of Measurement.
         name: the contestant.
         opponent: the other contestant, or None.
 
     Returns:
-        The ratio, or None if one of the two was not measured.
+        The ratio, or None if one of the two was not measured, or the opponent answered nothing in a round.
     """
-    if name not in measurements or opponent not in measurements:
+    by_contestant = measurements.get(row, {})
+    if name not in by_contestant or opponent not in by_contestant:
         return None
-    pairs = zip(measurements[name][connections], measurements[opponent][connections], strict=True)
-    ratios = [getattr(own, figure) / getattr(other, figure) for own, other in pairs]
-    own_median = median_figure(measurements, name, connections, figure)
-    return Ratio(own_median / median_figure(measurements, opponent, connections, figure), min(ratios), max(ratios))
+    pairs = [
+        (getattr(own, figure), getattr(other, figure))
+        for own, other in zip(by_contestant[name], by_contestant[opponent], strict=True)
+    ]
+    if not all(other for _, other in pairs):
+        return None
+    ratios = [own / other for own, other in pairs]
+    of_medians = median(own for own, _ in pairs) / median(other for _, other in pairs)
+    return Ratio(of_medians, min(ratios), max(ratios))
 
 
-def format_connections(connections: int) -> str:
-    """Return a number with its noun, such as "1 connection" or "16 connections"."""
-    return f"{connections} connection{'s' * (connections > 1)}"
-
-
-def count_errors(measurements: Measurements, name: str, connections: int) -> int:
-    """Return a contestant's errors in all rounds."""
-    return sum(measurement.errors for measurement in measurements[name][connections])
-
-
-def create_table(measurements: Measurements, connections: int, peak_memory_mb: dict[str, float]) -> Table:
-    """Return the table of all contestants with one number of connections.
+def create_table(measurements: Measurements, row: Row, memory: dict[str, Memory]) -> Table:
+    """Return the table of all contestants of a row.
 
     The last column divides each rate by the best peer's. It is empty if no peer was measured.
 
     Args:
-        measurements: of at least one contestant.
-        connections: the number of connections.
-        peak_memory_mb: of each contestant.
+        measurements: of all contestants.
+        row: one of the rows.
+        memory: of each contestant.
     """
-    best_peer = find_best_peer(measurements, connections)
-    rounds = max(len(by_connections[connections]) for by_connections in measurements.values())
-    table = Table(title=f"{format_connections(connections)}, medians of {rounds} rounds")
+    best_peer = find_best(measurements, row, PEERS)
+    by_contestant = measurements[row]
+    rounds = max(len(rounds) for rounds in by_contestant.values())
+    table = Table(title=f"{row}: medians of {rounds} rounds")
     last_column = f"rate / {best_peer or 'best peer'}'s"
-    for column in ("", "requests/s", "p50 ms", "p99 ms", "errors", "CPU s / 1,000", "peak MB", last_column):
+    for column in ("", "requests/s", "p50 ms", "p99 ms", "errors", "CPU s / 1,000", "peak MB", "PSS MB", last_column):
         table.add_column(column, justify="right" if column else "left")
-    for name in measurements:
+    for name in by_contestant:
         table.add_row(
             name,
-            f"{median_figure(measurements, name, connections, 'per_second'):,.0f}",
-            f"{median_figure(measurements, name, connections, 'p50_ms'):.2f}",
-            f"{median_figure(measurements, name, connections, 'p99_ms'):.2f}",
-            str(count_errors(measurements, name, connections)),
-            f"{median_figure(measurements, name, connections, 'cpu_s_per_1000'):.2f}",
-            f"{peak_memory_mb[name]:.0f}",
-            str(compare(measurements, connections, "per_second", name, best_peer) or ""),
+            f"{median_figure(measurements, row, name, 'per_second'):,.0f}",
+            f"{median_figure(measurements, row, name, 'p50_ms'):.3f}",
+            f"{median_figure(measurements, row, name, 'p99_ms'):.2f}",
+            str(sum(measurement.errors for measurement in by_contestant[name])),
+            f"{median_figure(measurements, row, name, 'cpu_s_per_1000'):.3f}",
+            f"{memory[name].peak_mb:.0f}",
+            f"{memory[name].proportional_mb:.0f}",
+            str(compare(measurements, row, "per_second", name, best_peer) or ""),
         )
     return table
 
 
-def create_target_table(measurements: Measurements) -> Table:
-    """Return the table that compares Tandem with its targets.
+def list_peer_wins(measurements: Measurements) -> Iterator[str]:
+    """Yield a sentence for each row and figure in which peers are better than Tandem's PyTorch backend.
 
-    A ratio is empty if one of its two contestants was not measured.
+    Each peer is followed by the ratio of its figure and Tandem's.
     """
-    table = Table(title="Tandem / another server: ratios of medians (least and largest ratio within a round)")
-    for column in ("", "compared with", "measured", "target"):
-        table.add_column(column)
-    for target in TARGETS:
-        opponent = target.opponent or find_best_peer(measurements, target.connections)
-        ratio = compare(measurements, target.connections, target.figure, target.contestant, opponent)
-        title = f"{target.contestant}, {target.title} at {format_connections(target.connections)}"
-        table.add_row(title, opponent or "best peer", str(ratio or ""), target.goal)
-    if REFERENCE in measurements:
-        errors = str(count_errors(measurements, REFERENCE, 64))
-        table.add_row(f"{REFERENCE}, errors at 64 connections", "", errors, "0")
-    return table
+    for row in measurements:
+        for figure, title in FIGURES.items():
+            ratios = {peer: compare(measurements, row, figure, peer, REFERENCE) for peer in PEERS}
+            wins = [
+                f"{peer} ({ratio.of_medians:.2f})"
+                for peer, ratio in ratios.items()
+                if ratio and (ratio.of_medians > 1 if figure == "per_second" else ratio.of_medians < 1)
+            ]
+            if wins:
+                yield f"{row}: better {title} than {REFERENCE}: {', '.join(wins)}"
 
 
-def write_results(measurements: Measurements, peak_memory_mb: dict[str, float]) -> None:
-    """Write every measurement and the peak memory of each contestant to RESULTS."""
-    turns = {
-        name: {connections: [vars(each) for each in rounds] for connections, rounds in by_connections.items()}
-        for name, by_connections in measurements.items()
+def write_results(measurements: Measurements, memory: dict[str, Memory]) -> None:
+    """Write every measurement and the memory of each contestant to RESULTS."""
+    rows = {
+        str(row): {name: [vars(each) for each in rounds] for name, rounds in by_contestant.items()}
+        for row, by_contestant in measurements.items()
     }
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps({"turns": turns, "peak_mb": peak_memory_mb}, indent=1))
+    content = {"rows": rows, "memory": {name: each._asdict() for name, each in memory.items()}}
+    RESULTS.write_text(json.dumps(content, indent=1))

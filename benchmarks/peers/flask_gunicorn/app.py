@@ -1,11 +1,11 @@
 """Serves the article's network with Flask and gunicorn, as most people write it."""
 
-import article
+import networks
 import numpy as np
 from flask import Flask, Response, jsonify, request
 
 app = Flask(__name__)
-network = article.load_network()
+network = networks.load_network("article")
 
 
 @app.post("/predict")
@@ -13,4 +13,4 @@ def predict() -> Response:
     """Answer an Open Inference Protocol request with `{"probabilities": [[...]]}`."""
     tensor = request.get_json()["inputs"][0]
     pixels = np.array(tensor["data"], dtype=np.uint8).reshape(tensor["shape"])
-    return jsonify(probabilities=article.compute_probabilities(network, pixels).tolist())
+    return jsonify(probabilities=networks.compute_probabilities(network, pixels).tolist())

@@ -6,8 +6,8 @@ python server.py <port>
 import sys
 from typing import Any
 
-import article
 import litserve
+import networks
 import numpy as np
 
 
@@ -16,7 +16,7 @@ class ArticleApi(litserve.LitAPI):
 
     def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe passes it by position
         """Load the network. LitServe calls this once in the worker process."""
-        self.network = article.load_network()
+        self.network = networks.load_network("article")
 
     def decode_request(self, request: dict[str, Any]) -> np.ndarray:
         """Return the images of an Open Inference Protocol request, uint8 [N, 28, 28, 1]."""
@@ -25,7 +25,7 @@ class ArticleApi(litserve.LitAPI):
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Return the probabilities of images, float32 [N, 10]."""
-        return article.compute_probabilities(self.network, x)
+        return networks.compute_probabilities(self.network, x)
 
     def encode_response(self, output: np.ndarray) -> dict[str, Any]:
         """Return the response's JSON."""
