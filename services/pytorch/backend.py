@@ -280,10 +280,10 @@ def serve(model: nn.Sequential) -> Predictor:
     model.eval()
 
     # Twin: calling the model directly is fast, so nothing is compiled.
-    @torch.inference_mode()
     def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        logits = model(to_device(images))
-        return logits.softmax(1).float().cpu().numpy()
+        with torch.inference_mode():
+            logits = model(to_device(images))
+            return logits.softmax(1).float().cpu().numpy()
 
     # The first call takes longer than later ones, so it happens here.
     predict(np.zeros((1, *model.input_shape), np.uint8))

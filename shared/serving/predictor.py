@@ -28,7 +28,7 @@ from shared.backend import Backend, Predictor
 from shared.errors import InvalidRequestError
 from shared.heap import freeze_heap, loading
 from shared.models import golden_check
-from shared.models.registry import ModelRegistry, VersionOrDraft
+from shared.models.registry import VISIBLE_AFTER_S, ModelRegistry, VersionOrDraft
 from shared.network.layers import Shape
 from shared.process import usage
 from shared.serving.health import ProcessUse
@@ -81,6 +81,7 @@ class LoadedModels:
         self._backend, self._registry = backend, registry
         self._loaded: OrderedDict[tuple[int, ...], Future[LoadedModel]] = OrderedDict()
         self._lock = threading.Lock()
+        self._kept: dict[tuple[str, int], tuple[float, LoadedModel]] = {}  # models that were just used, and until when
         self._dropped = 0  # models, since the last full collection
         LOADED.set_function(self._loaded.__len__)
 
@@ -98,6 +99,7 @@ class LoadedModels:
             self._loaded.move_to_end(key)
             if len(self._loaded) > MAX_MODELS:
                 self._loaded.popitem(last=False)
+                self._kept.clear()
                 self._dropped += 1
         if is_new:
             try:
@@ -113,13 +115,23 @@ class LoadedModels:
         return loaded.result()
 
     def get_if_loaded(self, name: str, version: int) -> LoadedModel | None:
-        """Return a model without waiting, or None if it is not loaded. Raises NotFoundError for an unknown one."""
+        """Return a model without waiting, or None if it is not loaded. Raises NotFoundError for an unknown one.
+
+        A model is kept for VISIBLE_AFTER_S, so that a prediction asks no disk. Only the event loop calls this.
+        """
+        now_s = time.monotonic()
+        kept_until_s, model = self._kept.get((name, version), (0.0, None))
+        if model and now_s < kept_until_s:
+            return model
         key = self._registry.identity(name, self._backend.NAME, version)
         with self._lock:
             loaded = self._loaded.get(key)
             if loaded is None or not loaded.done():
                 return None
             self._loaded.move_to_end(key)
+        if len(self._kept) >= MAX_MODELS:
+            self._kept.clear()
+        self._kept[name, version] = now_s + VISIBLE_AFTER_S, loaded.result()
         return loaded.result()
 
     def _load(self, name: str, version: VersionOrDraft) -> LoadedModel:

@@ -62,7 +62,9 @@ class CompleteRequestConnection(LimitedConnection):
         options: of aiohttp's `RequestHandler`.
     """
 
-    def __init__(self, manager: Any, find_destination: FindDestination, answer: CompleteHandler, **options: Any) -> None:
+    def __init__(
+        self, manager: Any, find_destination: FindDestination, answer: CompleteHandler, **options: Any
+    ) -> None:
         super().__init__(manager, **options)
         self._find_destination, self._answer = find_destination, answer
         self._answering: asyncio.Task[None] | None = None
@@ -80,8 +82,9 @@ class CompleteRequestConnection(LimitedConnection):
                 self._kept_back += data
                 self._pause_reading_for_buffer()
             return
-        waiter = self._waiter
-        if waiter is None or waiter.done() or self._messages:
+        waiter = self._waiter  # what aiohttp's task waits for, between two requests
+        is_between = not waiter.done() if waiter else not self._request_count  # the task may not have begun to wait yet
+        if not is_between or self._messages:
             super().data_received(data)
             return
         self._waiter = None  # so that aiohttp does not wake its task yet
@@ -89,10 +92,13 @@ class CompleteRequestConnection(LimitedConnection):
             super().data_received(data)
         finally:
             self._waiter = waiter
-        if self._force_close or self._close:
-            waiter.cancel()
-        elif self._messages and not self._begin_answer() and not waiter.done():
-            waiter.set_result(None)
+        if self._messages and not (self._force_close or self._close) and self._begin_answer():
+            return
+        if waiter and not waiter.done():
+            if self._force_close or self._close:
+                waiter.cancel()
+            elif self._messages:
+                waiter.set_result(None)
 
     def _begin_answer(self) -> bool:
         """Begin to answer the request that has arrived. Return False if aiohttp has to."""

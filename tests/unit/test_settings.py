@@ -61,7 +61,17 @@ def test_the_error_says_which_values_are_accepted() -> None:
 
 
 def test_every_setting_that_can_be_invalid_says_what_it_accepts() -> None:
-    plain = {"redis_url", "bind_host", "commit", "state_dir", "model_dir", "cache_dir", "key_file", "data_dir", "socket_dir"}
+    plain = {
+        "redis_url",
+        "bind_host",
+        "commit",
+        "state_dir",
+        "model_dir",
+        "cache_dir",
+        "key_file",
+        "data_dir",
+        "socket_dir",
+    }
     plain |= {"redis_user", "redis_password_file", "public_host", "token_file"}
     for name, setting in Settings.model_fields.items():
         assert name in plain or any(isinstance(part, Accepts) for part in setting.metadata), name
