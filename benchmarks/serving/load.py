@@ -1,11 +1,13 @@
 """Sends load with wrk. wrk needs so little processor time that it hides no difference between fast servers."""
 
 import json
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.serving.workloads import Request
+from shared.process import end_with_parent
 
 SCRIPT = Path(__file__).with_name("load.lua")
 TIMEOUT_S = 10
@@ -80,5 +82,12 @@ def send_load(request: Request, connections: int, seconds: int) -> Load:
     command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
     command += ["--timeout", f"{TIMEOUT_S}s", "--script", str(SCRIPT), request.url, "--", str(request.body)]
     command += [text for header in request.headers.items() for text in header]
-    process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + GRACE_S)
+    process = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=seconds + GRACE_S,
+        preexec_fn=lambda: end_with_parent(signal.SIGTERM),
+    )
     return parse_output(process.stdout)

@@ -45,7 +45,7 @@ def median_figure(measurements: Measurements, row: Row, name: str, figure: str) 
         name: a contestant of the row.
         figure: an attribute of Measurement.
     """
-    return median(getattr(measurement, figure) for measurement in measurements[row][name])
+    return float(median(getattr(measurement, figure) for measurement in measurements[row][name]))
 
 
 def find_best(measurements: Measurements, row: Row, names: Iterable[str]) -> str | None:

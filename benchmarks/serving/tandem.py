@@ -77,7 +77,7 @@ def train(client: Client, network: str) -> int:
     request: dict[str, Any] = {"network": network, "dataset": "mnist", "name": network, "epochs": 1}
     if network != "article":
         request["backends"] = ["pytorch"]
-    return client.follow(f"/v1/trainings/{client.post('/v1/trainings', request)['id']}")["version"]
+    return int(client.follow(f"/v1/trainings/{client.post('/v1/trainings', request)['id']}")["version"])
 
 
 def write_weights(client: Client, network: str, version: int, folder: Path) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import requests
@@ -80,7 +81,7 @@ def create_inference_request(workload: Workload, url: str, folder: Path) -> Requ
         folder: the folder for the body's file.
     """
     pixels = make_pixels(workload.pictures)
-    tensor = {"name": "image", "shape": list(pixels.shape), "datatype": "UINT8"}
+    tensor: dict[str, Any] = {"name": "image", "shape": list(pixels.shape), "datatype": "UINT8"}
     path = folder / f"{workload.name}.body"
     if workload.encoding == "json":
         path.write_text(json.dumps({"inputs": [{**tensor, "data": pixels.ravel().tolist()}]}))

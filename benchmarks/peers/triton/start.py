@@ -40,6 +40,7 @@ def main(folder: Path, port: str, networks: list[str]) -> None:
     environ = {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries), "PYTHONPATH": ":".join(paths)}
     command = [str(triton / "bin/tritonserver"), f"--model-repository={models}", f"--backend-directory={backends}"]
     command += ["--http-address=127.0.0.1", f"--http-port={port}", "--allow-grpc=false", "--allow-metrics=false"]
+    command += ["--exit-timeout-secs=5"]
     os.execve(command[0], command, environ)  # noqa: S606 - a fixed command
 
 
