@@ -12,7 +12,7 @@ from collections.abc import Callable
 import structlog
 from aiohttp import web
 
-from shared.web.process_slots import ProcessSlots, shared_words
+from shared.web.process_slots import SharedConnections
 
 LOOK_S = 0.001  # how often a process that leaves connections to others looks whether they have taken them
 PATIENCE_LOOKS = 20  # after so many looks it takes them itself: the others are busy or hang
@@ -20,31 +20,6 @@ IMPATIENT_S = 0.1  # for how long it then takes all
 TOLERATED_SHARE = 16  # the difference may be one connection, and one for each 16
 
 log = structlog.get_logger()
-
-
-class SharedConnections:
-    """How many connections each process has.
-
-    Args:
-        slots: of the processes.
-    """
-
-    def __init__(self, slots: ProcessSlots) -> None:
-        self._slots = slots
-        self._words = shared_words(slots.count)  # the number of connections, plus 1; 0: the process accepts none
-        slots.clear_at_end(self)
-
-    def publish(self, connections: int | None) -> None:
-        """Publish how many connections this process has; None if it accepts no more."""
-        self._words[self._slots.own] = 0 if connections is None else connections + 1
-
-    def fewest_elsewhere(self) -> int | None:
-        """Return the smallest number of connections of another process; None if no other one accepts any."""
-        return min((self._words[slot] - 1 for slot in self._slots.others() if self._words[slot]), default=None)
-
-    def clear(self, slot: int) -> None:
-        """Forget the connections of a process that has ended."""
-        self._words[slot] = 0
 
 
 class FairSite(web.BaseSite):
@@ -152,7 +127,11 @@ class FairSite(web.BaseSite):
         """Pass an accepted connection to the server."""
         connection.setblocking(False)
         try:
-            await self._loop.connect_accepted_socket(self._runner.server, connection)
+            await self._loop.connect_accepted_socket(self._server_of_runner(), connection)
         except OSError as error:  # the client has gone already
             log.debug("a connection ended at once", reason=str(error))
             connection.close()
+
+    def _server_of_runner(self) -> web.Server:
+        assert self._runner.server is not None  # else the site would not have started
+        return self._runner.server

@@ -1,7 +1,7 @@
 """Numbers for the processes of one server, and memory in which they publish figures to each other.
 
-The parent makes the memory before it forks, so that all processes have it. Each process has a slot: a number, and a part
-of each memory that only this process writes. Others read it without a lock: eight bytes are written at once.
+The parent makes the memory before it forks, so that all processes have it. Each process has a slot: a number, and a
+part of each memory that only this process writes. Others read it without a lock: eight bytes are written at once.
 """
 
 import mmap
@@ -92,6 +92,31 @@ class ProcessSlots:
 
     def _pids(self) -> list[int]:
         return self._words[_HEADER_WORDS:].tolist()
+
+
+class SharedConnections:
+    """How many connections each process has.
+
+    Args:
+        slots: of the processes.
+    """
+
+    def __init__(self, slots: ProcessSlots) -> None:
+        self._slots = slots
+        self._words = shared_words(slots.count)  # the number of connections, plus 1; 0: the process accepts none
+        slots.clear_at_end(self)
+
+    def publish(self, connections: int | None) -> None:
+        """Publish how many connections this process has; None if it accepts no more."""
+        self._words[self._slots.own] = 0 if connections is None else connections + 1
+
+    def fewest_elsewhere(self) -> int | None:
+        """Return the smallest number of connections of another process; None if no other one accepts any."""
+        return min((self._words[slot] - 1 for slot in self._slots.others() if self._words[slot]), default=None)
+
+    def clear(self, slot: int) -> None:
+        """Forget the connections of a process that has ended."""
+        self._words[slot] = 0
 
 
 def shared_words(count: int) -> "memoryview[int]":

@@ -33,10 +33,11 @@ from shared.process import freeze_heap
 from shared.settings import Settings
 from shared.web.body_reader import BodyReader, HeldBytes
 from shared.web.connections import ConnectionLimits, LimitedConnection, LimitedServer
-from shared.web.fair_accept import FairSite, SharedConnections
+from shared.web.fair_accept import FairSite
 from shared.web.gate import CALLER, AnsweredByGate, Caller, Gate, OpenGate
 from shared.web.malformed_requests import MAX_HEADER_BYTES, describe_malformed_request
 from shared.web.problems import PROBLEM_TYPE, ProblemDocument, problem_of
+from shared.web.process_slots import SharedConnections
 from shared.web.request_metrics import record_request
 from shared.web.routes import BufferedRequest, Route, run_in_thread
 from shared.web.security_headers import SECURITY_HEADERS

@@ -88,9 +88,7 @@ class ServerProcesses:
         hang_timeout_s: for how long a process that serves may not say that it is alive.
     """
 
-    def __init__(
-        self, serve: Serve, slots: ProcessSlots | None = None, hang_timeout_s: float = HANG_TIMEOUT_S
-    ) -> None:
+    def __init__(self, serve: Serve, slots: ProcessSlots | None = None, hang_timeout_s: float = HANG_TIMEOUT_S) -> None:
         self._serve, self._hang_timeout_s = serve, hang_timeout_s
         self._slots = slots or ProcessSlots(1)
         self._count = self._slots.processes

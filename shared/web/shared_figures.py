@@ -6,9 +6,12 @@ have the same keys. Each process writes only the part of its slot, and reads the
 
 import mmap
 from array import array
+from collections import Counter
 from collections.abc import Hashable
 
 from shared.web.process_slots import WORD_BYTES, ProcessSlots
+
+ALL_CLIENTS = 1  # a key; that of a client is the same once in 10^19 cases
 
 
 def key_of(found: Hashable) -> int:
@@ -114,6 +117,30 @@ class SharedAmounts:
         place = at // WORD_BYTES
         amount = self._words[place + self._entries]
         return amount if self._words[place] == key else 0  # else another key has just taken the place
+
+
+class SharedUse:
+    """What each client, and all together, use of something limited, such as memory for request bodies.
+
+    Args:
+        slots: of the processes.
+    """
+
+    def __init__(self, slots: ProcessSlots) -> None:
+        self._amounts = SharedAmounts(slots)
+        self._own: Counter[int] = Counter()
+
+    def add(self, client: str, amount: int) -> None:
+        """Publish that a client of this process uses so much more, or less if the amount is negative."""
+        for key in (key_of(client), ALL_CLIENTS):
+            self._own[key] += amount
+            self._amounts.publish(key, self._own[key])
+            if not self._own[key]:
+                del self._own[key]
+
+    def read_elsewhere(self, client: str) -> tuple[int, int]:
+        """Return what a client uses in the other processes, and what all clients use there."""
+        return self._amounts.sum_elsewhere(key_of(client)), self._amounts.sum_elsewhere(ALL_CLIENTS)
 
 
 class SharedTimes:
