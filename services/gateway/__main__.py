@@ -5,6 +5,7 @@ several, they share what `shared_state.py` lists.
 """
 
 import gc
+import os
 import sys
 from collections.abc import Callable
 
@@ -18,7 +19,14 @@ def main() -> int:
     """Serve until the process is told to stop; return the exit status."""
     settings = Settings.from_env()
     configure_logs(settings.logs)
-    listeners = open_listeners(settings.bind_host, settings.gateway_port)
+    try:
+        listeners = open_listeners(settings.bind_host, settings.gateway_port)
+    except OSError as error:
+        address = f"{settings.bind_host}, port {settings.gateway_port}"
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror  # else the name of the host is unknown
+        print(f"Tandem's gateway cannot listen on {address}: {reason}", file=sys.stderr)
+        return 1
     shared = SharedState(settings.gateway_processes) if settings.gateway_processes > 1 else None
 
     def serve_requests(on_alive: Callable[[], None]) -> None:
