@@ -40,6 +40,13 @@ class Connection(HTTPConnection):
         answer = self.getresponse()
         return answer.status, answer.read()
 
+    def ask_bytes(self, path: str, body: bytes) -> int:
+        """Return the status of the answer to a body."""
+        self.request("POST", path, body)
+        answer = self.getresponse()
+        answer.read()
+        return answer.status
+
     def predict(self, images: int = 1) -> int:
         """Return the status of a prediction."""
         return self.ask("POST", PATH, infer_body(images))[0]
@@ -247,6 +254,27 @@ def test_a_client_has_its_rate_in_both_processes_together(tmp_path: Path) -> Non
             if statuses[-2:] == [429, 429]:
                 break
     assert statuses[-2:] == [429, 429], "neither process refuses the client"
+
+
+def test_bodies_in_both_processes_count_together(tmp_path: Path) -> None:
+    """A client may have 72 MB of bodies on their way."""
+    part = bytes(40 * 2**20)
+    with running(tmp_path) as gateway, gateway.connect_to_both() as ((_, first), (_, second)):
+        for connection in (first, second):
+            connection.putrequest("POST", "/v1/predictions?model=m")
+            connection.putheader("Content-Length", str(len(part) + 1))
+            connection.endheaders()
+        first.send(part)
+        with contextlib.suppress(ConnectionError):  # the gateway answers before it has read everything
+            second.send(part)
+        answer = second.getresponse()
+        assert answer.status == 503
+        assert b"too many of your large bodies" in answer.read()
+        first.close()
+        with contextlib.closing(gateway.connect()) as third:
+            wait_until(
+                lambda: third.ask_bytes("/v1/predictions?model=m", part) == 422, message="the body is still counted"
+            )
 
 
 def test_a_port_in_use_is_named_in_one_line(tmp_path: Path) -> None:
