@@ -91,6 +91,7 @@ Seconds = Annotated[float, Field(ge=0.001), Accepts("a number of seconds, at lea
 WholeSeconds = Annotated[int, Field(ge=1), Accepts("a whole number of seconds, at least 1")]
 AutomaticCount = Annotated[int, Field(ge=0), Accepts("a whole number, at least 0")]
 WholeNumber = Annotated[int, Field(ge=1), Accepts("a whole number, at least 1")]
+ProcessCount = Annotated[int, Field(ge=1, le=64), Accepts("a whole number from 1 to 64")]
 RedisUrl = Annotated[
     str, AfterValidator(_locate_redis), Accepts("a URL that begins with redis://, rediss:// or unix://")
 ]
@@ -147,6 +148,7 @@ class Settings(BaseSettings):
         description="address at which clients reach the gateway",
     )
     gateway_port: Port = Field(8080, description="the port of the gateway")
+    gateway_processes: ProcessCount = Field(1, description="how many processes share that port")
     predictor_url: PredictorUrl = Field(
         "http://127.0.0.1:{port}",
         description="predictors' URL with {backend}, {port}",

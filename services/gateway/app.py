@@ -36,6 +36,7 @@ from services.gateway.routes.request_bodies import JsonRequest
 from services.gateway.schemas.catalog import Problem
 from services.gateway.scopes import SECURITY_SCHEME
 from services.gateway.version import VERSION
+from shared.web.body_reader import BodyReader
 from shared.web.problems import ProblemDocument, install_problems, problem_response
 from shared.web.server import HttpServer
 
@@ -83,14 +84,28 @@ def create_server(context: Context) -> HttpServer:
         SystemExit: the gateway would serve nobody, its file of tokens is damaged, or a setting is not valid. The
             message is one line that says what to do.
     """
-    app = create_app(context)
+    app, shared = create_app(context), context.shared
     try:
         mode = mode_at_start(context.settings, context.tokens.read())
-        gate = GatewayGate(context.settings, context.tokens, context.job_key, app.extensions[PUBLIC_PATHS])
+        gate = GatewayGate(
+            context.settings,
+            context.tokens,
+            context.job_key,
+            app.extensions[PUBLIC_PATHS],
+            shared.rates if shared else None,
+        )
     except (ClosedError, DamagedTokenFileError, ValueError) as error:
         raise SystemExit(f"Tandem's gateway cannot start: {error}") from None
     log.info("access", mode=mode.name.lower(), meaning=mode.value)
-    return HttpServer(app, app.extensions[EVENT_LOOP_ROUTES], FLASK_THREADS, context.start, gate=gate)
+    return HttpServer(
+        app,
+        app.extensions[EVENT_LOOP_ROUTES],
+        FLASK_THREADS,
+        context.start,
+        BodyReader(shared=shared.bodies if shared else None),
+        gate,
+        shared_connections=shared.connections if shared else None,
+    )
 
 
 def create_app(context: Context) -> OpenAPI:

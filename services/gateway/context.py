@@ -10,6 +10,7 @@ from services.gateway.access.token_store import TokenStore
 from services.gateway.prediction.dispatcher import Dispatcher
 from services.gateway.prediction.model_address import ModelAddresses
 from services.gateway.prediction.triton_statistics import TritonStatistics
+from services.gateway.shared_state import SharedState
 from shared.data import datasets
 from shared.data.datasets import Dataset
 from shared.errors import InvalidRequestError
@@ -38,6 +39,7 @@ class Context:
         tokens: the access tokens.
         job_key: the key that signs jobs.
         statistics: counts predictions for clients of Triton.
+        shared: what the gateway's processes share; None if there is only this one.
         decoders: threads that open and decode pictures.
         large_decoder: the thread that decodes large pictures, one after the other, so that they delay no others.
     """
@@ -52,12 +54,17 @@ class Context:
     tokens: TokenStore
     job_key: bytes
     statistics: TritonStatistics = field(default_factory=TritonStatistics)
+    shared: SharedState | None = None
     decoders: Executor = field(default_factory=lambda: ThreadPoolExecutor(DECODER_THREADS, "decoder"))
     large_decoder: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "large-decoder"))
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> "Context":
-        """Make the objects. Nothing connects before the first request; the key that signs jobs is made if missing."""
+    def from_settings(cls, settings: Settings, shared: SharedState | None = None) -> "Context":
+        """Make the objects. Nothing connects before the first request; the key that signs jobs is made if missing.
+
+        Args:
+            shared: what the gateway's processes share, if there are several.
+        """
         redis = connect(settings, patient=False)
         registry, aliases = ModelRegistry(settings.model_dir), Aliases(redis)
         job_key = signing_key(settings.key_file)
@@ -66,11 +73,13 @@ class Context:
             redis,
             JobQueue(redis, settings, job_key),
             registry,
-            Dispatcher(settings),
+            Dispatcher(settings, shared.waiting if shared else None),
             aliases,
             ModelAddresses(registry, aliases, settings.backends),
             TokenStore(settings.token_file),
             job_key,
+            TritonStatistics(shared.statistics if shared else None),
+            shared,
         )
 
     def start(self, loop: AbstractEventLoop) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from shared.errors import InvalidImageError, UnavailableError
+from shared.web.shared_figures import SharedUse
 
 # Of all pictures of a request: two photographs of 48 megapixels, or 64 of 1.5 megapixels.
 MAX_REQUEST_PIXELS = 100_000_000
@@ -25,6 +26,8 @@ class DecodeBudget:
         max_request: pixels of one request.
         max_caller: pixels of one client.
         max_total: pixels of all clients.
+        shared: pixels of all processes, if there are several. The limits then hold for all together. Requests of up to
+            SMALL_PIXELS are not published.
     """
 
     def __init__(
@@ -32,10 +35,12 @@ class DecodeBudget:
         max_request: int = MAX_REQUEST_PIXELS,
         max_caller: int = MAX_CALLER_PIXELS,
         max_total: int = MAX_TOTAL_PIXELS,
+        shared: SharedUse | None = None,
     ) -> None:
         self._max_request, self._max_caller, self._max_total = max_request, max_caller, max_total
         self._by_caller: Counter[str] = Counter()
         self._total = 0
+        self._shared = shared
 
     @contextmanager
     def reserve(self, caller: str, pixels: int) -> Iterator[None]:
@@ -54,15 +59,24 @@ class DecodeBudget:
                 f"the pictures have {pixels:,} pixels together, and a request may have {self._max_request:,}: "
                 "send smaller pictures, or several requests"
             )
-        if self._by_caller[caller] + pixels > self._max_caller:
+        caller_pixels, total = self._by_caller[caller] + pixels, self._total + pixels
+        shared = self._shared if pixels > SMALL_PIXELS else None
+        if shared is not None:
+            elsewhere = shared.read_elsewhere(caller)
+            caller_pixels, total = caller_pixels + elsewhere[0], total + elsewhere[1]
+        if caller_pixels > self._max_caller:
             raise UnavailableError("too many of your pictures wait: send the next one after an answer")
-        if pixels > SMALL_PIXELS and self._total + pixels > self._max_total:
+        if pixels > SMALL_PIXELS and total > self._max_total:
             raise UnavailableError("too many large pictures wait: try again in a moment")
         self._by_caller[caller] += pixels
         self._total += pixels
+        if shared is not None:
+            shared.add(caller, pixels)
         try:
             yield
         finally:
+            if shared is not None:
+                shared.add(caller, -pixels)
             self._total -= pixels
             self._by_caller[caller] -= pixels
             if not self._by_caller[caller]:

@@ -18,6 +18,7 @@ from shared.errors import UnavailableError
 from shared.web.content_encoding import Unpacker, parse_encodings, too_large
 from shared.web.gate import Caller
 from shared.web.routes import run_in_thread
+from shared.web.shared_figures import SharedUse
 
 LOOP_JOIN_BYTES = 2 * 2**20  # joining more takes milliseconds
 SMALL_BYTES = 64 * 2**10  # a body up to this size is read whatever the others hold
@@ -45,10 +46,15 @@ class BodyLimits:
 
 @dataclass(slots=True)
 class HeldBytes:
-    """How many bytes of one body are counted as held, and for which client."""
+    """How many bytes of one body are counted as held, and for which client.
+
+    Attributes:
+        published: how many of them the other processes know of.
+    """
 
     count: int = 0
     caller: str = ""
+    published: int = 0
 
 
 @dataclass
@@ -57,9 +63,11 @@ class BodyReader:
 
     Attributes:
         limits: of bodies.
+        shared: bytes of large bodies of all processes, if there are several. The limits then hold for all together.
     """
 
     limits: BodyLimits = field(default_factory=BodyLimits)
+    shared: SharedUse | None = None
     _total_bytes: int = 0
     _bytes_by_caller: Counter[str] = field(default_factory=Counter)
 
@@ -103,6 +111,8 @@ class BodyReader:
 
     def release(self, held: HeldBytes) -> None:
         """Stop counting the bytes of a body."""
+        if self.shared is not None and held.published:
+            self._publish(self.shared, held, 0)
         if held.count:
             self._total_bytes -= held.count
             self._bytes_by_caller[held.caller] -= held.count
@@ -162,11 +172,22 @@ class BodyReader:
         held.count += size
         self._total_bytes += size
         self._bytes_by_caller[held.caller] += size
+        if self.shared is not None and max(held.count, held.published) > SMALL_BYTES:
+            self._publish(self.shared, held, held.count)
         if held.count > SMALL_BYTES:
-            if self._bytes_by_caller[held.caller] > self.limits.max_caller_bytes:
+            caller_bytes, total_bytes = self._bytes_by_caller[held.caller], self._total_bytes
+            if self.shared is not None:
+                elsewhere = self.shared.read_elsewhere(held.caller)
+                caller_bytes, total_bytes = caller_bytes + elsewhere[0], total_bytes + elsewhere[1]
+            if caller_bytes > self.limits.max_caller_bytes:
                 raise UnavailableError("too many of your large bodies are on their way: send one after the other")
-            if self._total_bytes > self.limits.max_total_bytes:
+            if total_bytes > self.limits.max_total_bytes:
                 raise UnavailableError("the server holds too many large bodies: try again in a moment")
+
+    def _publish(self, shared: SharedUse, held: HeldBytes, count: int) -> None:
+        """Publish how many bytes of a body this process holds. Only large bodies cause it: it takes microseconds."""
+        shared.add(held.caller, count - held.published)
+        held.published = count
 
 
 async def _join(pieces: Collection[bytes]) -> bytes:

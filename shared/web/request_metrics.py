@@ -40,6 +40,6 @@ def _histogram_of(route: str, method: str, status_class: int) -> Histogram:
 
 
 def metrics_response(*more: Collector) -> Response:
-    """Return this process' metrics, and those of the collectors `more`, in Prometheus' text format."""
+    """Return this server's metrics, and those of the collectors `more`, in Prometheus' text format."""
     text = b"".join(generate_latest(source) for source in (REGISTRY, *more))
     return Response(text, content_type=CONTENT_TYPE_LATEST)

@@ -34,9 +34,11 @@ from shared.settings import Settings
 from shared.web.body_reader import BodyReader, HeldBytes
 from shared.web.complete_requests import CompleteRequest, CompleteRequestConnection
 from shared.web.connections import ConnectionLimits, LimitedServer
+from shared.web.fair_accept import FairSite
 from shared.web.gate import CALLER, AnsweredByGate, Caller, Gate, OpenGate
 from shared.web.malformed_requests import MAX_HEADER_BYTES, describe_malformed_request
 from shared.web.problems import PROBLEM_TYPE, ProblemDocument, problem_of
+from shared.web.process_slots import SharedConnections
 from shared.web.request_metrics import record_request
 from shared.web.route_table import Destination, RouteTable
 from shared.web.routes import BufferedRequest, Route, run_in_thread
@@ -64,6 +66,7 @@ class HttpServer:
         gate: decides which requests are let in; by default all.
         connections: the limits of connections.
         headers: of each response, unless its route sets them itself. A server that no browser reaches needs none.
+        shared_connections: of all processes that accept connections from the same sockets, if there are several.
     """
 
     def __init__(
@@ -76,12 +79,14 @@ class HttpServer:
         gate: Gate | None = None,
         connections: ConnectionLimits | None = None,
         headers: CIMultiDict[str] = SECURITY_HEADERS,
+        shared_connections: SharedConnections | None = None,
     ) -> None:
         self._app, self._routes, self._on_start, self._headers = app, RouteTable(routes), on_start, headers
         self._gate = gate or OpenGate()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="flask")
         self._bodies = bodies or BodyReader()
         self._connection_limits = connections or ConnectionLimits()
+        self._shared_connections = shared_connections
         self._is_draining = False
         install_route_names(app)
 
@@ -124,7 +129,11 @@ class HttpServer:
         )
         runner = web.ServerRunner(server, shutdown_timeout=STOP_TIMEOUT_S)
         await runner.setup()
-        sites: list[web.BaseSite] = [web.SockSite(runner, listener, backlog=BACKLOG) for listener in listeners]
+        sites: list[web.BaseSite]
+        if (shared := self._shared_connections) is not None:
+            sites = [FairSite(runner, listener, shared, lambda: len(server.connections)) for listener in listeners]
+        else:
+            sites = [web.SockSite(runner, listener, backlog=BACKLOG) for listener in listeners]
         for site in sites or [web.TCPSite(runner, host, port, backlog=BACKLOG)]:
             await site.start()
         if socket_path:

@@ -3,7 +3,8 @@
 While a process starts, connections wait in the sockets' backlog, so a process can die or be replaced without a refused
 connection. A process says every second that it is alive. One that has not for HANG_TIMEOUT_S is killed and replaced.
 
-The parent reads no request. It imports no web framework, and its children are forks that do so themselves.
+The parent reads no request. It imports no web framework, and its children are forks that do so themselves. Several
+processes share figures in memory that the parent makes before it forks: `process_slots.py`.
 
     SIGHUP             start new processes; when they serve, the old ones finish their requests and end
     SIGTERM, SIGINT    end all processes, then the parent
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 import structlog
 
 from shared.process import end_with_parent
+from shared.web.process_slots import ProcessSlots
 
 BACKLOG = 1024  # connections that wait to be accepted
 POLL_S = 0.05  # how often the parent looks whether a new process serves
@@ -56,6 +58,7 @@ class _Child:
     """A process that serves, or is about to.
 
     Attributes:
+        slot: its number among the running processes.
         pipe: the read end of a pipe; the process writes to it when it serves, and then every ALIVE_S seconds.
         is_serving: whether it serves.
         is_replaced: whether a newer process takes its place.
@@ -65,6 +68,7 @@ class _Child:
     """
 
     pid: int
+    slot: int
     pipe: int
     killed_at_s: float | None
     is_serving: bool = False
@@ -80,12 +84,15 @@ class ServerProcesses:
         serve: called in each process with a function that it calls when it serves, and then every ALIVE_S seconds.
             When `serve` returns, the process ends. It must handle SIGTERM (end soon) and SIGHUP (accept no more
             connections, finish the open ones, end).
-        count: how many processes serve at the same time.
+        slots: how many processes serve at the same time, and a slot for each; by default one process.
         hang_timeout_s: for how long a process that serves may not say that it is alive.
     """
 
-    def __init__(self, serve: Serve, count: int = 1, hang_timeout_s: float = HANG_TIMEOUT_S) -> None:
-        self._serve, self._count, self._hang_timeout_s = serve, count, hang_timeout_s
+    def __init__(self, serve: Serve, slots: ProcessSlots | None = None, hang_timeout_s: float = HANG_TIMEOUT_S) -> None:
+        self._serve, self._hang_timeout_s = serve, hang_timeout_s
+        self._slots = slots or ProcessSlots(1)
+        self._count = self._slots.processes
+        self._is_replacement_due = False
         self._children: list[_Child] = []
         self._parent = os.getpid()
         self._original_mask: set[int] = set()
@@ -113,9 +120,8 @@ class ServerProcesses:
                     return 0
                 # While a replacement starts, a further one would only start more processes.
                 if received == signal.SIGHUP and all(child.is_serving for child in self._current()):
-                    log.info("replacing the server's processes")
-                    for child in self._children:
-                        child.is_replaced = True
+                    self._is_replacement_due = True
+                self._replace_if_due()
                 self._drain_replaced()
                 self._kill_late()
         finally:
@@ -126,11 +132,20 @@ class ServerProcesses:
         """Return the processes that no newer process replaces."""
         return [child for child in self._children if not child.is_replaced]
 
+    def _replace_if_due(self) -> None:
+        """Have new processes take the place of all, once enough of those that were replaced before have ended."""
+        if self._is_replacement_due and len(self._children) + self._count <= self._slots.count:
+            log.info("replacing the server's processes")
+            self._is_replacement_due = False
+            for child in self._children:
+                child.is_replaced = True
+
     def _start_missing(self) -> None:
         while len(self._current()) < self._count and time.monotonic() >= self._start_at_s:
             self._children.append(self._start())
 
     def _start(self) -> _Child:
+        slot = self._slots.find_free()
         pipe, announce = os.pipe()
         os.set_blocking(announce, False)
         sys.stdout.flush()
@@ -138,10 +153,12 @@ class ServerProcesses:
         pid = os.fork()
         if pid == 0:
             os.close(pipe)
+            self._slots.enter(slot)
             self._run_child(announce)
+        self._slots.occupy(slot, pid)
         os.close(announce)
         os.set_blocking(pipe, False)
-        return _Child(pid, pipe, time.monotonic() + START_TIMEOUT_S)
+        return _Child(pid, slot, pipe, time.monotonic() + START_TIMEOUT_S)
 
     def _run_child(self, announce: int) -> None:
         """Serve, and end the process."""
@@ -187,9 +204,10 @@ class ServerProcesses:
             except BlockingIOError:
                 continue
             if is_alive and not child.is_told_to_end:
+                if not child.is_serving:  # the others say nothing about whether a new process can start
+                    self._has_served, self._failed_starts = True, 0
                 child.is_serving, child.is_late = True, False
                 child.killed_at_s = time.monotonic() + self._hang_timeout_s
-                self._has_served, self._failed_starts = True, 0
 
     def _reap(self) -> int | None:
         """Forget the processes that have ended.
@@ -198,10 +216,11 @@ class ServerProcesses:
             The exit status of a process that ended without serving, if none has ever served; else None.
         """
         for child in list(self._children):
-            pid, wait_status = os.waitpid(child.pid, os.WNOHANG)
+            pid, wait_status, used = os.wait4(child.pid, os.WNOHANG)
             if not pid:
                 continue
             self._children.remove(child)
+            self._slots.release(child.slot, used.ru_utime + used.ru_stime)
             os.close(child.pipe)
             if child.is_replaced:
                 continue

@@ -24,6 +24,7 @@ from shared.errors import UnavailableError
 from shared.jobs.credentials import is_loadtest_credential
 from shared.settings import Settings
 from shared.web.gate import AnsweredByGate, Caller, RequestHead
+from shared.web.shared_figures import SharedTimes
 
 LOADTEST_CALLER = Caller("loadtest", frozenset({"read", "predict"}))
 NOBODY: frozenset[str] = frozenset()
@@ -38,6 +39,7 @@ class GatewayGate:
         tokens: the access tokens.
         job_key: the key that signs jobs, and the load tester's credentials.
         public_paths: what everybody may ask. Each is a whole path.
+        shared_rates: of all processes of the gateway, if there are several.
 
     Raises:
         ValueError: an origin in the settings is not valid.
@@ -49,13 +51,15 @@ class GatewayGate:
         tokens: TokenStore,
         job_key: bytes,
         public_paths: Collection[str],
+        shared_rates: SharedTimes | None = None,
     ) -> None:
         self._tokens, self._job_key, self._public_paths = tokens, job_key, frozenset(public_paths)
         self._without_tokens = mode_without_tokens(settings)
         self._hosts = HostCheck.from_settings(settings)
         self._origins = OriginCheck(settings.cors_origins)
-        self._requests = RateLimit(settings.rate_limit, 2 * settings.rate_limit)
-        self._predictions = RateLimit(settings.prediction_rate_limit, 2 * settings.prediction_rate_limit)
+        requests, predictions = settings.rate_limit, settings.prediction_rate_limit
+        self._requests = RateLimit(requests, 2 * requests, shared=shared_rates, name="requests")
+        self._predictions = RateLimit(predictions, 2 * predictions, shared=shared_rates, name="predictions")
 
     def admit(self, request: RequestHead, scope: str | None) -> Caller:
         """Return the client of a request whose headers have arrived.

@@ -3,7 +3,7 @@
 A request that arrives while no call is in flight is sent at once. Requests that arrive during a call wait for its
 end. Then those that wait are sent together as one tensor, first come first served, at most MAX_CALL_IMAGES images per
 call; a single request may have more. No request waits for a timer. Everything runs on one event loop, so nothing is
-locked.
+locked. If the gateway has several processes, MAX_WAITING_IMAGES holds for all of them together.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ import structlog
 from numpy.typing import NDArray
 from prometheus_client import Histogram
 
+from services.gateway.prediction.waiting_images import WaitingImages
 from shared.logs import request_id, use_request_id
 from shared.serving.client import ConnectionFailedError, PredictorClient, PredictorError
 from shared.web.request_metrics import IMAGE_BUCKETS, SECONDS_BUCKETS
@@ -92,6 +93,7 @@ class Batcher:
         client: of the backend's predictor.
         timeout_s: how long a request may wait for its call, and how long the call may take.
         on_idle: called with the batcher when no call is in flight and no request waits.
+        shared: images that wait in all processes of the gateway, if there are several.
     """
 
     def __init__(
@@ -102,11 +104,12 @@ class Batcher:
         version: int,
         timeout_s: float,
         on_idle: "Callable[[Batcher], None] | None" = None,
+        shared: WaitingImages | None = None,
     ) -> None:
         self.key = (backend, name, version)
         self._client, self._backend, self._timeout_s = client, backend, timeout_s
         self._name, self._version = name, version
-        self._on_idle = on_idle
+        self._on_idle, self._shared = on_idle, shared
         self._call_seconds, self._call_images = _histograms_of(backend)
         self._waiting: deque[QueuedRequest] = deque()
         self._waiting_images = 0
@@ -150,7 +153,7 @@ class Batcher:
         must withdraw the request.
         """
         request = QueuedRequest(images, asyncio.get_running_loop().create_future())
-        if self._in_flight and self._waiting_images + len(images) > MAX_WAITING_IMAGES:
+        if self._in_flight and not self._has_room(request):
             request.outcome.set_result(
                 Failure(f"{self._backend} has {MAX_WAITING_IMAGES} images waiting: try again in a moment")
             )
@@ -171,6 +174,7 @@ class Batcher:
         if request in self._waiting:  # else its call is in flight
             self._waiting.remove(request)
             self._waiting_images -= len(request.images)
+            self._publish()
 
     def _give_up(self, request: QueuedRequest) -> None:
         """End the wait of a request that has waited for too long."""
@@ -183,6 +187,23 @@ class Batcher:
         requests = list(self._waiting)
         age_s = perf_counter() - requests[0].since if requests else 0.0
         return self._waiting_images, age_s
+
+    def _has_room(self, request: QueuedRequest) -> bool:
+        """Return whether a request may wait. If it may, the other processes know of its images from then on."""
+        images = self._waiting_images + len(request.images)
+        if self._shared is None or images > MAX_WAITING_IMAGES:
+            return images <= MAX_WAITING_IMAGES
+        # Published first: of two processes that look at the same time, at least one sees the other's images.
+        self._shared.publish(self.key, images, (self._waiting[0] if self._waiting else request).since)
+        if images + self._shared.count_elsewhere(self.key) <= MAX_WAITING_IMAGES:
+            return True
+        self._publish()
+        return False
+
+    def _publish(self) -> None:
+        """Tell the other processes how many images wait."""
+        if self._shared is not None:
+            self._shared.publish(self.key, self._waiting_images, self._waiting[0].since if self._waiting else 0.0)
 
     def _send_waiting(self) -> None:
         """Send the requests that wait, if there are any. No call may be in flight."""
@@ -240,6 +261,8 @@ class Batcher:
             taken.append(request)
             count += len(request.images)
         self._waiting_images -= count
+        if taken:
+            self._publish()
         return taken
 
 

@@ -12,9 +12,11 @@ from pydantic import ValidationError
 
 from services.gateway.prediction.batcher import Batcher, Outcome
 from services.gateway.prediction.joint_prediction import JointLimits, PendingPrediction, collect_outcomes
+from services.gateway.prediction.waiting_images import WaitingImages
 from shared.serving.client import ConnectionFailedError, PredictorClient
 from shared.serving.health import ProcessUse
 from shared.settings import Settings
+from shared.web.shared_figures import SharedAmounts
 
 HEALTH_TIMEOUT_S = 1.0
 
@@ -24,19 +26,23 @@ class Dispatcher:
 
     `predict` runs on the server's event loop. Flask's threads call `ask_health` and `count_waiting`.
 
+    Args:
+        shared: images that wait in all processes of the gateway, if there are several.
+
     Attributes:
         loop: the server's event loop; it is set when the server starts.
     """
 
     loop: asyncio.AbstractEventLoop
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, shared: SharedAmounts | None = None) -> None:
         self._limits = JointLimits(settings.joint_timeout_s, settings.prediction_timeout_s)
         self._clients = {
             backend: PredictorClient(settings.url_of(backend), settings.socket_of(backend))
             for backend in settings.backends
         }
         self._batchers: dict[tuple[str, str, int], Batcher] = {}
+        self._shared = WaitingImages(shared, settings.backends) if shared is not None else None
 
     async def predict(
         self,
@@ -68,7 +74,7 @@ class Dispatcher:
         batcher = self._batchers.get(key)
         if batcher is None:
             client, timeout_s = self._clients[backend], self._limits.first_s
-            batcher = self._batchers[key] = Batcher(client, *key, timeout_s, self._forget)
+            batcher = self._batchers[key] = Batcher(client, *key, timeout_s, self._forget, self._shared)
         return batcher
 
     def _forget(self, batcher: Batcher) -> None:
@@ -86,6 +92,8 @@ class Dispatcher:
 
     def count_waiting(self, backend: str) -> tuple[int, float]:
         """Return how many images wait for a backend, and for how many seconds the first of them has."""
+        if self._shared is not None:
+            return self._shared.count_waiting(backend)
         counts = [batcher.count_waiting() for key, batcher in list(self._batchers.items()) if key[0] == backend]
         return sum(images for images, _ in counts), max((age_s for _, age_s in counts), default=0.0)
 

@@ -1,6 +1,7 @@
 """Counts and times of the predictions that other protocols requested, since the gateway's start.
 
-They are kept in memory, with the parts that Triton's statistics extension names.
+They are kept in memory, with the parts that Triton's statistics extension names. Several processes of a gateway publish
+their counters to each other, and each answers with the sums.
 """
 
 import copy
@@ -11,8 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 
+from shared.web.shared_figures import SharedRecords, key_of
+
 PARTS = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output")
 MAX_COUNTED_MODELS = 1024  # versions of models; those that were not requested for the longest time are dropped first
+NUMBERS = 3 + 2 * len(PARTS)  # of one version
 
 
 class RequestTimer:
@@ -68,13 +72,45 @@ class Counters:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
     ns: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
 
+    @classmethod
+    def of(cls, numbers: list[int]) -> "Counters":
+        """Return the counters that `numbers` lists."""
+        last_ms, images, requests, *parts = numbers
+        counts, ns = parts[: len(PARTS)], parts[len(PARTS) :]
+        return cls(last_ms, images, requests, dict(zip(PARTS, counts, strict=True)), dict(zip(PARTS, ns, strict=True)))
+
+    def numbers(self) -> list[int]:
+        """Return all counters as NUMBERS numbers."""
+        return [self.last_ms, self.images, self.requests, *self.counts.values(), *self.ns.values()]
+
+    def add(self, more: "Counters") -> None:
+        """Add the counters of another process."""
+        self.last_ms = max(self.last_ms, more.last_ms)
+        self.images += more.images
+        self.requests += more.requests
+        for part in PARTS:
+            self.counts[part] += more.counts[part]
+            self.ns[part] += more.ns[part]
+
 
 class TritonStatistics:
-    """Counters by title and version. Any thread may use them."""
+    """Counters by title and version. Any thread may use them.
 
-    def __init__(self) -> None:
+    Args:
+        shared: the counters of all processes of the gateway, if there are several.
+    """
+
+    def __init__(self, shared: SharedRecords | None = None) -> None:
         self._lock = Lock()
-        self._counters: OrderedDict[tuple[str, int], Counters] = OrderedDict()
+        self._counters: OrderedDict[int, Counters] = OrderedDict()  # by `key_of((title, version))`
+        self._shared = shared
+        self._rows: dict[int, int] = {}  # of `shared`, by the same key
+        self._free_rows: list[int] = []
+        if shared is not None:  # an earlier process with this process' slot has left its counters
+            found = {key: (row, Counters.of(numbers)) for key, (row, numbers) in shared.read_own().items()}
+            for key, (row, counters) in sorted(found.items(), key=lambda entry: entry[1][1].last_ms):
+                self._rows[key], self._counters[key] = row, counters
+            self._free_rows = list(set(range(MAX_COUNTED_MODELS)) - set(self._rows.values()))
 
     @contextmanager
     def measure(self, title: str, version: int, started_ns: int | None = None) -> Iterator[RequestTimer]:
@@ -89,17 +125,24 @@ class TritonStatistics:
             self._add(title, version, timed, outcome)
 
     def read(self, title: str, version: int) -> Counters:
-        """Return a copy of the counters; zeros for a version that was never requested."""
+        """Return a copy of the counters of all processes; zeros for a version that was never requested."""
+        key = key_of((title, version))
         with self._lock:
-            return copy.deepcopy(self._counters.get((title, version), Counters()))
+            counters = copy.deepcopy(self._counters.get(key, Counters()))
+        for numbers in self._shared.read_elsewhere(key) if self._shared else ():
+            counters.add(Counters.of(numbers))
+        return counters
 
     def _add(self, title: str, version: int, timed: RequestTimer, outcome: str) -> None:
         parts = timed.parts if outcome == "success" else {outcome: timed.parts[outcome]}
+        key = key_of((title, version))
         with self._lock:
-            counters = self._counters.setdefault((title, version), Counters())
-            self._counters.move_to_end((title, version))
+            counters = self._counters.setdefault(key, Counters())
+            self._counters.move_to_end(key)
             if len(self._counters) > MAX_COUNTED_MODELS:
-                self._counters.popitem(last=False)
+                dropped, _ = self._counters.popitem(last=False)
+                if self._shared is not None:
+                    self._free_rows.append(self._rows.pop(dropped))
             for part, ns in parts.items():
                 counters.counts[part] += 1
                 counters.ns[part] += ns
@@ -107,3 +150,7 @@ class TritonStatistics:
                 counters.images += timed.images
                 counters.requests += 1
                 counters.last_ms = round(time.time() * 1000)
+            if self._shared is not None:
+                if key not in self._rows:
+                    self._rows[key] = self._free_rows.pop()
+                self._shared.write(self._rows[key], key, counters.numbers())

@@ -83,7 +83,7 @@ class _PreparedImages:
 def routes(context: Context) -> EventLoopBlueprint:
     """Return the route of this resource."""
     api = EventLoopBlueprint("predictions", __name__, abp_tags=[TAG])
-    budget = DecodeBudget()
+    budget = DecodeBudget(shared=context.shared.pixels if context.shared else None)
 
     @api.post("/v1/predictions", security=PREDICT, responses={200: Predictions}, openapi_extensions=IMAGE_BODY)
     async def predict(request: BufferedRequest, query: PredictionQuery) -> web.Response:

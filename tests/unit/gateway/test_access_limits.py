@@ -4,6 +4,8 @@ import pytest
 from werkzeug.exceptions import TooManyRequests
 
 from services.gateway.access.rate_limits import RateLimit
+from shared.web.process_slots import ProcessSlots
+from shared.web.shared_figures import SharedTimes
 
 
 def count_accepted(limit: RateLimit, key: str, requests: int, now_s: float) -> int:
@@ -53,3 +55,26 @@ def test_the_table_of_clients_is_bounded() -> None:
     assert count_accepted(limit, "client 9", 1, 0.0) == 0, "the newest clients are remembered"
     limit.count("later", 5.0)
     assert list(limit._full_at_s) == ["later"], "clients that sent nothing for a while are forgotten first"
+
+
+def test_two_processes_let_a_client_in_as_often_as_one() -> None:
+    slots = ProcessSlots(2)
+    times = SharedTimes(slots)
+    limits = [RateLimit(10, 20, shared=times, name="x"), RateLimit(10, 20, shared=times, name="x")]
+    other = RateLimit(10, 20, shared=times, name="y")
+    for slot in (0, 1):
+        slots.occupy(slot, 1)
+
+    def count_let_in(requests: int, now_s: float) -> int:
+        """Send requests to both processes in turn, and return how many are let in."""
+        count = 0
+        for number in range(requests):
+            slots.enter(number % 2)
+            count += count_accepted(limits[number % 2], "a", 1, now_s)
+        return count
+
+    assert count_let_in(100, 1000.0) == 20
+    assert count_let_in(100, 1001.0) == 10
+    slots.enter(0)
+    assert count_accepted(other, "a", 100, 1001.0) == 20
+    assert count_accepted(limits[0], "b", 100, 1001.0) == 20

@@ -5,7 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from services.gateway.prediction import triton_statistics
-from services.gateway.prediction.triton_statistics import PARTS, Counters, TritonStatistics
+from services.gateway.prediction.triton_statistics import NUMBERS, PARTS, Counters, TritonStatistics
+from shared.web.process_slots import ProcessSlots
+from shared.web.shared_figures import SharedRecords
 
 
 def record_prediction(statistics: TritonStatistics, images: int) -> None:
@@ -64,3 +66,28 @@ def test_the_models_that_were_not_requested_for_the_longest_time_are_dropped(mon
         with statistics.measure("m", version) as timed:
             timed.mark_answered(1, 0.0)
     assert [statistics.read("m", version).requests for version in (1, 2, 3)] == [2, 0, 1]
+
+
+def test_processes_answer_with_the_sum_of_their_counters_also_of_one_that_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(triton_statistics, "MAX_COUNTED_MODELS", 2)
+    slots = ProcessSlots(1)
+    shared = SharedRecords(slots, 2, NUMBERS)
+
+    def restart(slot: int) -> TritonStatistics:
+        slots.enter(slot)
+        return TritonStatistics(shared)
+
+    first = restart(0)
+    record_prediction(first, 3)
+    second = restart(1)
+    for version in (1, 2, 3, 2):
+        with second.measure("m", version) as timed:
+            timed.mark_answered(1, 0.0)
+    assert [second.read("m", version).images for version in (1, 2, 3)] == [3, 2, 1]  # its own count of 1 was dropped
+    again = restart(1)
+    record_prediction(again, 1)
+    assert again.read("m", 1).images == 4
+    assert 0 in {again.read("m", version).images for version in (2, 3)}  # both were requested in the same millisecond
+    assert again.read("m", 1).counts["success"] == again.read("m", 1).requests == 2

@@ -9,8 +9,11 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 import requests
@@ -19,6 +22,7 @@ from flask import Flask
 
 from services.stack.stack import free_ports
 from shared.settings import Settings
+from shared.web.process_slots import ProcessSlots, SharedConnections
 from shared.web.routes import BufferedRequest, Route
 from shared.web.server import HttpServer, serve
 from shared.web.server_processes import ServerProcesses, open_listeners
@@ -30,8 +34,10 @@ HOLD = "hold"  # a file in the server's folder: while it exists, requests to /lo
 CRASH_STATUS = 7
 
 
-def run_server(folder: Path, port: int) -> int:
+def run_server(folder: Path, port: int, processes: int) -> int:
     """Run a server whose answers are the id of the process that gave them. The tests start it as a program."""
+    slots = ProcessSlots(processes)
+    connections = SharedConnections(slots) if processes > 1 else None
 
     async def answer(request: BufferedRequest) -> web.Response:
         if request.path_values["what"] == "wait":
@@ -39,6 +45,7 @@ def run_server(folder: Path, port: int) -> int:
             while (folder / HOLD).exists():
                 await asyncio.sleep(0.01)
         if request.path_values["what"] == "hang":
+            (folder / "hanging").touch()
             time.sleep(10 * TIMEOUT_S)  # the event loop hangs
         return web.Response(text=str(os.getpid()))
 
@@ -48,25 +55,42 @@ def run_server(folder: Path, port: int) -> int:
             os._exit(CRASH_STATUS)
         settings = Settings.from_env({"TANDEM_STATE_DIR": str(folder)})
         route = Route("/loop/<what>", re.compile("/loop/(?P<what>[^/]+)"), answer)
-        server = HttpServer(Flask("test", static_folder=None), [route], 1)
+        server = HttpServer(Flask("test", static_folder=None), [route], 1, shared_connections=connections)
         serve(lambda: server, settings, port, listeners, on_alive)
 
     listeners = open_listeners("127.0.0.1", port)
-    return ServerProcesses(serve_requests, hang_timeout_s=0.5).run()
+    return ServerProcesses(serve_requests, slots, hang_timeout_s=0.5).run()
 
 
 class RunningServer:
     """The parent process of a server, and its URL."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, processes: int = 1) -> None:
         self.folder = folder
         (self.port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}"
-        self.parent = subprocess.Popen([sys.executable, "-m", __name__, str(folder), str(self.port)])
+        command = [sys.executable, "-m", __name__, str(folder), str(self.port), str(processes)]
+        self.parent = subprocess.Popen(command)
 
     def ask(self, path: str = "/loop/x") -> int:
         """Return the id of the process that answers a request on a new connection."""
         return int(requests.post(f"{self.url}{path}", timeout=TIMEOUT_S).text)
+
+    def ask_with(self, session: requests.Session) -> int:
+        """Return the same for the connection of a session."""
+        return int(session.post(f"{self.url}/loop/x", timeout=TIMEOUT_S).text)
+
+    def ask_all(self) -> set[int]:
+        """Return the ids of the processes that answer on four new connections, which are open at the same time."""
+        with contextlib.ExitStack() as stack:
+            return {self.ask_with(stack.enter_context(requests.Session())) for _ in range(4)}
+
+    def replace_all(self) -> None:
+        """Send SIGHUP, and wait until all processes have been replaced."""
+        old = set(self.children())
+        self.parent.send_signal(signal.SIGHUP)
+        wait_until(lambda: not old & set(self.children()), message="the processes were not replaced")
+        assert not old & self.ask_all()
 
     def children(self) -> list[int]:
         text = Path(f"/proc/{self.parent.pid}/task/{self.parent.pid}/children").read_text()
@@ -188,10 +212,96 @@ def test_a_server_that_never_starts_ends_with_the_status_of_its_process(tmp_path
     assert running.parent.wait(TIMEOUT_S) == CRASH_STATUS
 
 
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[RunningServer]:
+    """Yield a server with two processes."""
+    running = RunningServer(tmp_path, processes=2)
+    try:
+        wait_until(lambda: len(running.ask_all()) == 2, message="the two processes did not start")
+        yield running
+    finally:
+        running.parent.kill()
+        running.parent.wait()
+
+
+def test_two_processes_share_connections_that_are_opened_at_once(pair: RunningServer) -> None:
+    sessions = [requests.Session() for _ in range(16)]
+    try:
+        counts = Counter(pair.ask_with(session) for session in sessions)
+        assert min(counts.values()) >= 5
+        assert len(counts) == 2
+    finally:
+        for session in sessions:
+            session.close()
+
+
+def test_while_a_process_is_killed_and_replaced_again_and_again_no_request_to_the_other_one_fails(
+    pair: RunningServer,
+) -> None:
+    survivor = pair.ask()
+    with requests.Session() as kept, ThreadPoolExecutor(1) as pool:
+        while pair.ask_with(kept) != survivor:
+            kept.close()
+        for _ in range(10):
+            (victim,) = wait_until(lambda: pair.ask_all() - {survivor}, message="there is no second process")
+            answers = pool.submit(lambda: [pair.ask_with(kept) for _ in range(50)])
+            os.kill(victim, signal.SIGKILL)
+            assert pair.ask_all() <= {*pair.children(), survivor}  # on new connections
+            assert set(answers.result()) == {survivor}
+    assert pair.parent.poll() is None
+
+
+def test_a_process_that_hangs_does_not_stop_the_other_one(pair: RunningServer) -> None:
+    with requests.Session() as session, ThreadPoolExecutor(1) as pool:
+        hanging = pair.ask_with(session)
+        lost = pool.submit(session.post, f"{pair.url}/loop/hang", timeout=TIMEOUT_S)
+        wait_until((pair.folder / "hanging").exists, message="the process does not hang")
+        assert hanging not in pair.ask_all()
+        with pytest.raises(requests.ConnectionError):
+            lost.result()
+    wait_until(lambda: len(pair.ask_all() - {hanging}) == 2, message="the process was not replaced")
+
+
+def test_sighup_under_load_replaces_both_processes_and_loses_no_request(pair: RunningServer) -> None:
+    stop = Event()
+
+    def ask_until_stopped() -> set[int]:
+        pids = set()
+        with requests.Session() as session:
+            while not stop.is_set():
+                pids.add(pair.ask_with(session))
+        return pids
+
+    with ThreadPoolExecutor(8) as pool:
+        clients = [pool.submit(ask_until_stopped) for _ in range(8)]
+        try:
+            for _ in range(2):
+                pair.replace_all()
+        finally:
+            stop.set()
+        assert len(set.union(*(client.result() for client in clients))) == 6
+
+
+def test_sigterm_ends_all_processes(pair: RunningServer) -> None:
+    children = pair.children()
+    assert len(children) == 2
+    pair.parent.send_signal(signal.SIGTERM)
+    assert pair.parent.wait(TIMEOUT_S) == 0
+    assert all(map(has_ended, children))
+
+
+def test_a_second_server_with_two_processes_on_a_port_in_use_ends_at_once(pair: RunningServer) -> None:
+    command = [sys.executable, "-m", __name__, str(pair.folder), str(pair.port), "2"]
+    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=TIMEOUT_S, check=False)
+    assert ended.returncode == 1
+    assert "Address already in use" in ended.stderr
+    assert len(pair.ask_all()) == 2
+
+
 def test_a_port_in_use_is_an_error(server: RunningServer) -> None:
     with pytest.raises(OSError, match="in use"):
         open_listeners("127.0.0.1", server.port)
 
 
 if __name__ == "__main__":
-    sys.exit(run_server(Path(sys.argv[1]), int(sys.argv[2])))
+    sys.exit(run_server(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
