@@ -74,7 +74,7 @@ TURNS = {
 _large_picture_lock = threading.Lock()
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class PreparedPicture:
     """A picture in the dataset's shape.
 
@@ -95,7 +95,7 @@ class PreparedPicture:
         return buffer.getvalue()
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class OpenedPicture:
     """A picture whose header was read. Its pixels are not decoded yet, unless it is small.
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from shared.data.picture_structure import PictureStructure
 
-# Pillow's reader decodes larger pictures. The event loop opens files of 4 kB together. They hold at most 60 pictures,
-# and decoding 60 pictures of this size takes half a millisecond.
-MAX_PLAIN_PIXELS = 32 * 32
+# Pixels: a picture with a longer side is left to Pillow's reader, because the event loop opens small files. A request
+# with 4 kB of files holds at most 60 pictures of this size. Decoding all of them takes less than a millisecond.
+MAX_PLAIN_SIDE = 32
 
 # Pillow's mode for each end of a header: bit depth, colour type, compression, filter and interlace method.
 MODES = {struct.pack("BBBBB", 8, colour, 0, 0, 0): mode for colour, mode in ((0, "L"), (2, "RGB"), (6, "RGBA"))}
@@ -25,7 +25,7 @@ END_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"
 
 
 def decode_plain_png(file: PictureStructure) -> Image.Image | None:
-    """Decode a PNG of at most MAX_PLAIN_PIXELS that holds only a header, one IDAT chunk and an end.
+    """Decode a PNG whose sides are at most MAX_PLAIN_SIDE and that holds only a header, one IDAT chunk and an end.
 
     Args:
         file: what `read_structure` returned. Its data hold no chunks that Tandem ignores.
@@ -34,7 +34,7 @@ def decode_plain_png(file: PictureStructure) -> Image.Image | None:
         The picture in mode L, RGB or RGBA, equal to what `Image.open` decodes. None if the file is not plain, or if a
         length, a checksum or the pixels are wrong. `Image.open` then decides what the file is.
     """
-    if file.format != "PNG" or not 0 < file.width * file.height <= MAX_PLAIN_PIXELS:
+    if file.format != "PNG" or not (0 < file.width <= MAX_PLAIN_SIDE and 0 < file.height <= MAX_PLAIN_SIDE):
         return None
     data = file.data
     mode = MODES.get(data[HEADER_DEPTH:HEADER_CHECKSUM])
