@@ -20,12 +20,13 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from shared.data.conversion import convert_picture, convert_to_eight_bits, reduce_picture
 from shared.data.own_kind import is_own_kind
 from shared.data.picture_files import name_unsupported_format, read_structure
 from shared.data.picture_structure import PictureStructure
+from shared.data.plain_png import decode_plain_png
 from shared.errors import InvalidImageError
 from shared.network.layers import Shape
 
@@ -73,7 +74,7 @@ TURNS = {
 _large_picture_lock = threading.Lock()
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class PreparedPicture:
     """A picture in the dataset's shape.
 
@@ -94,14 +95,14 @@ class PreparedPicture:
         return buffer.getvalue()
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class OpenedPicture:
-    """A picture whose header was read and whose pixels are not decoded yet.
+    """A picture whose header was read. Its pixels are not decoded yet, unless it is small.
 
     Attributes:
         name: what errors call the picture.
-        image: Pillow's image. Its pixels are freed once the picture is prepared.
-        open_ms: how long reading the header took, in milliseconds.
+        image: Pillow's image. The pixels of an `ImageFile` are freed once the picture is prepared.
+        open_ms: how long reading the header took, and decoding if the picture is small, in milliseconds.
         orientation: how the picture is to be turned, as EXIF's tag says, from 1 (not at all) to 8.
         work: how long decoding takes, as the number of pixels of a PNG that takes as long.
         decode_bytes: how much memory decoding takes.
@@ -133,6 +134,8 @@ def prepare_picture(
 def open_picture(data: bytes, name: str, preparation: Preparation = "resize") -> OpenedPicture:
     """Read the header of a picture file, and check what can be checked before decoding.
 
+    A small PNG without any fault is decoded at once: see `plain_png.py`.
+
     Args:
         data: the file's bytes.
         name: what errors call the picture.
@@ -153,7 +156,7 @@ def open_picture(data: bytes, name: str, preparation: Preparation = "resize") ->
         _check_size(name, file.width, file.height)
         if file.is_animated:
             raise InvalidImageError(f"{name}: the picture is animated or has several pages: send a single one")
-        image: Image.Image = Image.open(io.BytesIO(file.data), formats=(file.format,))
+        image = decode_plain_png(file) or Image.open(io.BytesIO(file.data), formats=(file.format,))
         if image.size != (file.width, file.height):
             raise ValueError("it states several sizes")
         if preparation == "ink":
@@ -213,7 +216,11 @@ def prepare_opened(opened: OpenedPicture, shape: Shape, preparation: Preparation
     decode_ms = opened.open_ms + (perf_counter() - started) * 1000
     mode = "L" if channels == 1 else "RGB"
     is_own = (image.mode, image.size) == (mode, (width, height))
-    if preparation == "ink" and not (is_own and is_own_kind(np.asarray(image.convert("L")))):
+    if preparation == "ink" and is_own:
+        pixels = _pixels_of(image)
+        if is_own_kind(pixels[..., 0] if channels == 1 else np.asarray(image.convert("L"))):
+            return PreparedPicture(pixels, (), decode_ms)
+    if preparation == "ink":
         from shared.data import ink  # OpenCV is loaded only where ink is prepared.
 
         background = "black" if _is_light_on_transparent(image) else "white"
@@ -228,15 +235,24 @@ def prepare_opened(opened: OpenedPicture, shape: Shape, preparation: Preparation
     if image.size != (width, height):
         notes.append(f"resized to {width} x {height}")
         image = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    pixels = np.asarray(image, np.uint8).reshape(height, width, channels)
+    pixels = _pixels_of(image)
     if preparation == "resize" and channels == 1 and int(pixels.max()) - int(pixels.min()) <= MAX_BLANK_RANGE:
         notes.insert(0, NO_INK)
     return PreparedPicture(pixels, tuple(notes), decode_ms)
 
 
+def _pixels_of(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the pixels of a picture in grey or RGB, uint8 [H, W, 1 or 3], read-only."""
+    pixels = np.frombuffer(image.tobytes(), np.uint8)
+    return pixels.reshape(image.height, image.width, len(image.getbands()))
+
+
 def _decode(opened: OpenedPicture) -> Image.Image:
     """Decode a picture, reduce it by a whole factor if it is large, and turn it as its EXIF data say."""
     image = opened.image
+    if not isinstance(image, ImageFile.ImageFile):  # It is decoded already, and has 8 bits per channel.
+        turn = TURNS.get(opened.orientation)
+        return image if turn is None else image.transpose(turn)
     with _naming_errors(opened.name):
         with _large_picture_lock if opened.is_large else nullcontext():
             image.load()  # Image.verify() accepts a truncated JPEG.

@@ -1,5 +1,7 @@
 """Whether a picture is already as MNIST has its pictures: light on dark, scaled into the box, and centred."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,19 +17,36 @@ MAX_OFFSET = 4 / 28  # Of the picture's side: how far the centre of mass is from
 def is_own_kind(grey: NDArray[np.uint8]) -> bool:
     """Return whether a picture in grey, uint8 [h, w], is light on dark, scaled and centred as MNIST's are."""
     height, width = grey.shape
-    brightest = int(grey.max())
-    border = (int(grey[[0, -1]].sum()) + int(grey[:, [0, -1]].sum())) / (2 * (height + width))
+    values = grey.astype(np.float64)  # whose sums are exact: they stay below 2**53
+    by_row = values.dot(_moment_weights(width))  # [h, 2]
+    by_column = _moment_weights(height).T.dot(values)  # [2, w]
+    row_maxima, column_maxima = np.maximum.reduce(grey, 1).tolist(), np.maximum.reduce(grey, 0).tolist()
+    brightest = max(row_maxima)
+    border = float(by_row[0, 0] + by_row[-1, 0] + by_column[0, 0] + by_column[0, -1]) / (2 * (height + width))
     if brightest < MIN_BRIGHTEST or border > MAX_BORDER_MEAN:
         return False
-    is_ink = grey > INK_SHARE * brightest
-    total = float(grey.sum())
-    spans = []
-    for axis, size in ((1, height), (0, width)):
-        inked = np.flatnonzero(is_ink.any(axis))
-        spans.append((int(inked[0]), int(inked[-1])))
-        centre = float(grey.sum(axis) @ np.arange(size)) / total
-        if abs(centre - size / 2) > MAX_OFFSET * size:
-            return False
-    sides = [(last - first + 1) / size for (first, last), size in zip(spans, grey.shape, strict=True)]
-    has_corners = bool(is_ink[np.ix_(*spans)].all())
+    (total, moment_x), (moment_y, _) = _moment_weights(height).T.dot(by_row).tolist()
+    if (
+        abs(moment_y / total - height / 2) > MAX_OFFSET * height
+        or abs(moment_x / total - width / 2) > MAX_OFFSET * width
+    ):
+        return False
+    ink_level = INK_SHARE * brightest
+    top, bottom = _find_span(row_maxima, ink_level)
+    left, right = _find_span(column_maxima, ink_level)
+    sides = (bottom - top + 1) / height, (right - left + 1) / width
+    corners = grey[top, left], grey[top, right], grey[bottom, left], grey[bottom, right]
+    has_corners = all(corner > ink_level for corner in corners)
     return MIN_SIDE <= max(sides) <= MAX_SIDE and not (has_corners and min(sides) >= MIN_TILE_SIDE)
+
+
+@lru_cache(maxsize=64)
+def _moment_weights(size: int) -> NDArray[np.float64]:
+    """Return float64 [size, 2]. A product with values gives their sum, and their sum weighted by the position."""
+    return np.stack([np.ones(size), np.arange(size)], axis=1)
+
+
+def _find_span(maxima: list[int], level: float) -> tuple[int, int]:
+    """Return the first and the last position whose value is larger than the level. There is at least one."""
+    positions = [position for position, value in enumerate(maxima) if value > level]
+    return positions[0], positions[-1]

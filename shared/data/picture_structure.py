@@ -10,7 +10,7 @@ MAX_EXIF_ENTRIES = 1000
 ORIENTATION_TAG, SHORT = 0x0112, 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PictureStructure:
     """What a picture file says about its pixels.
 

@@ -213,6 +213,30 @@ def test_without_any_answer_both_fail_at_the_limit_of_a_prediction(tmp_path: Pat
     run(tmp_path, body, timeout_s=0.3)
 
 
+def test_a_client_that_leaves_withdraws_its_requests(tmp_path: Path) -> None:
+    async def body(predictors: Predictors) -> None:
+        predictors.tensorflow.is_permitted.clear()
+        predictors.pytorch.is_permitted.clear()
+        in_call = asyncio.create_task(predictors.predict())
+        while not predictors.tensorflow.calls or not predictors.pytorch.calls:
+            await asyncio.sleep(0.001)
+        waiting = asyncio.create_task(predictors.predict())
+        while not predictors.dispatcher.count_waiting("pytorch")[0]:
+            await asyncio.sleep(0.001)
+        for task in (in_call, waiting):
+            task.cancel()
+        await asyncio.wait([in_call, waiting])
+        assert in_call.cancelled()
+        assert waiting.cancelled()
+        assert predictors.dispatcher.count_waiting("pytorch")[0] == 0
+        predictors.tensorflow.is_permitted.set()
+        predictors.pytorch.is_permitted.set()
+        outcomes = await predictors.predict()
+        assert all(isinstance(outcome, Answer) for outcome in outcomes.values())
+
+    run(tmp_path, body)
+
+
 def test_a_protocol_without_partial_answers_names_the_backend_that_hangs(tmp_path: Path) -> None:
     async def body(predictors: Predictors) -> None:
         predictors.pytorch.is_permitted.clear()
