@@ -16,6 +16,7 @@ GOOD = Block(
     done_s=np.arange(COUNT) / 50 + 0.005,
     status=np.full(COUNT, HTTP_OK),
     late_s=np.zeros(COUNT),
+    handling_s=np.zeros(COUNT),
     parts_ms=np.full((COUNT, 6), 0.5),
     cpu_share=0.1,
 )
