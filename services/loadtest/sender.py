@@ -173,7 +173,8 @@ class Sender:
             return
         del self._under_way[connection]
         done_s = time.perf_counter()
-        self._record(sent.query, sent.sent_s, answer.status, done_s, connection.handling_s, answer.server_timing)
+        handling_s = min(connection.handling_s, done_s - sent.sent_s)  # the system's clock may have been set
+        self._record(sent.query, sent.sent_s, answer.status, done_s, handling_s, answer.server_timing)
         if answer.keeps_open and not connection.has_unsent:
             self._idle.append(connection)
         else:
