@@ -37,7 +37,7 @@ def test_a_side_that_answers_in_time_has_a_valid_result() -> None:
 
 
 def test_the_generators_time_is_separated_from_waiting_and_from_the_network() -> None:
-    """Half of the queries waited 1 ms for a connection; all were 0.5 ms late, and each answer was read after 0.25 ms."""
+    """Half of the queries waited 1 ms for a connection. All were 0.5 ms late and were read after 0.25 ms."""
     waited_s = np.where(np.arange(COUNT) % 2, 0.001, 0)
     block = replace(
         GOOD,
