@@ -6,13 +6,15 @@ Four experiments run in a copy of the project:
 
 - planted: PyTorch against `slow`, a copy of PyTorch's backend that computes 5 ms longer for each prediction.
 - equals: PyTorch against itself.
-- hey: the p50 of `hey` and of load tests at the same rate, in turns.
+- hey: the p50 of `hey` and of load tests at the same rate, in turns, and the generator's own time. `hey` sends at fixed
+  intervals, a load test at random times.
 - search: six searches for the largest rate, compared in pairs.
 """
 
+import csv
+import io
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -21,8 +23,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
+from statistics import median, median_grouped
 from typing import Any
 
 from rich.console import Console
@@ -45,6 +48,31 @@ TRAINING = {"network": "article", "epochs": 1, "name": "measured"}
 EQUALS = {"backends": ["pytorch", "pytorch"], "target_qps": [100], "duration_s": 8}
 # At so low a rate, Poisson arrivals seldom overlap. The one connection of hey never has two requests under way.
 HEY_QPS = 20
+HEY_ROUNDS = 5
+HEY_S = 15  # of each tool in each round
+HEY_STEP_S = 0.0001  # hey rounds each time to this
+
+
+@dataclass(frozen=True)
+class HeyRound:
+    """The figures of one round, in milliseconds.
+
+    Attributes:
+        hey_ms: the p50 of hey.
+        load_test_ms: the p50 of a load test.
+        generator_ms: the median of the load generator's own time, which the load test's latencies contain.
+        split_ms: where the load test's time was spent, means.
+    """
+
+    hey_ms: float
+    load_test_ms: float
+    generator_ms: float
+    split_ms: dict[str, float]
+
+    @property
+    def ratio(self) -> float:
+        """The load test's p50 relative to hey's."""
+        return self.load_test_ms / self.hey_ms
 
 
 def copy_with_slow_backend(place: Path) -> None:
@@ -103,24 +131,31 @@ def collect_claims(client: Client, seeds: int, **request: Any) -> list[dict[str,
     return claims
 
 
-def run_hey(client: Client, seconds: int) -> float:
-    """Return the p50 in milliseconds that `hey` reports for one connection at HEY_QPS."""
+def run_hey(client: Client) -> float:
+    """Return the p50 in milliseconds of `hey` with one connection at HEY_QPS.
+
+    hey's own p50 is rounded to a tenth of a millisecond. This one is interpolated from all times, which are rounded.
+    """
     url = f"{client.url}/v1/predictions?model=measured&backends=pytorch"
-    command = ["hey", "-c", "1", "-q", str(HEY_QPS), "-n", str(HEY_QPS * seconds), "-m", "POST", "-T", "image/png"]
-    answer = subprocess.run([*command, "-D", "samples/seven.png", url], capture_output=True, text=True, check=True)
-    p50 = re.search(r"50% in ([\d.]+) secs", answer.stdout)
-    assert p50, answer.stdout
-    return float(p50[1]) * 1000
+    command = ["hey", "-o", "csv", "-c", "1", "-q", str(HEY_QPS), "-n", str(HEY_QPS * HEY_S), "-m", "POST"]
+    command += ["-T", "image/png", "-D", "samples/seven.png", url]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = list(csv.DictReader(io.StringIO(answer.stdout)))
+    assert rows, answer.stderr
+    assert all(row["status-code"] == "200" for row in rows), answer.stdout
+    return median_grouped([float(row["response-time"]) for row in rows], interval=HEY_STEP_S) * 1000
 
 
-def compare_with_hey(client: Client) -> list[tuple[float, float]]:
-    """Return five pairs of p50 in milliseconds, of `hey` and of a load test, measured in turns."""
-    pairs = []
-    for seed in range(5):
-        load_test = run_load_test(client, backends=["pytorch"], target_qps=[HEY_QPS], duration_s=10, seed=seed)
-        pairs.append((run_hey(client, 10), load_test["results"]["pytorch"][0]["p50_ms"]))
-        print(pairs[-1], flush=True)
-    return pairs
+def compare_with_hey(client: Client) -> list[HeyRound]:
+    """Return HEY_ROUNDS rounds, in which a load test and `hey` take turns."""
+    rounds = []
+    for seed in range(HEY_ROUNDS):
+        found = run_load_test(client, backends=["pytorch"], target_qps=[HEY_QPS], duration_s=HEY_S, seed=seed)
+        (result,) = found["results"]["pytorch"]
+        hey_ms = run_hey(client)
+        rounds.append(HeyRound(hey_ms, result["p50_ms"], result["generator_p50_ms"], result["time_split_ms"]))
+        print(rounds[-1], flush=True)
+    return rounds
 
 
 def repeat_searches(client: Client) -> list[tuple[float, float]]:
@@ -150,8 +185,15 @@ def summarize(results: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         slowdowns = sum(is_difference(claim) and claim["value"] > 0 for claim in claims)
         yield "planted: a slowdown was claimed", f"{slowdowns} of {len(claims)}"
         yield "planted: largest error of the 5 ms, in ms", max(abs(claim["value"] - DELAY_S * 1000) for claim in claims)
-    if pairs := results.get("hey"):
-        yield "hey: median p50 in ms of hey and of load tests", [median(values) for values in zip(*pairs, strict=True)]
+    rounds: list[HeyRound]
+    if rounds := results.get("hey"):
+        ratios = [one.ratio for one in rounds]
+        yield "hey: median p50 in ms of hey", median(one.hey_ms for one in rounds)
+        yield "hey: median p50 in ms of load tests", median(one.load_test_ms for one in rounds)
+        yield "hey: median, least and largest ratio", (median(ratios), min(ratios), max(ratios))
+        yield "hey: median of the generator's own time in ms", median(one.generator_ms for one in rounds)
+        for part in rounds[0].split_ms:
+            yield f"hey: mean of {part} in ms, median round", median(one.split_ms[part] for one in rounds)
     if searches := results.get("search"):
         rates = [rate for rate, _ in searches]
         ratios = [max(pair) / min(pair) for pair in zip(rates[::2], rates[1::2], strict=True)]
@@ -176,7 +218,7 @@ def main(seeds: int, experiments: list[str]) -> int:
     Console().print(dict(summarize(results)))
     place = Path(".tandem/bench")
     place.mkdir(parents=True, exist_ok=True)
-    (place / "loadtest.json").write_text(json.dumps(results, indent=1))
+    (place / "loadtest.json").write_text(json.dumps(results, indent=1, default=asdict))
     return 0
 
 

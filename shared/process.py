@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypedDict
 
 _LIBC = ctypes.CDLL(None)
-PR_SET_PDEATHSIG = 1  # an option of Linux' prctl(2)
+PR_SET_PDEATHSIG, PR_SET_TIMERSLACK = 1, 29  # options of Linux' prctl(2)
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o644, sync: bool = False, replace: bool = True) -> None:
@@ -69,6 +69,14 @@ def end_with_parent(signum: signal.Signals) -> None:
     Call it in the child. Linux only. The signal is sent when the thread that started the child ends, see prctl(2).
     """
     _LIBC.prctl(PR_SET_PDEATHSIG, signum)
+
+
+def set_timer_slack(nanoseconds: int) -> None:
+    """Set how late the kernel may wake the calling thread, and threads that it starts later, from a sleep.
+
+    The kernel's default is 50,000 ns. Linux only, see PR_SET_TIMERSLACK in prctl(2).
+    """
+    _LIBC.prctl(PR_SET_TIMERSLACK, nanoseconds)
 
 
 class ProcessUsage(TypedDict):

@@ -6,6 +6,7 @@ Wierman and Harchol-Balter 2006, "Open versus closed: a cautionary tale"). The s
 If the mean latency differs from the one in LoadGen's own record, or the process died, the block has a fault.
 """
 
+import gc
 import io
 import multiprocessing
 import multiprocessing.connection
@@ -24,11 +25,12 @@ from numpy.typing import NDArray
 from services.loadtest.arrivals import draw_arrivals
 from services.loadtest.sender import GENERATOR_DIED, HTTP_OK, TIMING_PARTS, QueryOutcome, Sender, parse_server_timing
 from shared.jobs.loadtests import Scenario
-from shared.process import end_with_parent
+from shared.process import end_with_parent, set_timer_slack
 
 CONNECTIONS = 64  # at most this many requests are under way at once
 GRACE_S = 5.0  # after the planned end of a block, waiting queries are still sent for this long
-SWITCH_INTERVAL_S = 0.001  # how soon a busy connection's thread lets LoadGen's thread run
+SWITCH_INTERVAL_S = 0.001  # how soon a busy thread lets LoadGen's thread run
+TIMER_SLACK_NS = 1  # how late the kernel may wake LoadGen's thread on purpose
 LOADGEN_SCENARIOS = {
     "server": loadgen.TestScenario.Server,
     "single_stream": loadgen.TestScenario.SingleStream,
@@ -69,6 +71,7 @@ class Block:
         done_s: float64 [N], when the answer was complete.
         status: int64 [N], HTTP status, or one of the constants in `sender.py`.
         late_s: float64 [N], how late the generator was: in sending if a connection was free, else in issuing.
+        handling_s: float64 [N], how long before `done_s` the last byte of the answer arrived; 0 without an answer.
         parts_ms: float64 [N, 6], the parts of Server-Timing in the order of TIMING_PARTS; nan if not reported.
         cpu_share: CPU seconds per second of wall time of the generator's process.
         fault: why the block's figures cannot be relied on; empty if they can.
@@ -79,6 +82,7 @@ class Block:
     done_s: NDArray[np.float64]
     status: NDArray[np.int64]
     late_s: NDArray[np.float64]
+    handling_s: NDArray[np.float64]
     parts_ms: NDArray[np.float64]
     cpu_share: float
     fault: str = ""
@@ -98,6 +102,11 @@ class Block:
     def latency_ms(self) -> NDArray[np.float64]:
         """float64, time from schedule to answer of every query that was answered with 200."""
         return ((self.done_s - self.scheduled_s) * 1000)[self.is_answered]
+
+    @property
+    def generator_ms(self) -> NDArray[np.float64]:
+        """float64, the generator's own time in each of `latency_ms`: late sending, and reading the answer."""
+        return ((self.late_s + self.handling_s) * 1000)[self.is_answered]
 
     @property
     def p99_ms(self) -> float:
@@ -143,6 +152,7 @@ def _lost_block(plan: BlockPlan, fault: str) -> Block:
         done_s=np.full(plan.queries, plan.duration_s),
         status=np.full(plan.queries, GENERATOR_DIED),
         late_s=zeros,
+        handling_s=zeros,
         parts_ms=np.full((plan.queries, len(TIMING_PARTS)), np.nan),
         cpu_share=0.0,
         fault=fault,
@@ -151,7 +161,9 @@ def _lost_block(plan: BlockPlan, fault: str) -> Block:
 
 def _run_in_child(pipe: multiprocessing.connection.Connection, plan: BlockPlan, images: list[bytes]) -> None:
     end_with_parent(signal.SIGKILL)
+    set_timer_slack(TIMER_SLACK_NS)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.disable()  # a collection would delay queries, and a block makes no cyclic garbage
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **vars(_BlockRun(plan, images).carry_out()))
     pipe.send_bytes(buffer.getvalue())
@@ -204,6 +216,7 @@ class _BlockRun:
             done_s=done_s - start_s,
             status=np.array([outcome.status for outcome in outcomes]),
             late_s=left_s - start_s - scheduled_s,
+            handling_s=np.array([outcome.handling_s for outcome in outcomes]),
             parts_ms=np.array([parse_server_timing(outcome.server_timing) for outcome in outcomes]),
             cpu_share=cpu_share,
         )

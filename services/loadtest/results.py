@@ -107,6 +107,8 @@ def compute_result(measured: list[MeasuredBlock], target_qps: float | None, late
         meets_bound=bool(answered and quantiles["p99_ms"] <= latency_bound_ms and not statuses),
         errors={ERROR_KINDS.get(status, f"HTTP {status}"): count for status, count in sorted(statuses.items())},
         late_p99_ms=_late_p99_ms(blocks),
+        generator_p50_ms=_generator_quantile(blocks, 0.5) if answered else None,
+        generator_p99_ms=_generator_quantile(blocks, 0.99) if answered else None,
         cpu_seconds_per_1000=_cpu_seconds_per_1000(measured, answered),
         peak_memory_bytes=max((one.peak_memory_bytes or 0 for one in measured), default=0) or None,
         time_split_ms=_split_time(blocks) if answered else {},
@@ -117,6 +119,10 @@ def compute_result(measured: list[MeasuredBlock], target_qps: float | None, late
 
 def _late_p99_ms(blocks: list[Block]) -> float:
     return float(np.quantile(np.concatenate([block.late_s for block in blocks]), 0.99) * 1000)
+
+
+def _generator_quantile(blocks: list[Block], level: float) -> float:
+    return float(np.quantile(np.concatenate([block.generator_ms for block in blocks]), level))
 
 
 def _cpu_seconds_per_1000(measured: list[MeasuredBlock], answered: int) -> float | None:
@@ -148,20 +154,22 @@ def _describe_distribution(latencies_ms: NDArray[np.float64]) -> dict[str, list[
 def _split_time(blocks: list[Block]) -> dict[str, float]:
     """Return where the time of answered requests was spent: means in milliseconds, whose sum is the mean latency.
 
-    waiting: in the generator, before the request was sent; network: sockets and HTTP; decode: decoding the PNG;
-    prepare: bringing the image to the model's size; queue: waiting for another call to the same model;
-    hop: between gateway and predictor; compute: in the predictor; gateway: everything else in the gateway.
+    waiting: for a free connection; generator: in the generator, which sends late and reads the answer some time after
+    its last byte has arrived; network: sockets and HTTP; decode: decoding the PNG; prepare: bringing the image to the
+    model's size; queue: waiting for another call to the same model; hop: between gateway and predictor; compute: in
+    the predictor; gateway: everything else in the gateway.
     """
     answered = [block.is_answered for block in blocks]
-    scheduled_ms, sent_ms, done_ms = (
+    scheduled_ms, sent_ms, done_ms, late_ms, handling_ms = (
         np.concatenate([getattr(block, name)[good] for block, good in zip(blocks, answered, strict=True)]) * 1000
-        for name in ("scheduled_s", "sent_s", "done_s")
+        for name in ("scheduled_s", "sent_s", "done_s", "late_s", "handling_s")
     )
     parts_ms = np.concatenate([block.parts_ms[good] for block, good in zip(blocks, answered, strict=True)])
     total, decode, prepare, queue, hop, compute = np.nan_to_num(parts_ms).T
     split = {
-        "waiting": sent_ms - scheduled_ms,
-        "network": done_ms - sent_ms - total,
+        "waiting": sent_ms - scheduled_ms - late_ms,
+        "generator": late_ms + handling_ms,
+        "network": done_ms - handling_ms - sent_ms - total,
         "gateway": total - decode - prepare - queue - hop,
         "decode": decode,
         "prepare": prepare,

@@ -110,6 +110,14 @@ class LoadResult(ResponseBody):
     meets_bound: Annotated[bool, Field(description="the p99 is within latency_bound_ms, and there are no errors")]
     errors: Annotated[dict[str, int], Field(description="number of requests not answered with 200, by kind")]
     late_p99_ms: Annotated[float, Field(description="p99 of how late the load generator itself was")]
+    generator_p50_ms: Annotated[
+        float | None,
+        Field(
+            description="median of the load generator's own time in a latency: it sends late, and reads an answer some "
+            "time after its last byte has arrived; null if nothing was answered or this was not measured"
+        ),
+    ] = None
+    generator_p99_ms: Annotated[float | None, Field(description="p99 of the same")] = None
     cpu_seconds_per_1000: Annotated[
         float | None, Field(description="CPU seconds of the backend's predictor per 1,000 answered requests")
     ]

@@ -60,6 +60,7 @@ def test_every_backend_has_figures_at_every_rate(load_test: dict) -> None:
             assert entry["peak_memory_bytes"] > 0
             assert entry["time_split_ms"].keys() == {
                 "waiting",
+                "generator",
                 "network",
                 "gateway",
                 "decode",
@@ -69,6 +70,7 @@ def test_every_backend_has_figures_at_every_rate(load_test: dict) -> None:
                 "compute",
             }
             assert min(entry["time_split_ms"].values()) >= 0
+            assert 0 < entry["generator_p50_ms"] <= entry["generator_p99_ms"]
 
 
 def test_every_backend_got_the_same_number_of_requests(load_test: dict) -> None:

@@ -93,3 +93,19 @@ def test_a_report_has_a_page_a_figure_and_a_table(pytorch_p99_ms: float | None) 
     assert (tensorflow["errors"], tensorflow["waiting_ms"], tensorflow["p90_ms_low"]) == ("0", "0.5", "")
     assert pytorch["p99_ms"] == ("5.0" if pytorch_p99_ms else "")
     assert pytorch["errors"] == ("0" if pytorch_p99_ms else "60")
+
+
+def test_a_report_separates_the_generators_time_and_shows_results_that_lack_it() -> None:
+    found = load_test(5.0)
+    (measured,) = found["results"]["pytorch"]
+    measured |= {"generator_p50_ms": 0.375, "generator_p99_ms": 1.125}
+    for results in found["results"].values():
+        results[0]["time_split_ms"] = {"waiting": 0.5, "generator": 0.25, "network": 0.125, "compute": 2.5}
+    report = LoadTestReport.model_validate(found)
+    page = render_html(report)
+    assert "<td>0.38<td>1.12" in page
+    assert "<th>waiting<th>generator<th>network<th>compute<th>end to end" in page
+    tensorflow, pytorch = csv.DictReader(io.StringIO(render_csv(report)))
+    names = ("generator_p50_ms", "generator_p99_ms", "generator_ms")
+    assert [pytorch[name] for name in names] == ["0.375", "1.125", "0.25"]
+    assert [tensorflow[name] for name in names] == ["", "", "0.25"]

@@ -1,6 +1,8 @@
 """LoadGen against a real HTTP server on loopback: schedule, latency, stalls, errors, and a slow generator."""
 
 import multiprocessing
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -126,10 +128,20 @@ def test_offline_sends_all_requests_at_once(service: Service) -> None:
 
 
 def test_a_generator_that_cannot_keep_its_schedule_is_reported(service: Service) -> None:
-    block = run(service, "server", qps=100_000, queries=20_000, duration_s=0.2)
+    """The generator's process is stopped for a while, and sends late what was scheduled meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run, service, "server", qps=200, queries=200)
+        wait_until(lambda: service.received > 0, message="the generator sent nothing")
+        processes = multiprocessing.active_children()
+        for process in processes:
+            os.kill(process.pid or 0, signal.SIGSTOP)
+        time.sleep(STALL_S)
+        for process in processes:
+            os.kill(process.pid or 0, signal.SIGCONT)
+        block = running.result()
     reason = find_generator_fault([block])
     assert reason
-    assert "generator" in reason
+    assert "generator" in reason or "LoadGen" in reason
 
 
 def test_error_responses_are_counted_by_status(service: Service) -> None:
@@ -180,3 +192,6 @@ def test_the_time_split_adds_up_to_the_mean_latency(service: Service) -> None:
     assert split["prepare"] == pytest.approx(0.25)
     assert split["queue"] == pytest.approx(0.125)
     assert split["gateway"] == pytest.approx(0.375)
+    assert split["waiting"] == pytest.approx((block.sent_s - block.scheduled_s - block.late_s).mean() * 1000)
+    assert split["generator"] == pytest.approx(block.generator_ms.mean())
+    assert split["network"] == pytest.approx((block.done_s - block.sent_s - block.handling_s).mean() * 1000 - 3.0)

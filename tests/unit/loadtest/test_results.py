@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from services.loadtest.generator import Block
 from services.loadtest.results import MeasuredBlock, compute_result
@@ -16,6 +17,7 @@ GOOD = Block(
     done_s=np.arange(COUNT) / 50 + 0.005,
     status=np.full(COUNT, HTTP_OK),
     late_s=np.zeros(COUNT),
+    handling_s=np.zeros(COUNT),
     parts_ms=np.full((COUNT, 6), 0.5),
     cpu_share=0.1,
 )
@@ -32,6 +34,24 @@ def test_a_side_that_answers_in_time_has_a_valid_result() -> None:
     result = compute_result(measured(GOOD, GOOD), 50, 50)
     assert result.valid
     assert result.invalid_reason is None
+
+
+def test_the_generators_time_is_separated_from_waiting_and_from_the_network() -> None:
+    """Half of the queries waited 1 ms for a connection. All were 0.5 ms late and were read after 0.25 ms."""
+    waited_s = np.where(np.arange(COUNT) % 2, 0.001, 0)
+    block = replace(
+        GOOD,
+        sent_s=GOOD.scheduled_s + 0.0005 + waited_s,
+        late_s=np.full(COUNT, 0.0005),
+        handling_s=np.full(COUNT, 0.00025),
+    )
+    result = compute_result(measured(block), 50, 50)
+    assert result.generator_p50_ms == pytest.approx(0.75)
+    assert result.generator_p99_ms == pytest.approx(0.75)
+    assert result.time_split_ms["waiting"] == pytest.approx(0.5)
+    assert result.time_split_ms["generator"] == pytest.approx(0.75)
+    assert result.time_split_ms["network"] == pytest.approx(5 - 0.5 - 0.75 - 0.5)
+    assert sum(result.time_split_ms.values()) == pytest.approx(5)
 
 
 def test_a_side_that_stopped_answering_has_an_invalid_result_that_counts_its_errors() -> None:
