@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,20 +69,24 @@ class Served(NamedTuple):
     process: subprocess.Popen[bytes]
 
 
-def start(folder: Path) -> Served:
+@contextmanager
+def running(folder: Path) -> Iterator[Served]:
+    """Run a server. The test may end it."""
     (port,) = free_ports(1)
     path = folder / "sockets" / "echo.sock"
     process = subprocess.Popen([sys.executable, "-m", "tests.unit.web.test_complete_requests", str(port), str(path)])
-    wait_until(lambda: path.exists() and process.poll() is None, message="the server does not answer")
-    return Served(port, path, process)
+    try:
+        wait_until(lambda: path.exists() and process.poll() is None, message="the server does not answer")
+        yield Served(port, path, process)
+    finally:
+        process.kill()
+        process.wait(30)
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    found = start(tmp_path_factory.mktemp("served"))
-    yield found
-    found.process.send_signal(signal.SIGTERM)
-    assert found.process.wait(30) == 0
+    with running(tmp_path_factory.mktemp("served")) as found:
+        yield found
 
 
 class Connection:
@@ -275,8 +280,7 @@ def test_a_response_whose_header_would_split_it_is_not_sent(served: Served) -> N
 
 
 def test_a_server_that_is_told_to_stop_answers_first(tmp_path: Path) -> None:
-    served = start(tmp_path)
-    with Connection(served) as connection, Connection(served) as idle:
+    with running(tmp_path) as served, Connection(served) as connection, Connection(served) as idle:
         idle.send(post("echo"))
         assert echoed(idle)["by"] == DIRECTLY
         connection.send(post("echo"))
@@ -288,23 +292,23 @@ def test_a_server_that_is_told_to_stop_answers_first(tmp_path: Path) -> None:
         found = echoed(connection)
         assert (found["what"], found["by"]) == ("slow", DIRECTLY)
         assert connection.is_closed()
-    assert served.process.wait(30) == 0
+        assert served.process.wait(30) == 0
 
 
 def test_a_new_server_replaces_the_socket_of_one_that_was_killed(tmp_path: Path) -> None:
-    first = start(tmp_path)
-    first.process.kill()
-    first.process.wait(30)
-    assert first.socket_path.exists()
-    second = start(tmp_path)
-    wait_until(lambda: Connection(second, unix=True), message="nobody answers on the socket").socket.close()
-    assert second.socket_path.stat().st_mode & 0o777 == 0o600
-    assert second.socket_path.parent.stat().st_mode & 0o777 == 0o700
-    with Connection(second, unix=True) as connection:
-        connection.send(post("echo"))
-        assert echoed(connection)["by"] == DIRECTLY
-    second.process.send_signal(signal.SIGTERM)
-    assert second.process.wait(30) == 0
+    with running(tmp_path) as first:
+        first.process.kill()
+        first.process.wait(30)
+        assert first.socket_path.exists()
+    with running(tmp_path) as second:
+        wait_until(lambda: Connection(second, unix=True), message="nobody answers on the socket").socket.close()
+        assert second.socket_path.stat().st_mode & 0o777 == 0o600
+        assert second.socket_path.parent.stat().st_mode & 0o777 == 0o700
+        with Connection(second, unix=True) as connection:
+            connection.send(post("echo"))
+            assert echoed(connection)["by"] == DIRECTLY
+        second.process.send_signal(signal.SIGTERM)
+        assert second.process.wait(30) == 0
 
 
 if __name__ == "__main__":
