@@ -82,7 +82,7 @@ def copy_with_slow_backend(place: Path) -> None:
     shutil.copytree(place / "services/pytorch", slow)
     for file in slow.glob("*.py"):
         text = file.read_text().replace("services.pytorch", "services.slow")
-        text = text.replace('NAME = "pytorch"', 'NAME = "slow"')
+        text = text.replace('"pytorch"', '"slow"')
         file.write_text(text.replace(RETURN_CODE, DELAY_CODE + RETURN_CODE))
     assert DELAY_CODE in (slow / "backend.py").read_text(), "the delay was not added to the backend"
     (place / ".venv/slow").symlink_to(Path(".venv/pytorch").absolute())

@@ -167,7 +167,7 @@ def _split_time(blocks: list[Block]) -> dict[str, float]:
     parts_ms = np.concatenate([block.parts_ms[good] for block, good in zip(blocks, answered, strict=True)])
     total, decode, prepare, queue, hop, compute = np.nan_to_num(parts_ms).T
     split = {
-        "waiting": sent_ms - scheduled_ms - late_ms,
+        "waiting": np.maximum(sent_ms - scheduled_ms - late_ms, 0),  # rounding can make it a little less than 0
         "generator": late_ms + handling_ms,
         "network": done_ms - handling_ms - sent_ms - total,
         "gateway": total - decode - prepare - queue - hop,
