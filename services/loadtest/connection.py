@@ -21,7 +21,7 @@ SERVER_TIMING = re.compile(r"\r\nserver-timing:[ \t]*(.*)\r\n")
 CLOSE = re.compile(r"\r\nconnection:[ \t]*close[ \t]*\r\n")
 
 
-class Answer(NamedTuple):
+class GatewayAnswer(NamedTuple):
     """A complete HTTP response.
 
     Attributes:
@@ -106,7 +106,7 @@ class Connection:
         with contextlib.suppress(BlockingIOError):
             self._unsent = self._unsent[self._socket.send(self._unsent) :]
 
-    def receive(self, woken_s: float) -> Answer | None:
+    def receive(self, woken_s: float) -> GatewayAnswer | None:
         """Read what has arrived; return the answer when it is complete, and None before.
 
         Args:
@@ -143,7 +143,7 @@ def _seconds_since(control: list[tuple[int, int, bytes]], woken_s: float) -> flo
     return time.perf_counter() - woken_s
 
 
-def parse_answer(received: bytes) -> Answer | None:
+def parse_answer(received: bytes) -> GatewayAnswer | None:
     """Return an HTTP response, or None while it is incomplete.
 
     Raises:
@@ -161,4 +161,4 @@ def parse_answer(received: bytes) -> Answer | None:
         return None
     timing = SERVER_TIMING.search(head)
     keeps_open = not excess and CLOSE.search(head) is None
-    return Answer(int(head[9:12]), timing[1] if timing else "", keeps_open)
+    return GatewayAnswer(int(head[9:12]), timing[1] if timing else "", keeps_open)

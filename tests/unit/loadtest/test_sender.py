@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from services.loadtest.connection import Address, Answer, Connection, parse_answer
+from services.loadtest.connection import Address, Connection, GatewayAnswer, parse_answer
 from services.loadtest.sender import CONNECTION_FAILED, HTTP_OK, NOT_SENT, TIMED_OUT, QueryOutcome, Sender
 from tests.polling import wait_until
 
@@ -206,6 +206,10 @@ def test_a_gateway_that_cannot_be_reached_fails_every_query(url: str) -> None:
     assert Driver(url, connections=4).send(20) == [CONNECTION_FAILED] * 20
 
 
+def receive_now(connection: Connection) -> GatewayAnswer | None:
+    return connection.receive(woken_s=time.perf_counter())
+
+
 def test_the_time_that_an_answer_lies_in_the_kernel_is_measured() -> None:
     with listening(answer_all) as url:
         port = int(url.split(":")[2].split("/")[0])
@@ -216,17 +220,17 @@ def test_the_time_that_an_answer_lies_in_the_kernel_is_measured() -> None:
             connection.continue_sending()
         select.select([connection.descriptor], [], [])
         time.sleep(0.1)
-        assert connection.receive(woken_s=time.perf_counter()) == Answer(200, "total;dur=1.5", keeps_open=True)
+        assert receive_now(connection) == GatewayAnswer(200, "total;dur=1.5", keeps_open=True)
         assert connection.handling_s > 0.1
         connection.close()
 
 
 def test_an_answer_is_parsed_when_it_is_complete() -> None:
     assert [parse_answer(ANSWER[:place]) for place in range(len(ANSWER))] == [None] * len(ANSWER)
-    assert parse_answer(ANSWER) == Answer(200, "total;dur=1.5", keeps_open=True)
-    assert parse_answer(b"HTTP/1.1 503 x\r\ncontent-length:0\r\n\r\n") == Answer(503, "", keeps_open=True)
-    assert parse_answer(CLOSING) == Answer(200, "total;dur=1.5", keeps_open=False)
-    assert parse_answer(ANSWER + b"more") == Answer(200, "total;dur=1.5", keeps_open=False)
+    assert parse_answer(ANSWER) == GatewayAnswer(200, "total;dur=1.5", keeps_open=True)
+    assert parse_answer(b"HTTP/1.1 503 x\r\ncontent-length:0\r\n\r\n") == GatewayAnswer(503, "", keeps_open=True)
+    assert parse_answer(CLOSING) == GatewayAnswer(200, "total;dur=1.5", keeps_open=False)
+    assert parse_answer(ANSWER + b"more") == GatewayAnswer(200, "total;dur=1.5", keeps_open=False)
 
 
 @pytest.mark.parametrize(
