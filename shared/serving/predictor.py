@@ -21,7 +21,6 @@ import numpy as np
 import structlog
 from aiohttp import web
 from flask import Flask
-from multidict import CIMultiDict
 from prometheus_client import Counter, Gauge, Histogram
 
 from shared.backend import Backend, Predictor
@@ -42,7 +41,7 @@ from shared.web.server import HttpServer, serve
 MAX_MODELS = 16
 COLLECT_AFTER = 8  # dropped models: their memory is freed by a full collection, which takes a tenth of a second
 FLASK_THREADS = 4  # for health, metrics and warming
-NO_HEADERS: CIMultiDict[str] = CIMultiDict()  # the gateway would parse them with each reply
+NO_HEADERS: dict[str, str] = {}  # the gateway would parse them with each reply
 LOOP_COMPUTE_S = 0.01  # a call that should take longer is computed in a thread, so that health is answered meanwhile
 
 COMPUTE_SECONDS = Histogram(

@@ -22,9 +22,10 @@ from multidict import CIMultiDictProxy
 
 from shared.web.connections import LimitedConnection
 from shared.web.route_table import Destination
+from shared.web.security_headers import DefaultHeaders
 
 MAX_BODY_BYTES = 32 * 2**10  # larger bodies are counted while they are in memory, see `body_reader.py`
-LEFT_TO_AIOHTTP = (hdrs.CONTENT_ENCODING, hdrs.EXPECT, hdrs.UPGRADE)  # headers that need more than one response
+LAST = "Connection: close\r\n"
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
@@ -59,14 +60,20 @@ class CompleteRequestConnection(LimitedConnection):
         manager: the server.
         find_destination: returns the route of a method and a target, or None if aiohttp has to answer.
         answer: answers a request. It raises nothing.
+        default_headers: of each response.
         options: of aiohttp's `RequestHandler`.
     """
 
     def __init__(
-        self, manager: Any, find_destination: FindDestination, answer: CompleteHandler, **options: Any
+        self,
+        manager: Any,
+        find_destination: FindDestination,
+        answer: CompleteHandler,
+        default_headers: DefaultHeaders,
+        **options: Any,
     ) -> None:
         super().__init__(manager, **options)
-        self._find_destination, self._answer = find_destination, answer
+        self._find_destination, self._answer, self._default_headers = find_destination, answer, default_headers
         self._answering: asyncio.Task[None] | None = None
         self._kept_back = b""  # what the client sent before it had its response
 
@@ -111,7 +118,9 @@ class CompleteRequestConnection(LimitedConnection):
             or payload.total_bytes > MAX_BODY_BYTES
             or message.version != HttpVersion11
             or message.should_close
-            or any(name in message.headers for name in LEFT_TO_AIOHTTP)
+            or hdrs.CONTENT_ENCODING in message.headers
+            or hdrs.EXPECT in message.headers
+            or hdrs.UPGRADE in message.headers
             or self.transport is None
             or self.transport.get_write_buffer_size() > 0  # aiohttp waits until the client has read its responses
         ):
@@ -152,15 +161,16 @@ class CompleteRequestConnection(LimitedConnection):
             return
         if not isinstance(body, bytes):
             raise TypeError("the body of a response of the event loop must be bytes")
-        fields = [f"{name}: {value}" for name, value in response.headers.items()]
-        fields += (f"Content-Length: {len(body)}", f"Date: {rfc822_formatted_time()}")
-        is_last = response.keep_alive is False
-        if is_last:
-            fields.append("Connection: close")
-        text = "\n".join(fields)
-        if "\r" in text or text.count("\n") != len(fields) - 1:
+        fields = [f"{name}: {value}\r\n" for name, value in response.headers.items()]
+        own = "".join(fields)
+        if not own.count("\r") == own.count("\n") == len(fields):
             raise ValueError("a header contains the end of a line")
-        head = STATUS_LINES[response.status] + text.replace("\n", "\r\n") + "\r\n\r\n"
+        is_last = response.keep_alive is False
+        head = (
+            f"{STATUS_LINES[response.status]}{own}{self._default_headers.lines_for(response.headers)}"
+            f"Content-Length: {len(body)}\r\nDate: {rfc822_formatted_time()}\r\n"
+            f"{LAST if is_last else ''}\r\n"
+        )
         transport.write(head.encode() + body)
         if is_last:
             self.force_close()

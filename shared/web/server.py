@@ -14,7 +14,7 @@ import asyncio
 import resource
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,6 @@ from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.http_parser import RawRequestMessage
 from flask import Flask
-from multidict import CIMultiDict
 
 from shared.heap import freeze_heap, limit_collection
 from shared.logs import REQUEST_ID, begin_request, configure_logs, request_id
@@ -42,7 +41,7 @@ from shared.web.process_slots import SharedConnections
 from shared.web.request_metrics import record_request
 from shared.web.route_table import Destination, RouteTable
 from shared.web.routes import BufferedRequest, Route, run_in_thread
-from shared.web.security_headers import SECURITY_HEADERS
+from shared.web.security_headers import SECURITY_HEADERS, DefaultHeaders
 from shared.web.server_processes import ALIVE_S, BACKLOG
 from shared.web.wsgi_bridge import UNKNOWN_ROUTE, call_flask, environ_of, install_route_names
 
@@ -78,10 +77,11 @@ class HttpServer:
         bodies: BodyReader | None = None,
         gate: Gate | None = None,
         connections: ConnectionLimits | None = None,
-        headers: CIMultiDict[str] = SECURITY_HEADERS,
+        headers: Mapping[str, str] = SECURITY_HEADERS,
         shared_connections: SharedConnections | None = None,
     ) -> None:
-        self._app, self._routes, self._on_start, self._headers = app, RouteTable(routes), on_start, headers
+        self._app, self._routes, self._on_start = app, RouteTable(routes), on_start
+        self._default_headers = DefaultHeaders(headers)
         self._gate = gate or OpenGate()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="flask")
         self._bodies = bodies or BodyReader()
@@ -120,7 +120,12 @@ class HttpServer:
             self._on_start(loop)
         server = LimitedServer(
             self._respond,
-            partial(_Connection, find_destination=self._find_destination, answer=self._respond_to_complete),
+            partial(
+                _Connection,
+                find_destination=self._find_destination,
+                answer=self._respond_to_complete,
+                default_headers=self._default_headers,
+            ),
             self._connection_limits,
             access_log=None,
             auto_decompress=False,
@@ -179,7 +184,7 @@ class HttpServer:
         if self._is_draining:
             response.force_close()
         self._gate.complete(request, response)
-        return _finish(response, self._headers, path, route.rule, route.method, started)
+        return _finish(response, path, route.rule, route.method, started)
 
     async def _respond(self, request: web.BaseRequest) -> web.Response:
         """Answer a request: set its id, record its metrics, and turn errors into problem documents."""
@@ -207,7 +212,8 @@ class HttpServer:
         # Clients can make up any number of methods, so only those of known routes become labels of metrics.
         method = request.method if rule != UNKNOWN_ROUTE else UNKNOWN_ROUTE
         self._gate.complete(request, response)
-        return _finish(response, self._headers, request.path, rule, method, started)
+        self._default_headers.add_to(response.headers)
+        return _finish(response, request.path, rule, method, started)
 
 
 class _Connection(CompleteRequestConnection):
@@ -240,7 +246,8 @@ class _Connection(CompleteRequestConnection):
                 status, "Bad request", f"the request is not valid HTTP: {describe_malformed_request(exc)}"
             )
         response = _from_document(document)
-        _finish(response, SECURITY_HEADERS, request.path, UNKNOWN_ROUTE, UNKNOWN_ROUTE, started)
+        self._default_headers.add_to(response.headers)
+        _finish(response, request.path, UNKNOWN_ROUTE, UNKNOWN_ROUTE, started)
         response.force_close()
         return response
 
@@ -310,11 +317,8 @@ def _from_document(document: ProblemDocument) -> web.Response:
     return web.Response(status=document.status, headers=headers, body=document.body)
 
 
-def _finish(
-    response: web.Response, headers: CIMultiDict[str], path: str, rule: str, method: str, started: float
-) -> web.Response:
-    """Name the request in its response, add the headers that the response lacks, and record it."""
+def _finish(response: web.Response, path: str, rule: str, method: str, started: float) -> web.Response:
+    """Name the request in its response, and record it."""
     response.headers[REQUEST_ID] = request_id()
-    response.headers.merge(headers)
     record_request(path, rule, method, response.status, perf_counter() - started)
     return response

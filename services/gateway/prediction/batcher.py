@@ -9,7 +9,7 @@ locked. If the gateway has several processes, MAX_WAITING_IMAGES holds for all o
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from time import perf_counter
 
@@ -76,8 +76,8 @@ class QueuedRequest:
 
     images: NDArray[np.uint8]
     outcome: asyncio.Future[Outcome]
-    since: float = field(default_factory=perf_counter)
-    id: str = field(default_factory=request_id)
+    since: float
+    id: str
 
 
 @cache
@@ -152,7 +152,7 @@ class Batcher:
         If more than MAX_WAITING_IMAGES images would wait, the outcome is a Failure at once. A caller that stops waiting
         must withdraw the request.
         """
-        request = QueuedRequest(images, asyncio.get_running_loop().create_future())
+        request = QueuedRequest(images, asyncio.get_running_loop().create_future(), perf_counter(), request_id())
         if self._in_flight and not self._has_room(request):
             request.outcome.set_result(
                 Failure(f"{self._backend} has {MAX_WAITING_IMAGES} images waiting: try again in a moment")

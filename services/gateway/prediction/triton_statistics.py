@@ -7,8 +7,6 @@ their counters to each other, and each answers with the sums.
 import copy
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -20,20 +18,37 @@ NUMBERS = 3 + 2 * len(PARTS)  # of one version
 
 
 class RequestTimer:
-    """Measures the parts of one request, in nanoseconds.
+    """Measures the parts of one request, in nanoseconds, until its context ends.
 
     Args:
-        started_ns: when the request began (`time.perf_counter_ns`); by default now.
+        statistics: where the request is counted at the end: as a failure if the context raises.
+        title: of the model.
+        version: of the model.
+        started_ns: when the request began (`time.perf_counter_ns`).
 
     Attributes:
         images: how many images were predicted.
         parts: nanoseconds by part.
     """
 
-    def __init__(self, started_ns: int | None = None) -> None:
+    __slots__ = ("_last", "_model", "_started", "_statistics", "images", "parts")
+
+    def __init__(self, statistics: "TritonStatistics", title: str, version: int, started_ns: int) -> None:
         self.images = 0
         self.parts: dict[str, int] = {}
-        self._started = self._last = started_ns or time.perf_counter_ns()
+        self._statistics, self._model = statistics, (title, version)
+        self._started = self._last = started_ns
+
+    def __enter__(self) -> "RequestTimer":
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        now = time.perf_counter_ns()
+        if error:
+            self.parts = {"fail": now - self._started}
+        else:
+            self.parts["compute_output"], self.parts["success"] = now - self._last, now - self._started
+        self._statistics.add(*self._model, self)
 
     def mark(self, part: str) -> None:
         """Record the time since the last mark as a part."""
@@ -47,13 +62,10 @@ class RequestTimer:
             compute_ms: of the backend that computed longest.
         """
         self.images = images
-        self.mark("queue")
-        compute_ns = min(round(compute_ms * 1e6), self.parts["queue"])
-        self.parts |= {"compute_infer": compute_ns, "queue": self.parts["queue"] - compute_ns}
-
-    def end(self, outcome: str) -> None:
-        """Record the whole time as `success` or `fail`."""
-        self.parts[outcome] = time.perf_counter_ns() - self._started
+        now = time.perf_counter_ns()
+        elapsed_ns, self._last = now - self._last, now
+        compute_ns = min(round(compute_ms * 1e6), elapsed_ns)
+        self.parts["compute_infer"], self.parts["queue"] = compute_ns, elapsed_ns - compute_ns
 
 
 @dataclass
@@ -112,17 +124,9 @@ class TritonStatistics:
                 self._rows[key], self._counters[key] = row, counters
             self._free_rows = list(set(range(MAX_COUNTED_MODELS)) - set(self._rows.values()))
 
-    @contextmanager
-    def measure(self, title: str, version: int, started_ns: int | None = None) -> Iterator[RequestTimer]:
-        """Count the work within the context as one request. It is a failure if it raises."""
-        timed, outcome = RequestTimer(started_ns), "fail"
-        try:
-            yield timed
-            timed.mark("compute_output")
-            outcome = "success"
-        finally:
-            timed.end(outcome)
-            self._add(title, version, timed, outcome)
+    def measure(self, title: str, version: int, started_ns: int | None = None) -> RequestTimer:
+        """Return a context whose work counts as one request, by default from now on."""
+        return RequestTimer(self, title, version, started_ns or time.perf_counter_ns())
 
     def read(self, title: str, version: int) -> Counters:
         """Return a copy of the counters of all processes; zeros for a version that was never requested."""
@@ -133,8 +137,8 @@ class TritonStatistics:
             counters.add(Counters.of(numbers))
         return counters
 
-    def _add(self, title: str, version: int, timed: RequestTimer, outcome: str) -> None:
-        parts = timed.parts if outcome == "success" else {outcome: timed.parts[outcome]}
+    def add(self, title: str, version: int, timed: RequestTimer) -> None:
+        """Count a request that has ended."""
         key = key_of((title, version))
         with self._lock:
             counters = self._counters.setdefault(key, Counters())
@@ -143,10 +147,10 @@ class TritonStatistics:
                 dropped, _ = self._counters.popitem(last=False)
                 if self._shared is not None:
                     self._free_rows.append(self._rows.pop(dropped))
-            for part, ns in parts.items():
+            for part, ns in timed.parts.items():
                 counters.counts[part] += 1
                 counters.ns[part] += ns
-            if outcome == "success":
+            if "success" in timed.parts:
                 counters.images += timed.images
                 counters.requests += 1
                 counters.last_ms = round(time.time() * 1000)

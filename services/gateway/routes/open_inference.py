@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import numpy as np
 from aiohttp import web
 from flask_openapi3 import MediaType, Parameter, Tag
@@ -27,8 +26,11 @@ from services.gateway.routes.uploads import MAX_IMAGES
 from services.gateway.schemas.infer_bodies import (
     FlatInferRequest,
     FlatTensor,
+    InferResult,
+    OutputTensor,
     TensorOptions,
     decode_flat,
+    encode_json,
 )
 from services.gateway.schemas.protocols import InferInput, InferRequest, InferResponse, TensorParameters
 from services.gateway.scopes import PREDICT
@@ -176,19 +178,19 @@ def _respond(
     address: ModelAddress, parsed: _ParsedRequest, probabilities: dict[str, NDArray[np.float32]]
 ) -> web.Response:
     """Return the outputs as JSON; outputs that are wanted in binary follow the JSON."""
-    outputs: list[dict[str, Any]] = []
+    outputs: list[OutputTensor] = []
     blobs: list[bytes] = []
     for name, in_binary in parsed.outputs.items():
         array = probabilities[address.outputs[name]]
-        output = {"name": name, "datatype": "FP32", "shape": list(array.shape)}
+        output = OutputTensor(name, "FP32", array.shape)
         if in_binary:
             blobs.append(array.astype("<f4").tobytes())
-            outputs.append({**output, "parameters": {"binary_data_size": len(blobs[-1])}})
+            output.parameters = {"binary_data_size": len(blobs[-1])}
         else:
-            outputs.append({**output, "data": array.ravel().tolist()})
-    head = {"model_name": address.title, "model_version": str(address.version)}
-    identity = {} if parsed.id is None else {"id": parsed.id}
-    text = msgspec.json.encode({**head, **identity, "outputs": outputs})
+            output.data = array.ravel().tolist()
+        outputs.append(output)
+    version = str(address.version)
+    text = encode_json(InferResult(model_name=address.title, model_version=version, id=parsed.id, outputs=outputs))
     if not blobs:
         return web.Response(headers={"Content-Type": "application/json"}, body=text)
     headers = {"Content-Type": BINARY, JSON_LENGTH_HEADER: str(len(text))}

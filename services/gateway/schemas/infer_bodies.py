@@ -1,14 +1,14 @@
-"""Decodes the infer requests that nearly all clients send, several times faster than pydantic.
+"""Decodes and encodes the infer bodies of nearly all clients, several times faster than pydantic.
 
-These structs accept a part of what `InferRequest` of `protocols.py` accepts: only members that mean something to
-Tandem, and whole numbers in a flat list. Their values equal those of `InferRequest`. A body that does not fit is no
+The structs of requests accept a part of what `InferRequest` of `protocols.py` accepts: only members that mean something
+to Tandem, and whole numbers in a flat list. Their values equal those of `InferRequest`. A body that does not fit is no
 error here: `InferRequest` accepts it, or says what is wrong with it.
 """
 
 from typing import Annotated
 
 from msgspec import DecodeError, Meta, Struct
-from msgspec.json import Decoder
+from msgspec.json import Decoder, Encoder
 
 from services.gateway.schemas.protocols import Datatype
 
@@ -54,7 +54,27 @@ class FlatInferRequest(Struct, forbid_unknown_fields=True):
     outputs: list[RequestedOutput] | None = None
 
 
+class OutputTensor(Struct, omit_defaults=True):
+    """As `InferOutput`."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    data: list[float] | None = None
+    parameters: dict[str, int] | None = None
+
+
+class InferResult(Struct, omit_defaults=True, kw_only=True):
+    """As `InferResponse`."""
+
+    model_name: str
+    model_version: str
+    id: str | None = None
+    outputs: list[OutputTensor]
+
+
 _decoder = Decoder(FlatInferRequest)
+_encoder = Encoder()
 
 
 def decode_flat(text: bytes) -> FlatInferRequest | None:
@@ -63,3 +83,8 @@ def decode_flat(text: bytes) -> FlatInferRequest | None:
         return _decoder.decode(text)
     except (DecodeError, UnicodeDecodeError, RecursionError):  # ValidationError is a DecodeError
         return None
+
+
+def encode_json(result: InferResult) -> bytes:
+    """Return a response as JSON, without the members that are None."""
+    return _encoder.encode(result)
