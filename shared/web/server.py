@@ -43,6 +43,7 @@ from shared.web.route_table import Destination, RouteTable
 from shared.web.routes import BufferedRequest, Route, run_in_thread
 from shared.web.security_headers import SECURITY_HEADERS, DefaultHeaders
 from shared.web.server_processes import ALIVE_S, BACKLOG
+from shared.web.unix_sockets import listen_on_unix_socket
 from shared.web.wsgi_bridge import UNKNOWN_ROUTE, call_flask, environ_of, install_route_names
 
 STOP_TIMEOUT_S = 5  # for requests that are being answered when the server is told to stop
@@ -142,7 +143,7 @@ class HttpServer:
         for site in sites or [web.TCPSite(runner, host, port, backlog=BACKLOG)]:
             await site.start()
         if socket_path:
-            await _listen_on_unix_socket(runner, socket_path)
+            await listen_on_unix_socket(runner, socket_path)
         _repeat(loop, limit_collection)
         if on_alive:
             _repeat(loop, on_alive)
@@ -276,16 +277,6 @@ def serve(
     server = load()
     freeze_heap()
     uvloop.run(server.serve(settings.bind_host, port, listeners, on_alive, socket_path))
-
-
-async def _listen_on_unix_socket(runner: web.ServerRunner, path: Path) -> None:
-    """Listen on a Unix socket, which replaces the one of an earlier process. Only this user may connect."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await web.UnixSite(runner, str(path), backlog=BACKLOG).start()
-        path.chmod(0o600)
-    except OSError as error:  # for example, a file system without sockets: clients use TCP
-        log.warning("no Unix socket", path=str(path), reason=str(error))
 
 
 def _buffered(request: web.BaseRequest, path_values: dict[str, str], body: bytes, caller: Caller) -> BufferedRequest:

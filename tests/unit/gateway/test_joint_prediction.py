@@ -14,7 +14,7 @@ import pytest
 from services.gateway.prediction.batcher import Answer, Failure, Outcome
 from services.gateway.prediction.dispatcher import Dispatcher
 from services.gateway.prediction.model_address import require_all
-from services.gateway.prediction.triton_statistics import RequestTimer
+from services.gateway.prediction.triton_statistics import TritonStatistics
 from services.stack.stack import free_ports
 from shared.errors import UnavailableError
 from shared.settings import Settings
@@ -242,7 +242,7 @@ def test_a_protocol_without_partial_answers_names_the_backend_that_hangs(tmp_pat
         predictors.pytorch.is_permitted.clear()
         outcomes = await predictors.predict()
         with pytest.raises(UnavailableError, match=r"^pytorch did not answer within 0\.1 s$"):
-            require_all(outcomes, 1, RequestTimer())
+            require_all(outcomes, 1, TritonStatistics().measure("m", 1))
 
     run(tmp_path, body)
 
