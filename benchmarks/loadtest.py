@@ -14,15 +14,12 @@ Four experiments run in a copy of the project:
 import csv
 import io
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median, median_grouped
@@ -30,19 +27,18 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.stack import copy_project
-from services.cli.client import Client, ClientError
-from services.stack.stack import isolate_environ
+from benchmarks.stack import copy_project, running_copy
+from services.cli.client import Client
 
 DELAY_S = 0.005
 # The end of the backend's function that computes predictions. The delay is inserted before it.
-RETURN_CODE = "        return logits.softmax(1)"
+RETURN_CODE = "            return logits.softmax(1)"
 # The delay computes and does not sleep: a processor that has slept takes a while to be fast again.
 DELAY_CODE = f"""\
-        from time import perf_counter
-        until = perf_counter() + {DELAY_S}
-        while perf_counter() < until:
-            pass
+            from time import perf_counter
+            until = perf_counter() + {DELAY_S}
+            while perf_counter() < until:
+                pass
 """
 TRAINING = {"network": "article", "epochs": 1, "name": "measured"}
 EQUALS = {"backends": ["pytorch", "pytorch"], "target_qps": [100], "duration_s": 8}
@@ -86,33 +82,6 @@ def copy_with_slow_backend(place: Path) -> None:
         file.write_text(text.replace(RETURN_CODE, DELAY_CODE + RETURN_CODE))
     assert DELAY_CODE in (slow / "backend.py").read_text(), "the delay was not added to the backend"
     (place / ".venv/slow").symlink_to(Path(".venv/pytorch").absolute())
-
-
-@contextmanager
-def running_copy(place: Path) -> Iterator[Client]:
-    """Start the copy's stack in the foreground and yield a client of its gateway; stop the stack at the end."""
-    environ = {"TANDEM_CACHE_DIR": str(Path(".tandem/data").absolute()), **os.environ}
-    environ = isolate_environ({**environ, "TANDEM_BACKENDS": "pytorch,slow"}, place / "state")
-    with (place / "log").open("wb") as log:
-        python = place / ".venv/stack/bin/python"
-        command = [python, "-m", "services.stack", "up"]
-        process = subprocess.Popen(command, cwd=place, env=environ, stdout=log, stderr=log)
-    client = Client(f"http://127.0.0.1:{environ['TANDEM_GATEWAY_PORT']}")
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                if all(state == "up" for state in client.get("/v2/health/ready")["details"].values()):
-                    break
-            except ClientError:
-                pass
-            assert process.poll() is None, (place / "log").read_text()[-3000:]
-            assert time.monotonic() < deadline, (place / "log").read_text()[-3000:]
-            time.sleep(0.5)
-        yield client
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
 
 
 def run_load_test(client: Client, **request: Any) -> Any:
@@ -210,15 +179,16 @@ def main(seeds: int, experiments: list[str]) -> int:
     """Run the experiments, print a summary, and write every figure to .tandem/bench/loadtest.json."""
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        copy_with_slow_backend(Path(folder))
-        with running_copy(Path(folder)) as client:
+        place = Path(folder)
+        copy_with_slow_backend(place)
+        with running_copy(place, place / "state", {"TANDEM_BACKENDS": "pytorch,slow"}) as client:
             client.follow(f"/v1/trainings/{client.post('/v1/trainings', TRAINING)['id']}")
             for experiment in experiments:
                 results[experiment] = EXPERIMENTS[experiment](client, seeds)
     Console().print(dict(summarize(results)))
-    place = Path(".tandem/bench")
-    place.mkdir(parents=True, exist_ok=True)
-    (place / "loadtest.json").write_text(json.dumps(results, indent=1, default=asdict))
+    figures = Path(".tandem/bench")
+    figures.mkdir(parents=True, exist_ok=True)
+    (figures / "loadtest.json").write_text(json.dumps(results, indent=1, default=asdict))
     return 0
 
 

@@ -66,12 +66,13 @@ def isolate_state(state: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def running_copy(place: Path, state: Path) -> Iterator[Client]:
+def running_copy(place: Path, state: Path, environ: Mapping[str, str] | None = None) -> Iterator[Client]:
     """Start the stack of a copy of the project, wait until it is ready, and stop it at the end.
 
     Args:
         place: the folder of the copy.
         state: the folder for its state and its log.
+        environ: settings that are added.
 
     Yields:
         A client of the stack's gateway.
@@ -79,7 +80,7 @@ def running_copy(place: Path, state: Path) -> Iterator[Client]:
     Raises:
         SystemExit: the stack did not start. The message has the end of its log.
     """
-    environ = isolate_state(state, {})
+    environ = isolate_state(state, environ or {})
     state.mkdir()
     command = [str(place / ".venv/stack/bin/python"), "-m", "services.stack", "up"]
     client = Client(f"http://127.0.0.1:{environ['TANDEM_GATEWAY_PORT']}")
