@@ -14,6 +14,8 @@ from services.gateway.context import Context
 from services.gateway.routes import (
     aliases,
     certificates,
+    dataset_pictures,
+    dataset_uploads,
     datasets,
     docs,
     evaluations,
@@ -46,7 +48,8 @@ EVENT_LOOP_ROUTES = "event_loop_routes"  # the routes that the server answers it
 PUBLIC_PATHS = "public_paths"  # what needs no token
 RESOURCES = (
     *(trainings, evaluations, certificates, loadtests, predictions, models, aliases, transplants),
-    *(open_inference, open_inference_models, tfserving, networks, datasets, status, health, tokens),
+    *(datasets, dataset_uploads, dataset_pictures),
+    *(open_inference, open_inference_models, tfserving, networks, status, health, tokens),
 )
 
 log = structlog.get_logger()
@@ -105,6 +108,7 @@ def create_server(context: Context) -> HttpServer:
         BodyReader(shared=shared.bodies if shared else None),
         gate,
         shared_connections=shared.connections if shared else None,
+        spooler=dataset_uploads.create_spooler(context),
     )
 
 
