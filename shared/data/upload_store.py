@@ -17,7 +17,7 @@ import structlog
 
 from shared.data import uploaded_datasets
 from shared.data.catalog import DATASETS, Dataset
-from shared.data.upload_draft import write_draft
+from shared.data.draft_process import write_draft_in_process
 from shared.data.uploaded_datasets import UploadRecord, folder_of, list_names, pointer_of, read_record
 from shared.errors import ConflictError, NotFoundError, describe_storage_error
 from shared.process import sync_folder, write_atomically
@@ -80,7 +80,7 @@ class UploadStore:
         self.check_name(name)
         draft = zip_file.with_suffix("")
         try:
-            record = write_draft(zip_file, name, draft, datetime.now(UTC).isoformat(timespec="seconds"))
+            record = write_draft_in_process(zip_file, name, draft, datetime.now(UTC).isoformat(timespec="seconds"))
             with self._lock():
                 self.check_name(name)
                 is_new = not pointer_of(self.folder, name).exists()

@@ -9,6 +9,7 @@ Source: PKWARE APPNOTE 6.3.10, sections 4.3 to 4.5.
 """
 
 import os
+import re
 import stat
 import struct
 import unicodedata
@@ -40,6 +41,8 @@ LOCATOR_64 = struct.Struct("<4sLQL")
 ENTRY = struct.Struct("<4s6H3L5H2L")
 LOCAL_HEADER_BYTES = 30
 MAX_COMMENT_BYTES = 2**16
+CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
+SHOWN_CHARACTERS = 200  # of a name in a message
 EXTRA_UNICODE_PATH = 0x7075  # of Info-ZIP
 FLAG_ENCRYPTED, FLAG_UTF8 = 0x0001 | 0x0040 | 0x2000, 0x0800
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -70,6 +73,10 @@ class ZipEntry:
     path: tuple[str, ...]
     info: zipfile.ZipInfo
     size: int
+
+
+class _RefusedEntryError(Exception):
+    """What is wrong with an entry: the end of a sentence that begins with its name."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +132,8 @@ def _find_directory(file: IO[bytes], size: int) -> _Directory:
     at = tail.rfind(END_START)
     if at < 0:
         raise InvalidDatasetError("the zip file is incomplete: its end is missing: upload it again completely")
+    if len(tail) - at < END.size:
+        raise InvalidDatasetError("the zip file is incomplete: its end is cut off: upload it again completely")
     _, disk, first_disk, here, count, directory_size, directory_start, comment = END.unpack_from(tail, at)
     end = tail_start + at
     if end + END.size + comment != size:
@@ -197,22 +206,21 @@ def _check_entries(infos: list[zipfile.ZipInfo], directory: _Directory, name: st
     total = 0
     for info in infos:
         text = _decode_name(info)
-        shown = f"{name}.zip: {show_name(text)[:200]!r}"
-        path = _split_path(text, shown)
-        _check_kind(info, shown)
-        if text.endswith("/") or info.is_dir():
-            if info.file_size:
-                raise InvalidDatasetError(f"{shown} is a folder with content: make the zip file again")
-            folders.add(path)
-            continue
-        total += info.file_size
-        _check_size(info, total, shown)
-        if path in seen:
-            raise InvalidDatasetError(
-                f"{shown} is in the zip file twice"
-                + ("" if seen[path] == text else ", written in two forms of Unicode")
-                + ": keep one of them"
-            )
+        try:
+            path = _split_path(text)
+            _check_kind(info)
+            if text.endswith("/"):
+                if info.file_size:
+                    raise _RefusedEntryError("is a folder with content: make the zip file again")
+                folders.add(path)
+                continue
+            total += info.file_size
+            _check_size(info, total)
+            if path in seen:
+                how = "" if seen[path] == text else ", written in two forms of Unicode"
+                raise _RefusedEntryError(f"is in the zip file twice{how}: keep one of them")
+        except _RefusedEntryError as error:
+            raise InvalidDatasetError(f"{name}.zip: {show_name(text)[:SHOWN_CHARACTERS]!r} {error}") from None
         seen[path] = text
         folders.update(path[:depth] for depth in range(1, len(path)))
         yield ZipEntry(path, info, info.file_size)
@@ -231,8 +239,8 @@ def _check_overlaps(infos: list[zipfile.ZipInfo], directory: _Directory) -> None
         name_bytes = len(info.orig_filename.encode("utf-8" if info.flag_bits & FLAG_UTF8 else "cp437"))
         if info.header_offset < 0 or info.header_offset + LOCAL_HEADER_BYTES + name_bytes + info.compress_size > end:
             raise InvalidDatasetError(
-                f"{show_name(info.orig_filename)[:200]!r} shares its data with another part of the zip file: "
-                "make the zip file again"
+                f"{show_name(info.orig_filename)[:SHOWN_CHARACTERS]!r} shares its data with another part of the zip "
+                "file: make the zip file again"
             )
         end = info.header_offset
 
@@ -267,60 +275,60 @@ def _unicode_path(extra: bytes, raw: bytes) -> str | None:
     return None
 
 
-def _split_path(text: str, shown: str) -> tuple[str, ...]:
+def _split_path(text: str) -> tuple[str, ...]:
     """Return the names in an entry's path, in Unicode's form NFC.
 
     Raises:
-        InvalidDatasetError: the path leads out of its folder, or has names that no system takes.
+        _RefusedEntryError: the path leads out of its folder, or has names that no system takes.
     """
     if text.startswith("/") or "\\" in text or text[1:2] == ":":
-        raise InvalidDatasetError(f"{shown} is not a relative path with '/': make the zip file again")
+        raise _RefusedEntryError("is not a relative path with '/': make the zip file again")
     parts = text.removesuffix("/").split("/")
     if any(part in ("", ".", "..") for part in parts):
-        raise InvalidDatasetError(f"{shown} may lead out of its folder: make the zip file again")
-    if any(ord(character) < 32 or ord(character) == 127 for character in text):
-        raise InvalidDatasetError(f"{shown} has a control character in its name: rename it")
+        raise _RefusedEntryError("may lead out of its folder: make the zip file again")
+    if CONTROL_CHARACTER.search(text):
+        raise _RefusedEntryError("has a control character in its name: rename it")
     if len(parts) > MAX_DEPTH:
-        raise InvalidDatasetError(f"{shown} lies in more than {MAX_DEPTH} folders: move it up")
+        raise _RefusedEntryError(f"lies in more than {MAX_DEPTH} folders: move it up")
     path = tuple(unicodedata.normalize("NFC", part) for part in parts)
     if any(len(part.encode(errors="surrogatepass")) > MAX_PART_BYTES for part in path):
-        raise InvalidDatasetError(f"{shown} has a name of more than {MAX_PART_BYTES} bytes: shorten it")
+        raise _RefusedEntryError(f"has a name of more than {MAX_PART_BYTES} bytes: shorten it")
     return path
 
 
-def _check_kind(info: zipfile.ZipInfo, shown: str) -> None:
+def _check_kind(info: zipfile.ZipInfo) -> None:
     """Check that an entry is a plain file or a folder.
 
     Raises:
-        InvalidDatasetError: it is a link or something else, is encrypted, or packed in another way.
+        _RefusedEntryError: it is a link or something else, is encrypted, or packed in another way.
     """
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind == stat.S_IFLNK:
-        raise InvalidDatasetError(f"{shown} is a symbolic link: put the file itself into the zip file")
+        raise _RefusedEntryError("is a symbolic link: put the file itself into the zip file")
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise InvalidDatasetError(f"{shown} is neither a file nor a folder: remove it")
+        raise _RefusedEntryError("is neither a file nor a folder: remove it")
     if info.flag_bits & FLAG_ENCRYPTED:
-        raise InvalidDatasetError(f"{shown} is encrypted: make the zip file without a password")
+        raise _RefusedEntryError("is encrypted: make the zip file without a password")
     if info.compress_type not in METHODS:
-        raise InvalidDatasetError(f"{shown} is packed by an unusual method: make the zip file with deflate")
+        raise _RefusedEntryError("is packed by an unusual method: make the zip file with deflate")
 
 
-def _check_size(info: zipfile.ZipInfo, total: int, shown: str) -> None:
+def _check_size(info: zipfile.ZipInfo, total: int) -> None:
     """Check how large a file is when it is unpacked.
 
     Args:
         info: the entry.
         total: bytes of all files up to this one.
-        shown: the entry's name for messages.
 
     Raises:
-        InvalidDatasetError: it is too large, or all files together are.
+        _RefusedEntryError: it is too large.
+        InvalidDatasetError: all files together are.
     """
     if info.file_size > MAX_FILE_BYTES:
-        raise InvalidDatasetError(f"{shown} has {info.file_size:,} bytes, and a file may have {MAX_FILE_BYTES:,}")
+        raise _RefusedEntryError(f"has {info.file_size:,} bytes, and a file may have {MAX_FILE_BYTES:,}")
     if info.file_size > max(RATIO_FROM_BYTES, MAX_RATIO * info.compress_size):
-        raise InvalidDatasetError(
-            f"{shown} unpacks to {info.file_size:,} bytes from {info.compress_size:,}, which no picture does: "
+        raise _RefusedEntryError(
+            f"unpacks to {info.file_size:,} bytes from {info.compress_size:,}, which no picture does: "
             "save it as PNG or JPEG"
         )
     if total > MAX_UNPACKED_BYTES:

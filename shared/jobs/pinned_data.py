@@ -22,7 +22,7 @@ def list_pinned_versions(redis: Redis, since_s: float) -> set[str]:
     open_values = {json.dumps(status).encode() for status in OPEN}
     pinned: set[str] = set()
     for kind in KINDS:
-        found = cast(list[bytes], redis.zrangebyscore(f"tandem:{kind}s", since_s - MARGIN_S, "+inf"))
+        found = cast(list[bytes], redis.zrevrangebyscore(f"tandem:{kind}s", "+inf", since_s - MARGIN_S))
         keys = [f"tandem:{kind}:{identity.decode()}" for identity in found]
         with redis.pipeline(transaction=False) as pipeline:
             for key in keys:

@@ -68,7 +68,7 @@ def routes(context: Context) -> APIBlueprint:
     def delete(path: DatasetPath) -> Response:
         """Delete an uploaded dataset. Its models stay, and work that was submitted before goes on."""
         context.uploads.delete(path.name)
-        return Response(status=204)
+        return Response(status=204, content_type="")
 
     schema = {"schema": {"type": "string", "format": "binary"}}
     api.paths["/v1/datasets/{name}"].put.requestBody = RequestBody(
