@@ -14,6 +14,7 @@ from services.gateway.context import Context
 from services.gateway.routes import (
     aliases,
     certificates,
+    code,
     datasets,
     docs,
     evaluations,
@@ -46,7 +47,7 @@ EVENT_LOOP_ROUTES = "event_loop_routes"  # the routes that the server answers it
 PUBLIC_PATHS = "public_paths"  # what needs no token
 RESOURCES = (
     *(trainings, evaluations, certificates, loadtests, predictions, models, aliases, transplants),
-    *(open_inference, open_inference_models, tfserving, networks, datasets, status, health, tokens),
+    *(open_inference, open_inference_models, tfserving, networks, datasets, status, health, tokens, code),
 )
 
 log = structlog.get_logger()
