@@ -36,6 +36,7 @@ from rq.serializers import JSONSerializer
 
 from shared.errors import ConflictError, InvalidRequestError, NotFoundError, UnavailableError
 from shared.jobs.kinds import JobRecord, JobT, Kind, PairT, RunT
+from shared.jobs.listings import JobPage, PageRequest, read_page
 from shared.jobs.payloads import DeletionJob, JobPayload, PublishingJob
 from shared.jobs.records import read_records
 from shared.jobs.results import RunState
@@ -229,10 +230,13 @@ class JobQueue:
             raise NotFoundError(f"there is no {kind.name} {identity[:80]!r}")
         return found[0]
 
-    def recent(self, kind: Kind[JobT, RunT, PairT], limit: int) -> list[JobRecord[JobT, RunT, PairT]]:
-        """Return the newest records, newest first. Expired ones are left out."""
-        newest = cast(list[bytes], self.redis.zrevrange(f"tandem:{kind.name}s", 0, limit - 1))
-        return read_records(self.redis, kind, [identity.decode() for identity in newest])
+    def list_page(self, kind: Kind[JobT, RunT, PairT], page: PageRequest) -> JobPage[JobT, RunT, PairT]:
+        """Return a part of the list of all work of a kind, newest first.
+
+        Raises:
+            InvalidRequestError: there is no work with the id that the page begins behind.
+        """
+        return read_page(self.redis, kind, page)
 
     def cancel(self, kind: Kind[JobT, RunT, PairT], identity: str) -> None:
         """End every run that has not ended. A run that is being published is not cancelled and succeeds.

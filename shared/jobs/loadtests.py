@@ -74,6 +74,10 @@ class LoadTestJob(JobPayload):
     sides: dict[str, str]
     models: dict[str, dict[str, FileSum]]
 
+    def search_terms(self) -> list[str]:
+        """Return the id, the names of the model and the dataset, the scenario, and the backends that are measured."""
+        return [self.id, self.model, self.dataset, self.request.scenario, *self.sides]
+
 
 class Progress(ResponseBody):
     """How many blocks a load test has measured, and what it measures now."""

@@ -139,6 +139,10 @@ class JobPayload(BaseModel):
     created_at: str = ""
     request_id: str = ""
 
+    def search_terms(self) -> list[str]:
+        """Return the texts by which a person would look for this work. Its backends and its status are no part."""
+        return [self.id]
+
 
 class PublishingJob(JobPayload):
     """A job that publishes a model.
@@ -150,6 +154,10 @@ class PublishingJob(JobPayload):
 
     name: str
     version: int = 0
+
+    def search_terms(self) -> list[str]:
+        """Return the id and the model's name."""
+        return [self.id, self.name]
 
 
 class TrainingJob(PublishingJob):
@@ -165,6 +173,10 @@ class TrainingJob(PublishingJob):
     network: Network
     warnings: list[str] = Field(default_factory=list)
 
+    def search_terms(self) -> list[str]:
+        """Return the id, and the names of the model, the dataset and the network."""
+        return [*super().search_terms(), self.request.dataset, _network_name(self.request.network)]
+
 
 class EvaluationJob(JobPayload):
     """Measure a published model on a split.
@@ -178,6 +190,10 @@ class EvaluationJob(JobPayload):
     dataset: str
     split: Literal["train", "test"]
     asked: list[str]
+
+    def search_terms(self) -> list[str]:
+        """Return the id, the names of the model and the dataset, and the split."""
+        return [self.id, self.model, self.dataset, self.split]
 
 
 class CertificateJob(JobPayload):
@@ -194,6 +210,10 @@ class CertificateJob(JobPayload):
     asked: list[str]
     notes: list[str] = Field(default_factory=list)
 
+    def search_terms(self) -> list[str]:
+        """Return the id, and the names of the dataset and the network."""
+        return [self.id, self.request.dataset, _network_name(self.request.network)]
+
 
 class TransplantSource(BaseModel):
     """The model whose weights are transplanted; its name is the job's."""
@@ -209,9 +229,22 @@ class TransplantJob(PublishingJob):
 
     source: TransplantSource
 
+    def search_terms(self) -> list[str]:
+        """Return the id, the model's name, and the backend that the weights come from."""
+        return [*super().search_terms(), self.source.backend]
+
 
 class DeletionJob(JobPayload):
     """Delete one version of a backend's model."""
 
     name: str
     model_version: int
+
+    def search_terms(self) -> list[str]:
+        """Return the id and the model's name."""
+        return [self.id, self.name]
+
+
+def _network_name(network: str | Network) -> str:
+    """Return the name of a preset; a network that the client described is `custom`."""
+    return network if isinstance(network, str) else "custom"

@@ -25,9 +25,17 @@ def overall_status(statuses: Iterable[Status]) -> Status:
 
 
 def read_records(
-    redis: Redis, kind: Kind[JobT, RunT, PairT], identities: list[str]
+    redis: Redis, kind: Kind[JobT, RunT, PairT], identities: list[str], newest_epoch_only: bool = False
 ) -> list[JobRecord[JobT, RunT, PairT]]:
-    """Return the records of work, in the order of the ids. Work that does not exist or has expired is left out."""
+    """Return the records of work, in the order of the ids. Work that does not exist or has expired is left out.
+
+    Args:
+        redis: the connection.
+        kind: the kind of work.
+        identities: the ids.
+        newest_epoch_only: whether the history of each run has only its newest epoch.
+    """
+    first = -1 if newest_epoch_only else 0
     with redis.pipeline(transaction=False) as pipeline:
         for identity in identities:
             pipeline.hgetall(f"tandem:{kind.name}:{identity}")
@@ -37,7 +45,7 @@ def read_records(
         for identity, record, _ in works:
             for backend in record.get("backends", []):
                 pipeline.hgetall(f"tandem:{kind.name}:{identity}:{backend}")
-                pipeline.lrange(f"tandem:{kind.name}:{identity}:{backend}:history", 0, -1)
+                pipeline.lrange(f"tandem:{kind.name}:{identity}:{backend}:history", first, -1)
         runs = iter(pipeline.execute())
     found = []
     for _, record, comparisons in works:
@@ -54,7 +62,8 @@ def _state(state: type[RunT], fields: Any, history: list[bytes]) -> RunT | None:
         return None
     values = unpacked(fields)
     if "history" in state.model_fields:
-        values |= {"history": [json.loads(entry) for entry in history], "epoch": len(history)}
+        entries = [json.loads(entry) for entry in history]
+        values |= {"history": entries, "epoch": entries[-1]["epoch"] if entries else 0}
     return state.model_validate(values)
 
 

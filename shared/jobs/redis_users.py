@@ -23,7 +23,7 @@ _LOGIN = ("ping", "select", "info", "client|setname", "client|info")
 _RECORDS = (
     *("exists", "type", "del", "expire", "get", "set"),
     *("hget", "hmget", "hgetall", "hset", "hdel", "hkeys", "hlen", "hincrby"),
-    *("zadd", "zrem", "zrange", "zrevrange", "zrevrangebyscore", "zremrangebyscore", "zscore"),
+    *("zadd", "zrem", "zrange", "zrevrange", "zrevrangebyscore", "zremrangebyscore", "zrevrank", "zscore"),
     *("lpush", "rpush", "lrem", "lrange", "llen", "lpos", "sadd", "srem", "smembers"),
 )
 """Commands that read or write one key. The patterns of keys decide what a user can do with them."""

@@ -22,13 +22,24 @@ function useColourScheme() {
 }
 
 /**
+ * A line of a chart.
+ * @typedef {Object} Line
+ * @property {string} label
+ * @property {string} colour a CSS variable such as `--backend-0`.
+ * @property {(number|null)[]} values at the chart's `xs`.
+ * @property {function(number): string} format writes a value.
+ * @property {number[]} [dash] lengths of dashes and gaps, in CSS pixels.
+ * @property {number} [width] in CSS pixels.
+ * @property {boolean} [isRight] whether the line belongs to the axis on the right.
+ */
+
+/**
  * Draw lines over one horizontal axis.
  * @param {Object} props
  * @param {string} props.title what the chart shows.
  * @param {string} props.xLabel the horizontal axis.
  * @param {number[]} props.xs the horizontal values, in ascending order.
- * @param {{label: string, colour: string, dash?: number[], values: (number|null)[], format: function(number): string}[]} props.lines
- *   `colour` is a CSS variable such as `--backend-0`; `values` are at `xs`.
+ * @param {Line[]} props.lines what to draw.
  * @param {number} [props.height] in CSS pixels.
  * @param {boolean} [props.isLogarithmic] whether the vertical axis is.
  */
@@ -80,7 +91,7 @@ export function Chart({ title, xLabel, xs, lines, height = 240, isLogarithmic = 
 /** A short piece of a line, as it looks in the chart. */
 function LineSample({ line }) {
   return html`<svg class="line-sample" width="28" height="8" aria-hidden="true">
-    <line x1="0" y1="4" x2="28" y2="4" stroke=${`var(${line.colour})`} stroke-width="2" stroke-dasharray=${line.dash?.join(" ")} />
+    <line x1="0" y1="4" x2="28" y2="4" stroke=${`var(${line.colour})`} stroke-width=${line.width ?? 2} stroke-dasharray=${line.dash?.join(" ")} />
   </svg>`;
 }
 
@@ -93,7 +104,15 @@ function describe(title, xs, lines) {
 }
 
 function optionsOf(width, height, xLabel, lines, isLogarithmic) {
-  const axis = { stroke: colourOf("--text-soft"), grid: { stroke: colourOf("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+  const right = lines.find((line) => line.isRight);
+  const left = lines.find((line) => !line.isRight) ?? right;
+  const write = (line) => (_, splits) => splits.map((value) => (value == null ? "" : line.format(value)));
+  const axis = {
+    stroke: colourOf("--text-soft"),
+    grid: { stroke: colourOf("--line"), width: 1 },
+    ticks: { show: false },
+    font: "12px system-ui, sans-serif",
+  };
   return {
     width: Math.max(width, 200),
     height,
@@ -102,12 +121,14 @@ function optionsOf(width, height, xLabel, lines, isLogarithmic) {
     scales: { x: { time: false }, y: isLogarithmic ? { distr: 3 } : {} },
     axes: [
       { ...axis, label: xLabel, labelSize: 18, labelFont: axis.font, size: 28, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500] },
-      { ...axis, size: 56, values: (_, splits) => splits.map((value) => (value == null ? "" : lines[0].format(value))) },
+      { ...axis, size: 56, values: write(left) },
+      ...(right && right !== left ? [{ ...axis, scale: "right", side: 1, size: 56, grid: { show: false }, values: write(right) }] : []),
     ],
     series: [{}, ...lines.map((line) => ({
       label: line.label,
       stroke: colourOf(line.colour),
-      width: 2,
+      scale: line.isRight && left !== right ? "right" : "y",
+      width: line.width ?? 2,
       dash: line.dash,
       points: { show: line.values.length < 3, size: 6 },
       spanGaps: true,

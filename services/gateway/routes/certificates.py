@@ -8,10 +8,11 @@ from flask_openapi3 import APIBlueprint, Tag
 from services.gateway.context import Context
 from services.gateway.reports.plots import certificate_png
 from services.gateway.routes.batch_sizes import choose_batch_size
+from services.gateway.routes.listings import ListingQuery
 from services.gateway.routes.networks import fit_network
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import IdempotencyHeader, Submission, WorkPath, accepted, file_of, submit_once
-from services.gateway.schemas.certificates import Certificate
+from services.gateway.schemas.certificates import Certificate, Certificates
 from services.gateway.scopes import READ, TRAIN
 from shared.data import datasets
 from shared.errors import ConflictError, InvalidRequestError
@@ -37,6 +38,14 @@ def routes(context: Context) -> APIBlueprint:
     def submit(header: IdempotencyHeader, body: CertificateRequest) -> Response:
         """Take the same training steps in every backend, and compare outputs, gradients and weights."""
         return answer(submit_once(jobs, CERTIFICATE, header, (body,), lambda: _new_certificate(context, body)))
+
+    @api.get("/v1/certificates", security=READ, responses={200: Certificates})
+    def listing(query: ListingQuery) -> Response:
+        """List the certificates, newest first."""
+        page = jobs.list_page(CERTIFICATE, query.to_page())
+        return json_response(
+            Certificates(certificates=[Certificate.of(record) for record in page.records], next=page.next)
+        )
 
     @api.get("/v1/certificates/<id>", security=READ, responses={200: Certificate})
     def read(path: WorkPath) -> Response:

@@ -4,9 +4,10 @@ from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
+from services.gateway.routes.listings import ListingQuery
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import IdempotencyHeader, Submission, WorkPath, accepted, submit_once
-from services.gateway.schemas.evaluations import Evaluation
+from services.gateway.schemas.evaluations import Evaluation, Evaluations
 from services.gateway.scopes import READ, TRAIN
 from shared.data import datasets
 from shared.data.datasets import Dataset
@@ -32,6 +33,14 @@ def routes(context: Context) -> APIBlueprint:
     def submit(header: IdempotencyHeader, body: EvaluationRequest) -> Response:
         """Evaluate a model in every requested backend, and compare each pair."""
         return answer(submit_once(jobs, EVALUATION, header, (body,), lambda: _new_evaluation(context, body)))
+
+    @api.get("/v1/evaluations", security=READ, responses={200: Evaluations})
+    def listing(query: ListingQuery) -> Response:
+        """List the evaluations, newest first."""
+        page = jobs.list_page(EVALUATION, query.to_page())
+        return json_response(
+            Evaluations(evaluations=[Evaluation.of(record) for record in page.records], next=page.next)
+        )
 
     @api.get("/v1/evaluations/<id>", security=READ, responses={200: Evaluation})
     def read(path: WorkPath) -> Response:

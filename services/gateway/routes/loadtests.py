@@ -7,9 +7,10 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
 from services.gateway.reports.loadtest_report import LoadTestReport, render_csv, render_html, render_png
+from services.gateway.routes.listings import ListingQuery
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import IdempotencyHeader, Submission, WorkPath, accepted, file_of, submit_once
-from services.gateway.schemas.loadtests import LoadTest
+from services.gateway.schemas.loadtests import LoadTest, LoadTests
 from services.gateway.scopes import READ, TRAIN
 from shared.data import datasets
 from shared.errors import ConflictError, InvalidRequestError
@@ -45,6 +46,12 @@ def routes(context: Context) -> APIBlueprint:
     def submit(header: IdempotencyHeader, body: LoadTestRequest) -> Response:
         """Send the same requests at the same times to each backend, in balanced order."""
         return answer(submit_once(jobs, LOAD_TEST, header, (body,), lambda: _new_load_test(context, body)))
+
+    @api.get("/v1/loadtests", security=READ, responses={200: LoadTests})
+    def listing(query: ListingQuery) -> Response:
+        """List the load tests, newest first."""
+        page = jobs.list_page(LOAD_TEST, query.to_page())
+        return json_response(LoadTests(loadtests=[_load_test(record) for record in page.records], next=page.next))
 
     @api.get("/v1/loadtests/<id>", security=READ, responses={200: LoadTest})
     def read(path: WorkPath) -> Response:

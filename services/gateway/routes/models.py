@@ -8,11 +8,12 @@ from pydantic import BaseModel, Field
 
 from services.gateway.context import Context
 from services.gateway.prediction.model_address import parse_title
+from services.gateway.routes.listings import ListingQuery
 from services.gateway.routes.path_values import BackendName, ModelTitle
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import WorkPath, accepted, file_of
 from services.gateway.routes.tfserving import version_status
-from services.gateway.schemas.catalog import Deletion, ModelDetail, ModelList, ModelVersions
+from services.gateway.schemas.catalog import Deletion, Deletions, ModelDetail, ModelList, ModelVersions
 from services.gateway.scopes import ADMIN_ONLY, READ, READ_OR_PREDICT
 from shared.errors import ConflictError, NotFoundError
 from shared.jobs.kinds import DELETION
@@ -100,6 +101,12 @@ def routes(context: Context) -> APIBlueprint:
         job = DeletionJob(name=path.name, model_version=path.version)
         identity = jobs.submit(DELETION, job, {path.backend: RunState(status=QUEUED)})
         return accepted(f"/v1/deletions/{identity}", Deletion.of(jobs.read(DELETION, identity)))
+
+    @api.get("/v1/deletions", security=READ, responses={200: Deletions})
+    def list_deletions(query: ListingQuery) -> Response:
+        """List the deletions, newest first."""
+        page = jobs.list_page(DELETION, query.to_page())
+        return json_response(Deletions(deletions=[Deletion.of(record) for record in page.records], next=page.next))
 
     @api.get("/v1/deletions/<id>", security=READ, responses={200: Deletion})
     def read_deletion(path: WorkPath) -> Response:

@@ -5,6 +5,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
 from services.gateway.routes.batch_sizes import choose_batch_size
+from services.gateway.routes.listings import TrainingListingQuery
 from services.gateway.routes.networks import fit_network
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import IdempotencyHeader, Submission, WorkPath, accepted, submit_once
@@ -20,7 +21,6 @@ from shared.jobs.run_state import QUEUED
 from shared.training.compare import notes
 
 TAG = Tag(name="trainings", description="Train one network in every backend")
-RECENT = 50  # trainings in a listing
 
 
 def routes(context: Context) -> APIBlueprint:
@@ -37,9 +37,10 @@ def routes(context: Context) -> APIBlueprint:
         return answer(submit_once(jobs, TRAINING, header, (body,), lambda: _new_training(context, body)))
 
     @api.get("/v1/trainings", security=READ, responses={200: Trainings})
-    def recent() -> Response:
-        """List the newest trainings, newest first."""
-        return json_response(Trainings(trainings=[Training.of(record) for record in jobs.recent(TRAINING, RECENT)]))
+    def listing(query: TrainingListingQuery) -> Response:
+        """List the trainings, newest first."""
+        page = jobs.list_page(TRAINING, query.to_page())
+        return json_response(Trainings(trainings=[Training.of(record) for record in page.records], next=page.next))
 
     @api.get("/v1/trainings/<id>", security=READ, responses={200: Training})
     def read(path: WorkPath) -> Response:

@@ -6,10 +6,11 @@ from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
+from services.gateway.routes.listings import ListingQuery
 from services.gateway.routes.models import VersionPath
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import IdempotencyHeader, Submission, WorkPath, accepted, submit_once
-from services.gateway.schemas.catalog import Transplant
+from services.gateway.schemas.catalog import Transplant, Transplants
 from services.gateway.scopes import READ, TRAIN
 from shared.data import datasets
 from shared.errors import ConflictError, InvalidRequestError, NotFoundError
@@ -37,6 +38,14 @@ def routes(context: Context) -> APIBlueprint:
         """
         build = partial(_new_transplant, context, path, body)
         return answer(submit_once(jobs, TRANSPLANT, header, (path, body), build))
+
+    @api.get("/v1/transplants", security=READ, responses={200: Transplants})
+    def listing(query: ListingQuery) -> Response:
+        """List the transplants, newest first."""
+        page = jobs.list_page(TRANSPLANT, query.to_page())
+        return json_response(
+            Transplants(transplants=[Transplant.of(record) for record in page.records], next=page.next)
+        )
 
     @api.get("/v1/transplants/<id>", security=READ, responses={200: Transplant})
     def read(path: WorkPath) -> Response:

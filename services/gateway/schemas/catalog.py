@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from services.gateway.schemas.listings import JobListing
 from services.gateway.schemas.tensorflow_serving import ModelStatus
 from shared.jobs.kinds import JobRecord
 from shared.jobs.payloads import Count, DeletionJob, PresetOrNetwork, RequestBody, ResponseBody, Status, TransplantJob
@@ -47,6 +48,12 @@ class Deletion(ResponseBody):
         )
 
 
+class Deletions(JobListing):
+    """A part of the list of deletions, newest first."""
+
+    deletions: list[Deletion]
+
+
 class Proof(ResponseBody):
     """How the two backends' probabilities for the whole test split compare; the source's come from its predictor."""
 
@@ -80,6 +87,12 @@ class Transplant(ResponseBody):
             proof=run.proof and Proof.model_validate(run.proof, from_attributes=True),
             error=run.error,
         )
+
+
+class Transplants(JobListing):
+    """A part of the list of transplants, newest first."""
+
+    transplants: list[Transplant]
 
 
 class AliasRequest(RequestBody):

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from services.gateway.schemas.listings import JobListing
 from shared.jobs.kinds import JobRecord
 from shared.jobs.payloads import CertificateJob, ResponseBody, Status
 from shared.jobs.results import VERDICTS, CertificateRun, PairParity, Parity, Verdict
@@ -35,6 +36,12 @@ class Certificate(ResponseBody):
             comparisons=record.comparisons,
             notes=job.notes,
         )
+
+
+class Certificates(JobListing):
+    """A part of the list of certificates, newest first."""
+
+    certificates: list[Certificate]
 
 
 def _worst_verdict(record: JobRecord[CertificateJob, CertificateRun, PairParity]) -> Verdict | None:

@@ -1,5 +1,6 @@
 """Response bodies of /v1/evaluations."""
 
+from services.gateway.schemas.listings import JobListing
 from shared.jobs.kinds import JobRecord
 from shared.jobs.payloads import EvaluationJob, ResponseBody, Status
 from shared.jobs.results import Comparison, EvaluationResult
@@ -33,3 +34,9 @@ class Evaluation(ResponseBody):
             results=record.runs,
             comparisons=record.comparisons,
         )
+
+
+class Evaluations(JobListing):
+    """A part of the list of evaluations, newest first."""
+
+    evaluations: list[Evaluation]

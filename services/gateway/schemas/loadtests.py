@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from services.gateway.schemas.listings import JobListing
 from shared.jobs.loadtests import Interval, LoadComparison, LoadResult, Progress
 from shared.jobs.payloads import ResponseBody, Status
 
@@ -31,3 +32,9 @@ class LoadTest(ResponseBody):
         Field(default_factory=dict, description="what was measured with, and on which machine; empty until the end"),
     ]
     note: Literal["Driven by LoadGen; not an MLPerf result"] = "Driven by LoadGen; not an MLPerf result"
+
+
+class LoadTests(JobListing):
+    """A part of the list of load tests, newest first."""
+
+    loadtests: list[LoadTest]

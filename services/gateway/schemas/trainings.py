@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from services.gateway.schemas.listings import JobListing
 from shared.jobs.kinds import JobRecord
 from shared.jobs.payloads import ResponseBody, Status, TrainingJob
 from shared.jobs.results import Comparison, TrainingRun
@@ -39,7 +40,7 @@ class Training(ResponseBody):
         )
 
 
-class Trainings(ResponseBody):
-    """The newest trainings, newest first."""
+class Trainings(JobListing):
+    """A part of the list of trainings, newest first."""
 
     trainings: list[Training]

@@ -8,6 +8,7 @@ from redis import Redis
 from shared.errors import ConflictError, NotFoundError, UnavailableError
 from shared.jobs.job_queue import DAY_S, JobQueue
 from shared.jobs.kinds import DELETION, TRAINING
+from shared.jobs.listings import PageRequest
 from shared.jobs.payloads import DeletionJob, TrainingJob, TrainingRequest
 from shared.jobs.results import Epoch, RunState, TrainingRun
 from shared.jobs.run_state import QUEUED, SUCCEEDED, Run
@@ -73,13 +74,13 @@ def test_every_key_of_a_training_expires(queue: JobQueue, redis: Redis, settings
 
 def test_work_with_an_expired_part_is_neither_found_nor_listed(queue: JobQueue, redis: Redis) -> None:
     first, second = submit_training(queue), submit_training(queue)
-    assert [record.job.id for record in queue.recent(TRAINING, 50)] == [second, first]
+    assert [record.job.id for record in queue.list_page(TRAINING, PageRequest(50)).records] == [second, first]
     redis.delete(f"tandem:training:{second}:other")
-    assert [record.job.id for record in queue.recent(TRAINING, 50)] == [first]
+    assert [record.job.id for record in queue.list_page(TRAINING, PageRequest(50)).records] == [first]
     with pytest.raises(NotFoundError):
         queue.read(TRAINING, second)
     redis.delete(f"tandem:training:{first}")
-    assert queue.recent(TRAINING, 50) == []
+    assert queue.list_page(TRAINING, PageRequest(50)).records == []
 
 
 def test_an_expired_entry_leaves_the_index_when_work_is_submitted(queue: JobQueue, redis: Redis) -> None:

@@ -1,0 +1,147 @@
+// The form that starts a training.
+
+import { html, useState } from "../vendor/htm-preact-standalone.module.js";
+import { api } from "../api.js";
+import { number, t } from "../texts.js";
+import { BackendName, titleOf } from "./backends.js";
+import { NetworkEditor } from "./network_editor.js";
+import { Picture } from "./picture.js";
+
+const SMALL_SPLIT = 5000; // training pictures; fewer need larger steps and more epochs
+const LEARNING_RATES = { sgd: 0.01, adam: 0.001 };
+
+/** Return the settings that the form begins with for a dataset. */
+function suggestedSettings(dataset) {
+  const isSmall = (dataset?.sizes.train ?? 0) < SMALL_SPLIT;
+  return isSmall ? { epochs: 20, learning_rate: 0.5 } : { epochs: 10, learning_rate: LEARNING_RATES.sgd };
+}
+
+/**
+ * The form.
+ * @param {Object} props
+ * @param {Object[]} props.presets the networks of GET /v1/networks.
+ * @param {Object[]} props.datasets of GET /v1/datasets.
+ * @param {string[]} props.backends all backends' names.
+ * @param {string} [props.dataset] the dataset to begin with.
+ * @param {function(Object): void} props.onStart is called with the training that was started.
+ */
+export function TrainingForm({ presets, datasets, backends, dataset, onStart }) {
+  const first = datasets.find(({ name }) => name === dataset) ?? datasets.find(({ ready }) => ready) ?? datasets[0];
+  const [settings, setSettings] = useState({
+    network: presets[0].name, dataset: first.name, batch_size: "", optimizer: "sgd", seed: 0, pairing: "shared",
+    schedule: "constant", precision: "float32", name: "", backends, ...suggestedSettings(first),
+  });
+  const [edited, setEdited] = useState(new Set());
+  const [submission, setSubmission] = useState({ isSending: false, error: null });
+  const chosen = datasets.find(({ name }) => name === settings.dataset);
+
+  const set = (field, value) => {
+    setEdited((before) => new Set(before).add(field));
+    setSettings((before) => ({ ...before, [field]: value }));
+  };
+  const chooseDataset = (name) => {
+    const suggested = suggestedSettings(datasets.find((entry) => entry.name === name));
+    const untouched = Object.entries(suggested).filter(([field]) => !edited.has(field));
+    setSettings((before) => ({ ...before, dataset: name, ...Object.fromEntries(untouched) }));
+  };
+  const chooseOptimizer = (name) => {
+    setSettings((before) => ({ ...before, optimizer: name, learning_rate: LEARNING_RATES[name] }));
+  };
+  const start = async (event) => {
+    event.preventDefault();
+    setSubmission({ isSending: true, error: null });
+    try {
+      onStart(await api.post("/v1/trainings", requestOf(settings)));
+      setSubmission({ isSending: false, error: null });
+    } catch (error) {
+      setSubmission({ isSending: false, error });
+    }
+  };
+
+  return html`
+    <form class="training-form panel stack" onSubmit=${start}>
+      <${NetworkEditor} presets=${presets} dataset=${settings.dataset} network=${settings.network} onChange=${(network) => set("network", network)} />
+      <${DatasetField} datasets=${datasets} chosen=${chosen} onChange=${chooseDataset} />
+      <div class="fields">
+        <${NumberField} id="epochs" label=${t("train.epochs")} value=${settings.epochs} min="1" max="1000" onChange=${(value) => set("epochs", value)} />
+        <${NumberField} id="batch-size" label=${t("train.batch-size")} value=${settings.batch_size} min="1" max="65536" isOptional
+          placeholder="64" onChange=${(value) => set("batch_size", value)} />
+        <${Choice} id="optimizer" label=${t("train.optimizer")} value=${settings.optimizer} options=${{ sgd: "SGD", adam: "Adam" }} onChange=${chooseOptimizer} />
+        <${NumberField} id="learning-rate" label=${t("train.learning-rate")} value=${settings.learning_rate} min="0" max="100" step="any"
+          onChange=${(value) => set("learning_rate", value)} />
+      </div>
+      <details>
+        <summary>${t("train.more-settings")}</summary>
+        <div class="fields more">
+          <${NumberField} id="seed" label=${t("train.seed")} value=${settings.seed} min="0" max=${2 ** 32 - 1} onChange=${(value) => set("seed", value)} />
+          <${Choice} id="pairing" label=${t("train.pairing")} value=${settings.pairing} onChange=${(value) => set("pairing", value)}
+            options=${{ shared: t("train.pairing-shared"), native: t("train.pairing-native") }} />
+          <${Choice} id="schedule" label=${t("train.schedule")} value=${settings.schedule} onChange=${(value) => set("schedule", value)}
+            options=${{ constant: t("train.schedule-constant"), cosine: t("train.schedule-cosine") }} />
+          <${Choice} id="precision" label=${t("train.precision")} value=${settings.precision} onChange=${(value) => set("precision", value)}
+            options=${{ float32: "float32", float64: "float64" }} />
+          <div class="field">
+            <label for="name">${t("train.name")}</label>
+            <input id="name" value=${settings.name} maxlength="63" pattern="[a-z0-9][a-z0-9_\\-]*" title=${t("train.name-rule")}
+              placeholder=${`${typeof settings.network === "string" ? settings.network : "custom"}-${settings.dataset}`}
+              onInput=${(event) => set("name", event.target.value)} />
+          </div>
+          <${BackendChoice} backends=${backends} chosen=${settings.backends} onChange=${(value) => set("backends", value)} />
+        </div>
+      </details>
+      ${submission.error && html`<p class="field-error" role="alert">${submission.error.message}</p>`}
+      <button class="primary" disabled=${submission.isSending || !settings.backends.length}>
+        ${t("train.start", { backends: settings.backends.map(titleOf).join(" + ") })}</button>
+    </form>`;
+}
+
+function DatasetField({ datasets, chosen, onChange }) {
+  return html`
+    <div class="field">
+      <label for="dataset">${t("train.dataset")}</label>
+      <select id="dataset" value=${chosen.name} onChange=${(event) => onChange(event.target.value)}>
+        ${datasets.map(({ name, ready }) => html`<option key=${name} value=${name} disabled=${!ready}>
+          ${ready ? name : t("train.not-ready", { name })}</option>`)}
+      </select>
+      <p class="field-hint">${t("train.dataset-size", { train: number(chosen.sizes.train ?? 0), test: number(chosen.sizes.test ?? 0), classes: chosen.classes.length })}</p>
+      ${chosen.problem ? html`<p class="field-error">${chosen.problem}</p>` : html`
+        <div class="samples"><${Picture} path=${`/v1/datasets/${chosen.name}/samples.png?count=20`} alt=${t("train.samples", { name: chosen.name })} /></div>`}
+    </div>`;
+}
+
+function NumberField({ id, label, value, onChange, isOptional = false, step = "1", ...limits }) {
+  const change = (event) => onChange(event.target.value === "" ? "" : event.target.valueAsNumber);
+  return html`<div class="field"><label for=${id}>${label}</label>
+    <input id=${id} type="number" value=${value} required=${!isOptional} step=${step} ...${limits} onInput=${change} /></div>`;
+}
+
+function Choice({ id, label, value, options, onChange }) {
+  return html`<div class="field"><label for=${id}>${label}</label>
+    <select id=${id} value=${value} onChange=${(event) => onChange(event.target.value)}>
+      ${Object.entries(options).map(([option, title]) => html`<option key=${option} value=${option}>${title}</option>`)}
+    </select></div>`;
+}
+
+function BackendChoice({ backends, chosen, onChange }) {
+  const toggle = (backend) => onChange(backends.filter((other) => (other === backend) !== chosen.includes(other)));
+  return html`
+    <fieldset class="field">
+      <legend>${t("train.backends")}</legend>
+      <div class="choices">
+        ${backends.map((backend, index) => html`<label key=${backend}>
+          <input type="checkbox" checked=${chosen.includes(backend)} onChange=${() => toggle(backend)} />
+          <${BackendName} backend=${backend} index=${index} /></label>`)}
+      </div>
+    </fieldset>`;
+}
+
+/** Return the body of POST /v1/trainings. Fields that the user left empty are left out. */
+function requestOf(settings) {
+  const { optimizer, learning_rate, batch_size, name, ...rest } = settings;
+  return {
+    ...rest,
+    optimizer: { name: optimizer, learning_rate },
+    ...(batch_size === "" ? {} : { batch_size }),
+    ...(name === "" ? {} : { name }),
+  };
+}

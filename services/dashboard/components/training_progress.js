@@ -1,0 +1,135 @@
+// One training: the progress of each backend's run, the growing curves, and what came of it.
+
+import { html, useState } from "../vendor/htm-preact-standalone.module.js";
+import { api } from "../api.js";
+import { hasEnded, useJob } from "../live.js";
+import { addressOf } from "../router.js";
+import { duration, number, percent, t, time } from "../texts.js";
+import { BackendName, colourOfBackend, titleOf } from "./backends.js";
+import { Chart } from "./chart.js";
+import { Failure, Loading, Status } from "./states.js";
+
+const RECENT = 5; // epochs whose median duration predicts the time left
+
+/** Show the training with an id, and follow it until it ends. */
+export function TrainingProgress({ id }) {
+  const { job, error } = useJob(`/v1/trainings/${encodeURIComponent(id)}`);
+  if (!job) return error ? html`<${Failure} error=${error} />` : html`<${Loading} />`;
+  const runs = Object.entries(job.runs);
+  return html`
+    <section class="training stack" aria-label=${t("train.training")}>
+      <div class="training-head">
+        <h2>${t("train.version", job)}</h2>
+        <${Status} status=${job.status} />
+        <span class="soft">${time(job.created_at)}</span>
+        ${!hasEnded(job.status) && html`<${CancelButton} path=${`/v1/trainings/${job.id}`} />`}
+      </div>
+      ${error && html`<${Failure} error=${error} />`}
+      ${runs.map(([backend, run], index) => html`<${Run} key=${backend} backend=${backend} run=${run} index=${index} />`)}
+      ${job.warnings.map((warning) => html`<p class="warning" key=${warning}>${warning}</p>`)}
+      <${Curves} runs=${runs} />
+      <${NewestFigures} runs=${runs} />
+      ${job.status === "succeeded" && html`<${Result} training=${job} />`}
+    </section>`;
+}
+
+function CancelButton({ path }) {
+  const [error, setError] = useState(null);
+  const cancel = () => api.post(`${path}/cancel`).catch(setError);
+  return html`<button type="button" onClick=${cancel}>${t("train.cancel")}</button>
+    ${error && html`<p class="field-error" role="alert">${error.message}</p>`}`;
+}
+
+function Run({ backend, run, index }) {
+  const share = run.epochs ? run.epoch / run.epochs : 0;
+  return html`
+    <div class="run">
+      <div class="run-head">
+        <${BackendName} backend=${backend} index=${index} />
+        <${Status} status=${run.status} />
+        <span class="soft">${describeProgress(run)}</span>
+      </div>
+      <div class="bar" role="progressbar" aria-label=${titleOf(backend)} aria-valuemin="0" aria-valuemax=${run.epochs} aria-valuenow=${run.epoch}>
+        <span style=${{ width: `${100 * share}%`, background: `var(${colourOfBackend(index)})` }}></span>
+      </div>
+      ${run.error && html`<p class="field-error">${run.error}</p>`}
+      ${run.warnings.map((warning) => html`<p class="warning" key=${warning}>${warning}</p>`)}
+    </div>`;
+}
+
+function describeProgress(run) {
+  const done = t("train.epoch-of", { epoch: run.epoch, epochs: run.epochs });
+  if (run.status !== "running" || !run.history.length || run.epoch === run.epochs) return done;
+  const recent = run.history.slice(-RECENT).map(({ seconds }) => seconds).sort((a, b) => a - b);
+  const left = (run.epochs - run.epoch) * recent[Math.floor(recent.length / 2)];
+  return `${done}, ${t("train.time-left", { time: duration(left) })}`;
+}
+
+/** Loss and accuracy of every backend by epoch, on the training or on the test split. */
+function Curves({ runs }) {
+  const [split, setSplit] = useState("test");
+  const epochs = Math.max(0, ...runs.map(([, run]) => run.history.length));
+  if (!epochs) return html`<p class="soft">${t("train.no-epoch")}</p>`;
+  const prefix = split === "test" ? "test_" : "";
+  const xs = Array.from({ length: epochs }, (_, index) => index + 1);
+  const lineOf = ([backend, run], index, figure) => ({
+    label: `${titleOf(backend)}, ${t(`train.${figure}`)}`,
+    colour: colourOfBackend(index),
+    width: Math.max(1.5, 5 - 3.5 * index), // paired runs lie on each other: the first is drawn wider
+    dash: figure === "accuracy" ? [6, 4] : undefined,
+    isRight: figure === "accuracy",
+    format: figure === "accuracy" ? (value) => percent(value, 1) : (value) => number(value, 4),
+    values: xs.map((_, epoch) => run.history[epoch]?.[prefix + figure] ?? null),
+  });
+  const lines = ["loss", "accuracy"].flatMap((figure) => runs.map((run, index) => lineOf(run, index, figure)));
+  return html`
+    <${Chart} title=${t(`train.curves-${split}`)} xLabel=${t("train.epoch")} xs=${xs} lines=${lines} height=${280} />
+    <fieldset class="row">
+      <legend class="hidden">${t("train.split")}</legend>
+      ${["test", "train"].map((name) => html`<label key=${name}>
+        <input type="radio" name="split" checked=${split === name} onChange=${() => setSplit(name)} /> ${t(`train.split-${name}`)}</label>`)}
+    </fieldset>`;
+}
+
+function NewestFigures({ runs }) {
+  const withEpochs = runs.map(([backend, run], index) => [backend, index, run, run.history.at(-1)]).filter(([, , , last]) => last);
+  if (!withEpochs.length) return null;
+  const rows = [
+    ["train.test-accuracy", (_, last) => percent(last.test_accuracy)],
+    ["train.test-loss", (_, last) => number(last.test_loss, 5)],
+    ["train.train-accuracy", (_, last) => percent(last.accuracy)],
+    ["train.train-loss", (_, last) => number(last.loss, 5)],
+    ["train.seconds", (_, last) => number(last.seconds, 2)],
+    ["train.speed", (run) => number(run.examples_per_second)],
+    ["train.threads", (run) => `${run.threads ?? "–"}, ${run.device ?? "–"}`],
+  ];
+  return html`
+    <div class="scroll">
+      <table>
+        <caption>${t("train.newest")}</caption>
+        <thead><tr><td></td>${withEpochs.map(([backend, index]) => html`<th scope="col" class="figure" key=${backend}>
+          <${BackendName} backend=${backend} index=${index} /></th>`)}</tr></thead>
+        <tbody>${rows.map(([key, format]) => html`<tr key=${key}><th scope="row">${t(key)}</th>
+          ${withEpochs.map(([backend, , run, last]) => html`<td class="figure" key=${backend}>${format(run, last)}</td>`)}</tr>`)}</tbody>
+      </table>
+    </div>
+    ${runs.some(([, run]) => run.overlapped) && html`<p class="soft">${t("train.overlapped")}</p>`}`;
+}
+
+/** How the backends' models compare, and what to do next. */
+function Result({ training }) {
+  const model = { model: training.name, version: training.version };
+  return html`
+    ${training.comparisons.map((pair) => html`<p key=${pair.backends.join()}>${describePair(pair)}</p>`)}
+    <p class="row">
+      <a class="button" href=${addressOf("draw", model)}>${t("train.draw")}</a>
+      <a class="button" href=${addressOf("compare", model)}>${t("train.compare")}</a>
+    </p>`;
+}
+
+function describePair(pair) {
+  const [first, second] = pair.backends.map(titleOf);
+  const agreement = t("train.agreement", { first, second, agreement: percent(pair.agreement) });
+  if (pair.max_weight_difference === null) return agreement;
+  return `${agreement} ${t("train.weight-difference", { difference: pair.max_weight_difference.toExponential(1) })}`;
+}
