@@ -59,7 +59,7 @@ export function ClassFigures({ results }) {
           <thead>
             <tr><td rowspan="2"></td>${results.map(({ backend, index }) => html`<th key=${backend} scope="colgroup" colspan="3">
               <${BackendName} backend=${backend} index=${index} /></th>`)}</tr>
-            <tr>${results.flatMap(({ backend }) => figures.map((figure) => html`<th key=${backend + figure} scope="col" class="figure">${t(`compare.${figure}`)}</th>`))}</tr>
+            <tr>${results.flatMap(({ backend }) => figures.map((figure) => html`<th key=${backend + figure} scope="col" class="figure">${t(`compare.figure-${figure}`)}</th>`))}</tr>
           </thead>
           <tbody>${results[0].per_class.map((each, row) => html`<tr key=${each.class}><th scope="row">${each.class}</th>
             ${results.flatMap(({ backend, per_class: classes }) => figures.map((figure) =>

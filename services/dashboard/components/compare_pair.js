@@ -79,8 +79,7 @@ function Disagreements({ pair, evaluation, order, classes }) {
             <dd>${classes[each[backend]]} <${Mark} isRight=${each[backend] === each.label} /></dd></div>`)}</dl>
       </li>`)}
     </ul>
-    ${disagreements.length > shown.length && html`<button type="button" onClick=${() => setOpen(true)}>${t("compare.show-all", { count: disagreements.length })}</button>`}
-    ${isOpen && disagreements.length === 100 && html`<p class="soft">${t("compare.first-100")}</p>`}`;
+    ${disagreements.length > shown.length && html`<button type="button" onClick=${() => setOpen(true)}>${t("compare.show-all", { count: disagreements.length })}</button>`}`;
 }
 
 function Mark({ isRight }) {

@@ -9,15 +9,15 @@ import { titleOf } from "./backends.js";
 import { Picture } from "./picture.js";
 import { Failure, Loading, Status } from "./states.js";
 
-/** Show the newest certificate of a model's network and dataset, and start another one. `training` may be null. */
-export function ParityCheck({ name, training }) {
-  const model = useResource(training ? null : `/v1/models/${encodeURIComponent(name)}`); // a training's record expires
-  const request = training?.request ?? Object.values(model.data?.manifests ?? {})[0]?.request;
+/** Show the newest certificate of a model's network and dataset, and start another one. */
+export function ParityCheck({ name, version }) {
+  const model = useResource(`/v1/models/${encodeURIComponent(name)}?version=${version}`);
+  const [manifest] = Object.values(model.data?.manifests ?? {});
   return html`
     <section class="stack" aria-labelledby="compare-parity">
       <h2 id="compare-parity">${t("compare.parity")}</h2>
       <p>${t("compare.parity-hint")}</p>
-      ${request ? html`<${Certificate} request=${request} />`
+      ${manifest ? html`<${Certificate} request=${manifest.request} />`
         : model.error ? html`<${Failure} error=${model.error} retry=${model.reload} />` : html`<${Loading} />`}
     </section>`;
 }
@@ -29,7 +29,7 @@ function Certificate({ request: { network, dataset, optimizer } }) {
   const found = earlier.data?.certificates.find(({ request }) => request.dataset === dataset
     && isSame(request.network, network) && isSame(request.optimizer, optimizer));
   const id = begun.id ?? found?.id ?? null;
-  const { job, error } = useJob(id && `/v1/certificates/${id}`);
+  const { job, error } = useJob(id ? `/v1/certificates/${id}` : null);
   const isBusy = job !== null && !hasEnded(job.status);
   const begin = () => api.post("/v1/certificates", { network, dataset, optimizer })
     .then((certificate) => setBegun({ id: certificate.id, error: null }))
@@ -56,11 +56,11 @@ function Result({ job }) {
       <div class="compare-plot"><${Picture} path=${`/v1/certificates/${job.id}/plot.png`} alt=${t("compare.plot-alt", { verdict: job.verdict })} /></div></details>`;
 }
 
-function describePair({ backends, verdict, first_difference: found }) {
+function describePair({ backends, first_difference: found }) {
   const names = backends.map(titleOf).join(", ");
   if (!found) return t("compare.pair-identical", { names });
   return t("compare.pair-verdict", {
-    names, verdict: t(`compare.short-${verdict}`), layer: found.layer, what: t(`compare.what-${found.what}`), step: found.step,
+    names, layer: found.layer, what: t(`compare.what-${found.what}`), step: found.step,
     precision: found.precision, difference: found.difference.toExponential(1),
   });
 }

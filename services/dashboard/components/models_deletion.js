@@ -17,7 +17,7 @@ import { Status } from "./states.js";
 export function Deletion({ path, label, close, done }) {
   const box = useRef(null);
   const [begun, setBegun] = useState({ id: null, error: null });
-  const { job, error } = useJob(begun.id && `/v1/deletions/${begun.id}`);
+  const { job, error } = useJob(begun.id ? `/v1/deletions/${begun.id}` : null);
   const isBusy = begun.id !== null && !(job && hasEnded(job.status));
   const refusal = begun.error?.message ?? job?.error ?? error?.message;
   useEffect(() => box.current.showModal(), []);

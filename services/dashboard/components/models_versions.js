@@ -1,7 +1,7 @@
 // The versions of one model: figures and weights of each backend, the alias `stable`, links, deletion.
 
-import { html, useEffect, useState } from "../vendor/htm-preact-standalone.module.js";
-import { api, send } from "../api.js";
+import { html, useState } from "../vendor/htm-preact-standalone.module.js";
+import { api } from "../api.js";
 import { useResource } from "../resources.js";
 import { addressOf } from "../router.js";
 import { bytes, number, percent, t, time } from "../texts.js";
@@ -27,12 +27,13 @@ export function ModelVersions({ model, versions, order, reload }) {
       ${refusal && html`<${Failure} error=${refusal} />`}
       ${versions.slice(0, limit).map((version) => html`<${Version} key=${version} model=${model} version=${version} order=${order}
         training=${trainings.data?.trainings.find((each) => each.name === name && each.version === version)}
-        manifests=${detail.data.manifests} isStable=${detail.data.aliases.stable === version} makeStable=${() => makeStable(version)} reload=${reload} />`)}
+        isStable=${detail.data.aliases.stable === version} makeStable=${() => makeStable(version)} reload=${reload} />`)}
       ${versions.length > limit && html`<button type="button" onClick=${() => setLimit(versions.length)}>${t("models.all-versions", { count: number(versions.length) })}</button>`}
     </div>`;
 }
 
-function Version({ model, version, order, training, manifests, isStable, makeStable, reload }) {
+function Version({ model, version, order, training, isStable, makeStable, reload }) {
+  const detail = useResource(`/v1/models/${encodeURIComponent(model.name)}?version=${version}`);
   const query = { model: model.name, version };
   const backends = order.filter((backend) => model.versions[backend]?.includes(version));
   const heading = `version-${model.name}-${version}`;
@@ -55,43 +56,25 @@ function Version({ model, version, order, training, manifests, isStable, makeSta
         <thead><tr><th scope="col">${t("models.backend")}</th><th scope="col" class="figure">${t("models.accuracy")}</th>
           <th scope="col" class="figure">${t("models.loss")}</th><th scope="col" class="figure">${t("models.size")}</th><td></td></tr></thead>
         <tbody>${backends.map((backend) => html`<${BackendRow} key=${backend} model=${{ name: model.name, backend, version }} index=${order.indexOf(backend)}
-          metrics=${metricsOf(backend, version, training, manifests)} reload=${reload} />`)}</tbody>
+          manifest=${detail.data?.manifests[backend]} reload=${reload} />`)}</tbody>
       </table></div>
     </section>`;
 }
 
-function BackendRow({ model, index, metrics, reload }) {
+function BackendRow({ model, index, manifest, reload }) {
   const path = `/v1/models/${model.name}/${model.backend}/${model.version}`;
-  const size = useSize(`${path}/weights.safetensors`);
+  const size = manifest?.files["weights.safetensors"].size;
   const [refusal, setRefusal] = useState(null);
   const [isAsked, setAsked] = useState(false);
   const file = `${model.name}-${model.backend}-${model.version}.safetensors`;
   const label = { name: model.name, backend: titleOf(model.backend), version: model.version };
   return html`
     <tr><th scope="row"><${BackendName} backend=${model.backend} index=${index} /></th>
-      <td class="figure">${percent(metrics?.test_accuracy)}</td><td class="figure">${number(metrics?.test_loss, 4)}</td><td class="figure">${size === null ? "–" : bytes(size)}</td>
+      <td class="figure" data-label=${t("models.accuracy")}>${percent(manifest?.metrics.test_accuracy)}</td>
+      <td class="figure" data-label=${t("models.loss")}>${number(manifest?.metrics.test_loss, 4)}</td><td class="figure" data-label=${t("models.size")}>${size ? bytes(size) : "–"}</td>
       <td class="models-file"><button type="button" class="plain" aria-label=${t("models.download-label", label)}
           onClick=${() => api.download(`${path}/weights.safetensors`, file).then(() => setRefusal(null), setRefusal)}>${t("models.download")}</button>
         <button type="button" class="plain" aria-label=${t("models.delete-label", label)} onClick=${() => setAsked(true)}>${t("models.delete")}</button>
         ${refusal && html`<p class="field-error" role="alert">${refusal.message}</p>`}
         ${isAsked && html`<${Deletion} path=${path} label=${label} close=${() => setAsked(false)} done=${reload} />`}</td></tr>`;
-}
-
-/** Return the figures of a backend's version: those of its training, or those in the manifest of the newest version. */
-function metricsOf(backend, version, training, manifests) {
-  const manifest = manifests[backend];
-  return training?.runs[backend]?.history.at(-1) ?? (manifest?.version === version ? manifest.metrics : null);
-}
-
-/** The hook that returns how many bytes a path would answer with; null until it is known. */
-function useSize(path) {
-  const [size, setSize] = useState(null);
-  useEffect(() => {
-    const asking = new AbortController();
-    send(path, { method: "HEAD", signal: asking.signal })
-      .then((response) => setSize(Number(response.headers.get("Content-Length")) || null))
-      .catch(() => {}); // the size stays unknown
-    return () => asking.abort();
-  }, [path]);
-  return size;
 }

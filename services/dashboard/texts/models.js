@@ -26,10 +26,7 @@ export default {
   "models.delete": ["Delete", "删除"],
   "models.delete-label": ["Delete {name} {version}, {backend}", "删除 {name} {version}（{backend}）"],
   "models.delete-title": ["Delete version {version} of {name} in {backend}?", "删除 {backend} 中 {name} 的版本 {version}？"],
-  "models.delete-hint": [
-    "The backend's trainer deletes it after its current job. A deleted version cannot be restored.",
-    "后端的训练进程会在当前任务之后将其删除。删除后无法恢复。",
-  ],
+  "models.delete-hint": ["The backend's trainer deletes it after its current job. A deleted version cannot be restored.", "后端的训练进程会在当前任务之后将其删除。删除后无法恢复。"],
   "models.keep": ["Keep it", "保留"],
   "models.close": ["Close", "关闭"],
 };

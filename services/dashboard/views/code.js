@@ -101,13 +101,14 @@ function useWideWindow(files) {
   return isWide;
 }
 
+/** Return an id from the title, such as `section-load-the-data`. */
 function idOf(section) {
-  return `code-${section.title.toLowerCase().replace(/[^a-z0-9]+/g, "-")}`;
+  return `section-${section.title.toLowerCase().replace(/[^a-z0-9]+/g, "-")}`;
 }
 
 /** The titles are English, as in the files. The catalogue has translations of those that Tandem's own files use. */
 function titleOfSection(section) {
-  const key = `code.section.${section.title}`;
+  const key = `code.${idOf(section)}`;
   const text = t(key);
   return text === key ? section.title : text;
 }

@@ -1,13 +1,13 @@
 // The view Compare: choose a model and a version, evaluate it in every backend, and read how the backends differ.
 
-import { html, useEffect, useState } from "../vendor/htm-preact-standalone.module.js";
+import { html, useState } from "../vendor/htm-preact-standalone.module.js";
 import { api } from "../api.js";
 import { BackendName } from "../components/backends.js";
 import { CompareForm } from "../components/compare_form.js";
 import { Evaluation } from "../components/compare_evaluation.js";
 import { ParityCheck } from "../components/compare_parity.js";
 import { Empty, Failure, Loading } from "../components/states.js";
-import { useJob } from "../live.js";
+import { hasEnded, useJob } from "../live.js";
 import { useResource } from "../resources.js";
 import { addTexts, t } from "../texts.js";
 import compareTexts from "../texts/compare.js";
@@ -54,14 +54,16 @@ function Chosen({ models, order, choice }) {
 
 /** The newest evaluation of a version, and its parity certificate. */
 function Comparison({ name, version, backends, order }) {
-  const earlier = useNewestEvaluation(name, version);
-  const trainings = useResource(`/v1/trainings?${new URLSearchParams({ limit: 200, search: name, history: "last" })}`);
+  const search = new URLSearchParams({ limit: 200, search: name }); // it finds other models, too
+  const earlier = useResource(`/v1/evaluations?${search}`);
+  const newest = earlier.data?.evaluations.find((each) => each.model === name && each.version === version && each.split === "test");
+  const trainings = useResource(`/v1/trainings?${search}&history=last`);
   const training = trainings.data?.trainings.find((each) => each.name === name && each.version === version) ?? null;
   const [begun, setBegun] = useState({ id: null, error: null });
   const [chosen, setChosen] = useState(backends);
-  const id = begun.id ?? earlier.id;
-  const { job, error } = useJob(id && `/v1/evaluations/${id}`);
-  const isBusy = job !== null && ["queued", "running"].includes(job.status);
+  const id = begun.id ?? newest?.id;
+  const { job, error } = useJob(id ? `/v1/evaluations/${id}` : null);
+  const isBusy = job !== null && !hasEnded(job.status);
   const begin = (event) => {
     event.preventDefault();
     const asked = backends.filter((backend) => chosen.includes(backend));
@@ -79,7 +81,7 @@ function Comparison({ name, version, backends, order }) {
     ${job ? html`<${Evaluation} evaluation=${job} order=${order} training=${training} />`
       : id || earlier.isLoading ? !error && html`<${Loading} />`
       : html`<${Empty} title=${t("compare.not-yet")}><p>${t("compare.not-yet-hint")}</p><//>`}
-    ${!trainings.isLoading && html`<${ParityCheck} name=${name} training=${training} />`}`;
+    <${ParityCheck} name=${name} version=${version} />`;
 }
 
 function BackendChoices({ backends, order, chosen, setChosen }) {
@@ -91,18 +93,4 @@ function BackendChoices({ backends, order, chosen, setChosen }) {
         <input type="checkbox" checked=${chosen.includes(backend)} onChange=${() => change(backend)} />
         <${BackendName} backend=${backend} index=${order.indexOf(backend)} /></label>`)}
     </fieldset>`;
-}
-
-/** The hook that finds the newest evaluation of a version on the test split. A search finds other models, too. */
-function useNewestEvaluation(name, version) {
-  const [state, setState] = useState({ id: null, isLoading: true });
-  useEffect(() => {
-    const reading = new AbortController();
-    api.get(`/v1/evaluations?${new URLSearchParams({ limit: 200, search: name })}`, { signal: reading.signal })
-      .then(({ evaluations }) => evaluations.find((each) => each.model === name && each.version === version && each.split === "test"))
-      .then((found) => setState({ id: found?.id ?? null, isLoading: false }))
-      .catch(() => !reading.signal.aborted && setState({ id: null, isLoading: false })); // then there is only a new one
-    return () => reading.abort();
-  }, [name, version]);
-  return state;
 }
