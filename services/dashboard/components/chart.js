@@ -3,9 +3,14 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/htm-preact-standalone.module.js";
 import { language, t } from "../texts.js";
 
-/** uPlot draws on a canvas, which knows no CSS variables: return the value of one. */
+/** uPlot draws on a canvas, which knows no CSS variables: return the colour that one means in the current scheme. */
 function colourOf(variable) {
-  return getComputedStyle(document.documentElement).getPropertyValue(variable).trim();
+  const probe = document.createElement("span");
+  probe.style.color = `var(${variable})`;
+  document.body.append(probe);
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  return color;
 }
 
 const DARK = matchMedia("(prefers-color-scheme: dark)");

@@ -1,56 +1,59 @@
-// Draws a network: one box per layer's output, with its shape and its number of parameters.
+// Draws a network: a row per layer, with its output's shape as a small drawing, and its number of parameters.
 
 import { html } from "../vendor/htm-preact-standalone.module.js";
 import { number, t } from "../texts.js";
 
-const LARGEST = 56; // CSS pixels of the largest picture or of the longest vector
-const SMALLEST = 8;
-const MOST_SHEETS = 5; // drawn for the channels of a picture
+const LARGEST = 28; // CSS pixels of the largest picture or of the longest vector
+const SMALLEST = 4;
+const MOST_SHEETS = 4; // drawn for the channels of a picture
+const STEP = 3; // CSS pixels between sheets
 
 /**
  * Draw a network.
  * @param {{network: Object, invalidLayer?: number|null}} props `network` as POST /v1/networks/describe returns it.
  */
 export function NetworkDrawing({ network, invalidLayer = null }) {
-  const shapes = [network.input_shape, ...network.layers.map((layer) => layer.output_shape)];
-  const scale = scaleOf(shapes);
+  const scale = scaleOf([network.input_shape, ...network.layers.map((layer) => layer.output_shape)]);
   return html`
-    <div class="scroll" tabindex="0" role="region" aria-label=${t("train.layers")}>
-      <ol class="network">
+    <table class="network">
+      <caption class="hidden">${t("train.layers")}</caption>
+      <thead><tr>
+        <th scope="col" colspan="2">${t("train.layer")}</th>
+        <th scope="col" class="figure">${t("train.output")}</th><th scope="col" class="figure">${t("train.parameters")}</th>
+      </tr></thead>
+      <tbody>
         <${Layer} title=${t("train.input")} shape=${network.input_shape} scale=${scale} />
         ${network.layers.map(({ layer, output_shape, parameters }, index) => html`
           <${Layer} key=${index} title=${titleOf(layer)} shape=${output_shape} parameters=${parameters} scale=${scale}
             isInvalid=${index === invalidLayer} />`)}
-      </ol>
-    </div>
-    <p class="soft">${t("train.parameters", { count: number(network.parameters) })}</p>`;
+      </tbody>
+      <tfoot><tr><th scope="row" colspan="3">${t("train.total")}</th><td class="figure">${number(network.parameters)}</td></tr></tfoot>
+    </table>`;
 }
 
-function Layer({ title, shape, parameters = null, scale, isInvalid = false }) {
+function Layer({ title, shape, parameters = 0, scale, isInvalid = false }) {
   return html`
-    <li class=${isInvalid ? "invalid" : null}>
-      <${Output} shape=${shape} scale=${scale} />
-      <span class="layer-title">${title}</span>
-      <span class="soft">${shape.join(" × ")}</span>
-      <span class="soft">${parameters ? t("train.layer-parameters", { count: number(parameters) }) : ""}</span>
-    </li>`;
+    <tr class=${isInvalid ? "invalid" : null}>
+      <td class="drawing"><${Output} shape=${shape} scale=${scale} /></td>
+      <th scope="row">${title}</th>
+      <td class="figure">${shape.join(" × ")}</td>
+      <td class="figure">${parameters ? number(parameters) : ""}</td>
+    </tr>`;
 }
 
-/** A picture is a stack of sheets, one per channel up to MOST_SHEETS; a vector is a column. */
+/** A picture is a stack of sheets, one per channel up to MOST_SHEETS; a vector is a bar. */
 function Output({ shape, scale }) {
-  const size = LARGEST + 4 * MOST_SHEETS;
   if (shape.length === 1) {
-    const height = scale.vector(shape[0]);
-    return html`<svg width="16" height=${size} aria-hidden="true">
-      <rect x="3" y=${size - height - 1} width="10" height=${height} /></svg>`;
+    return html`<svg width=${LARGEST + 2} height="8" aria-hidden="true"><rect x="1" y="1" width=${scale.vector(shape[0])} height="6" /></svg>`;
   }
   const [rows, columns, channels] = shape;
   const sheets = Math.min(channels, MOST_SHEETS);
   const width = scale.side(columns);
   const height = scale.side(rows);
-  return html`<svg width=${width + 4 * sheets} height=${size} aria-hidden="true">
+  const shift = (sheet) => 1 + STEP * (sheets - 1 - sheet);
+  return html`<svg width=${width + STEP * sheets} height=${height + STEP * sheets} aria-hidden="true">
     ${Array.from({ length: sheets }, (_, sheet) => html`
-      <rect key=${sheet} x=${1 + 4 * (sheets - 1 - sheet)} y=${size - height - 1 - 4 * (sheets - 1 - sheet)} width=${width} height=${height} />`)}
+      <rect key=${sheet} x=${shift(sheet)} y=${shift(sheets - 1 - sheet)} width=${width} height=${height} />`)}
   </svg>`;
 }
 

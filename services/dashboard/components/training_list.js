@@ -35,18 +35,18 @@ function Table({ trainings, current }) {
       <table class="wide">
         <caption class="hidden">${t("train.earlier")}</caption>
         <thead><tr>
-          <th scope="col">${t("train.model")}</th><th scope="col">${t("train.network")}</th><th scope="col">${t("train.dataset")}</th>
-          <th scope="col">${t("train.status")}</th><th scope="col" class="figure">${t("train.test-accuracy")}</th><th scope="col">${t("train.started")}</th>
+          <th scope="col">${t("train.model")}</th><th scope="col" class="optional">${t("train.network")}</th><th scope="col">${t("train.dataset")}</th>
+          <th scope="col">${t("train.status")}</th><th scope="col" class="figure">${t("train.test-accuracy")}</th><th scope="col" class="optional">${t("train.started")}</th>
         </tr></thead>
         <tbody>
           ${trainings.map((training) => html`<tr key=${training.id} class=${training.id === current ? "current" : null}>
             <th scope="row"><a href=${addressOf("train", { id: training.id })} aria-current=${training.id === current || null}>
               ${training.name} ${training.version}</a></th>
-            <td>${typeof training.request.network === "string" ? training.request.network : t("train.custom")}</td>
+            <td class="optional">${typeof training.request.network === "string" ? training.request.network : t("train.custom")}</td>
             <td>${training.request.dataset}</td>
             <td><${Status} status=${training.status} /></td>
             <td class="figure">${accuraciesOf(training)}</td>
-            <td>${time(training.created_at)}</td>
+            <td class="optional">${time(training.created_at)}</td>
           </tr>`)}
         </tbody>
       </table>

@@ -1,6 +1,6 @@
 // One training: the progress of each backend's run, the growing curves, and what came of it.
 
-import { html, useState } from "../vendor/htm-preact-standalone.module.js";
+import { html, useEffect, useRef, useState } from "../vendor/htm-preact-standalone.module.js";
 import { api } from "../api.js";
 import { hasEnded, useJob } from "../live.js";
 import { addressOf } from "../router.js";
@@ -14,12 +14,14 @@ const RECENT = 5; // epochs whose median duration predicts the time left
 /** Show the training with an id, and follow it until it ends. */
 export function TrainingProgress({ id }) {
   const { job, error } = useJob(`/v1/trainings/${encodeURIComponent(id)}`);
+  const title = useRef(null);
+  useEffect(() => title.current?.focus(), [job !== null]); // on a narrow screen it lies below the form
   if (!job) return error ? html`<${Failure} error=${error} />` : html`<${Loading} />`;
   const runs = Object.entries(job.runs);
   return html`
     <section class="training stack" aria-label=${t("train.training")}>
       <div class="training-head">
-        <h2>${t("train.version", job)}</h2>
+        <h2 ref=${title} tabindex="-1">${t("train.version", job)}</h2>
         <${Status} status=${job.status} />
         <span class="soft">${time(job.created_at)}</span>
         ${!hasEnded(job.status) && html`<${CancelButton} path=${`/v1/trainings/${job.id}`} />`}
@@ -75,7 +77,7 @@ function Curves({ runs }) {
   const lineOf = ([backend, run], index, figure) => ({
     label: `${titleOf(backend)}, ${t(`train.${figure}`)}`,
     colour: colourOfBackend(index),
-    width: Math.max(1.5, 5 - 3.5 * index), // paired runs lie on each other: the first is drawn wider
+    width: index === 0 ? 7 : 2.5, // paired runs lie on each other: the first is drawn wider
     dash: figure === "accuracy" ? [6, 4] : undefined,
     isRight: figure === "accuracy",
     format: figure === "accuracy" ? (value) => percent(value, 1) : (value) => number(value, 4),
@@ -131,5 +133,5 @@ function describePair(pair) {
   const [first, second] = pair.backends.map(titleOf);
   const agreement = t("train.agreement", { first, second, agreement: percent(pair.agreement) });
   if (pair.max_weight_difference === null) return agreement;
-  return `${agreement} ${t("train.weight-difference", { difference: pair.max_weight_difference.toExponential(1) })}`;
+  return `${agreement} ${t("train.weight-difference", { difference: Number(pair.max_weight_difference.toPrecision(2)) })}`;
 }

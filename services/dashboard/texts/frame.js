@@ -7,7 +7,6 @@ export default {
   "frame.views": ["Views", "视图"],
   "frame.api": ["HTTP API", "HTTP 接口"],
   "frame.other-language": ["中文", "English"],
-  "frame.token": ["Access token", "访问令牌"],
   "frame.forget-token": ["Forget the access token", "清除访问令牌"],
   "frame.offline": ["The server does not answer. The page tries again every few seconds.", "服务器没有响应，页面会每隔几秒重试。"],
   "frame.backend-down": ["{backend} does not answer predictions.", "{backend} 目前不响应预测。"],

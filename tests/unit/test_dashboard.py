@@ -1,0 +1,79 @@
+"""The page's files: their size, the libraries among them, and the catalogue of texts."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from services.gateway.routes.dashboard import FOLDER, VIEWS, public_page_paths
+from services.gateway.routes.page_files import read_page_files
+
+MOST_BYTES = 80_000  # of all files together, compressed
+MOST_LINES = 320
+TEXT = re.compile(r'^  "([a-z0-9_.-]+)": \[("(?:[^"\\]|\\.)*"), ("(?:[^"\\]|\\.)*")\],$')
+
+
+def own_modules() -> list[Path]:
+    """Return the JavaScript files that are the project's own."""
+    return [path for path in FOLDER.rglob("*.js") if "vendor" not in path.parts]
+
+
+def test_the_whole_page_is_small() -> None:
+    files = {name: file for name, file in read_page_files(FOLDER).items() if not name.endswith(".txt")}
+    sizes = {name: len(file.compressed) for name, file in files.items()}
+    assert sum(sizes.values()) <= MOST_BYTES, sizes
+
+
+def test_the_libraries_are_those_that_were_published() -> None:
+    lines = (FOLDER / "vendor/SHA256SUMS").read_text().splitlines()
+    expected = {name.removeprefix("./"): checksum for checksum, name in map(str.split, lines)}
+    found = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (FOLDER / "vendor").iterdir()
+        if path.name != "SHA256SUMS"
+    }
+    assert found == expected
+    assert {"htm-LICENSE.txt", "preact-LICENSE.txt", "uPlot-LICENSE.txt"} <= found.keys()
+
+
+def catalogue() -> dict[str, tuple[str, str]]:
+    """Return the texts of all views: key -> (English, Chinese).
+
+    Raises:
+        AssertionError: a line of a catalogue is not written as the others.
+    """
+    texts = {}
+    for path in (FOLDER / "texts").glob("*.js"):
+        body = path.read_text().partition("export default {\n")[2].removesuffix("};\n")
+        for line in filter(str.strip, body.splitlines()):
+            found = TEXT.fullmatch(line)
+            assert found, f'{path.name}: write one line per text, such as `"key": ["English", "中文"],`, not {line}'
+            texts[found[1]] = (found[2], found[3])
+    return texts
+
+
+def test_both_languages_have_the_same_placeholders() -> None:
+    for key, (english, chinese) in catalogue().items():
+        assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", chinese)), key
+
+
+def test_every_text_that_is_used_exists_and_every_text_that_exists_is_used() -> None:
+    source = "\n".join(path.read_text() for path in own_modules() if path.parent.name != "texts")
+    keys = set(catalogue())
+    used = set(re.findall(r'\bt\(\s*"([^"]+)"', source))
+    assert used <= keys, f"no such text: {used - keys}"
+    beginnings = tuple(re.findall(r"`([a-z]+\.[a-z-]*)\$\{", source))  # of keys that are put together
+    assert not {key for key in keys if f'"{key}"' not in source and not key.startswith(beginnings)}
+
+
+def test_modules_are_short_and_write_no_html_of_their_own() -> None:
+    for path in own_modules():
+        source = path.read_text()
+        assert len(source.splitlines()) <= MOST_LINES, path
+        assert source.startswith("//"), f"{path} does not say what it is for"
+        assert "innerHTML" not in source, path
+
+
+def test_everybody_may_read_the_page_but_nothing_else() -> None:
+    paths = public_page_paths()
+    assert {f"/{view}" for view in VIEWS} < set(paths)
+    assert all(path.startswith("/page/") or path[1:] in VIEWS for path in paths)
