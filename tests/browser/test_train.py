@@ -12,7 +12,7 @@ SHORT = {"network": "mlp", "dataset": "digits", "epochs": 3}
 
 def train_on_digits(page: Page, epochs: int) -> None:
     """Fill the form for a training on digits, and start it."""
-    page.get_by_label("Dataset").select_option("digits")
+    page.get_by_label("Dataset", exact=True).select_option("digits")
     page.get_by_label("Epochs").fill(str(epochs))
     page.get_by_role("button", name="Train TensorFlow + PyTorch").click()
 
@@ -21,7 +21,7 @@ def test_a_training_of_both_backends_grows_on_the_page_until_it_has_succeeded(pa
     page.get_by_label("Network", exact=True).select_option("mlp")
     expect(page.get_by_role("row", name="dense 128 relu")).to_be_visible()
     train_on_digits(page, 20)
-    training = page.get_by_role("region", name="Training")
+    training = page.get_by_role("region", name="Training", exact=True)
     expect(training.get_by_text("epoch 20 of 20")).to_have_count(2, timeout=120_000)
     expect(training.get_by_text("predict the same class for")).to_be_visible(timeout=60_000)
     assert "?id=" in page.url
@@ -31,8 +31,8 @@ def test_a_training_of_both_backends_grows_on_the_page_until_it_has_succeeded(pa
 
 
 def test_a_training_is_started_and_cancelled_by_keyboard_alone(page: Page, client: Client) -> None:
-    page.get_by_label("Dataset").focus()
-    while page.get_by_label("Dataset").input_value() != "digits":
+    page.get_by_label("Dataset", exact=True).focus()
+    while page.get_by_label("Dataset", exact=True).input_value() != "digits":
         page.keyboard.press("ArrowDown")
     for label, value in (("Epochs", "1000"), ("Batch size", "8")):
         page.keyboard.press("Tab")
@@ -43,7 +43,9 @@ def test_a_training_is_started_and_cancelled_by_keyboard_alone(page: Page, clien
     expect(page.get_by_role("heading", level=2, name="version")).to_be_focused()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("region", name="Training").get_by_text("cancelled").first).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("region", name="Training", exact=True).get_by_text("cancelled").first).to_be_visible(
+        timeout=60_000
+    )
     newest = client.get("/v1/trainings?limit=1")["trainings"][0]
     assert newest["request"]["epochs"] == 1000
     assert newest["status"] == "cancelled"
