@@ -11,12 +11,15 @@
     │   ├── SupersededError        409  another execution of the same job took over the run
     │   └── MissingDatasetError    409  the files of a known dataset are not on this machine
     ├── UnavailableError           503  Redis or a backend does not answer; try again later
+    ├── StorageFullError           507  the disk is full; nothing was stored
     ├── CorruptModelError          500  the files of a model do not match their checksums
     └── UntrustedJobError          500  a job in the queue has no valid signature
 
 An error is raised where it is detected. `shared/web/problems.py` turns it into an RFC 9457 problem document. Its
 message is shown to clients: it says what to change, and contains no path of the server. This module does no I/O.
 """
+
+import errno
 
 
 class TandemError(Exception):
@@ -95,6 +98,13 @@ class UnavailableError(TandemError):
     title = "Unavailable"
 
 
+class StorageFullError(TandemError):
+    """The disk has no room for what the client sent. Nothing of it was stored."""
+
+    status = 507
+    title = "Insufficient storage"
+
+
 class CorruptModelError(TandemError):
     """The files of a published model do not match their checksums, or the model predicts other values than before."""
 
@@ -112,6 +122,20 @@ def describe_error(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return str(error.strerror)
     return str(error)
+
+
+def describe_storage_error(error: OSError, setting: str) -> TandemError:
+    """Return the error for clients when a file that a client sent cannot be written.
+
+    Args:
+        setting: the environment variable that names the folder.
+    """
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StorageFullError(
+            f"the server has no room left for the file ({error.strerror}), and nothing of it was stored: "
+            f"delete what is not needed, or make room in {setting}"
+        )
+    return UnavailableError(f"the server cannot write the file ({error.strerror}): make {setting} writable")
 
 
 def problem(status: int, title: str, detail: str) -> dict[str, object]:

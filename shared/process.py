@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypedDict
 
 _LIBC = ctypes.CDLL(None)
+OPEN_FILES = 4096  # of a server: four times as many as connections
 PR_SET_PDEATHSIG, PR_SET_TIMERSLACK = 1, 29  # options of Linux' prctl(2)
 
 
@@ -69,6 +70,14 @@ def end_with_parent(signum: signal.Signals) -> None:
     Call it in the child. Linux only. The signal is sent when the thread that started the child ends, see prctl(2).
     """
     _LIBC.prctl(PR_SET_PDEATHSIG, signum)
+
+
+def raise_file_limit() -> None:
+    """Let a server's process have as many open files as connections and models need. Many systems begin with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def set_timer_slack(nanoseconds: int) -> None:

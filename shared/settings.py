@@ -135,6 +135,11 @@ class Settings(BaseSettings):
         description="the key that signs jobs; created if it is missing",
     )
     data_dir: Folder = Field(Path("data"), description="the folder with your datasets, and with mnist/*.gz")
+    upload_dir: Folder = Field(
+        default_factory=lambda earlier: earlier["state_dir"] / "uploads",
+        description="the folder of uploaded datasets",
+    )
+    max_upload_bytes: WholeNumber = Field(512 * 2**20, description="bytes of an uploaded zip file")
     redis_url: RedisUrl = Field(
         "unix://{state_dir}/redis/redis.sock?db=0",
         validate_default=True,

@@ -15,6 +15,8 @@ from services.gateway.routes import (
     aliases,
     certificates,
     dashboard,
+    dataset_pictures,
+    dataset_uploads,
     datasets,
     docs,
     evaluations,
@@ -47,7 +49,8 @@ EVENT_LOOP_ROUTES = "event_loop_routes"  # the routes that the server answers it
 PUBLIC_PATHS = "public_paths"  # what needs no token
 RESOURCES = (
     *(trainings, evaluations, certificates, loadtests, predictions, models, aliases, transplants),
-    *(open_inference, open_inference_models, tfserving, networks, datasets, status, health, tokens, dashboard),
+    *(datasets, dataset_uploads, dataset_pictures),
+    *(open_inference, open_inference_models, tfserving, networks, status, health, tokens, dashboard),
 )
 
 log = structlog.get_logger()
@@ -106,6 +109,7 @@ def create_server(context: Context) -> HttpServer:
         BodyReader(shared=shared.bodies if shared else None),
         gate,
         shared_connections=shared.connections if shared else None,
+        spooler=dataset_uploads.create_spooler(context),
     )
 
 

@@ -1,10 +1,14 @@
 """`Context`: the objects that every route of the gateway uses, made once when the process starts."""
 
 from asyncio import AbstractEventLoop
+from collections.abc import Collection
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
+import structlog
 from redis import Redis
+from redis.exceptions import RedisError
 
 from services.gateway.access.token_store import TokenStore
 from services.gateway.prediction.dispatcher import Dispatcher
@@ -13,15 +17,19 @@ from services.gateway.prediction.triton_statistics import TritonStatistics
 from services.gateway.shared_state import SharedState
 from shared.data import datasets
 from shared.data.datasets import Dataset
+from shared.data.upload_store import UploadStore
 from shared.errors import InvalidRequestError
 from shared.jobs.connection import connect
 from shared.jobs.job_queue import JobQueue
+from shared.jobs.pinned_data import list_pinned_versions
 from shared.jobs.signing import signing_key
 from shared.models.aliases import Aliases
 from shared.models.registry import ModelRegistry
 from shared.settings import Settings
 
 DECODER_THREADS = 4
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ class Context:
         addresses: finds the model that a request names.
         tokens: the access tokens.
         job_key: the key that signs jobs.
+        uploads: the uploaded datasets.
         statistics: counts predictions for clients of Triton.
         shared: what the gateway's processes share; None if there is only this one.
         decoders: threads that open and decode pictures.
@@ -53,6 +62,7 @@ class Context:
     addresses: ModelAddresses
     tokens: TokenStore
     job_key: bytes
+    uploads: UploadStore
     statistics: TritonStatistics = field(default_factory=TritonStatistics)
     shared: SharedState | None = None
     decoders: Executor = field(default_factory=lambda: ThreadPoolExecutor(DECODER_THREADS, "decoder"))
@@ -78,14 +88,25 @@ class Context:
             ModelAddresses(registry, aliases, settings.backends),
             TokenStore(settings.token_file),
             job_key,
+            UploadStore(settings, partial(_find_pinned_versions, redis)),
             TritonStatistics(shared.statistics if shared else None),
             shared,
         )
 
     def start(self, loop: AbstractEventLoop) -> None:
-        """Let the dispatcher and the store of tokens use the server's event loop, once it runs."""
+        """Let the dispatcher and the store of tokens use the server's event loop, once it runs.
+
+        Meanwhile, a thread removes what a killed gateway has left of uploads.
+        """
         self.dispatcher.loop = loop
         self.tokens.start(loop)
+        loop.run_in_executor(None, self._sweep_uploads)
+
+    def _sweep_uploads(self) -> None:
+        try:
+            self.uploads.sweep()
+        except OSError as error:
+            log.warning("leftovers of uploads could not be removed", reason=str(error))
 
     def require_data(self, found: Dataset) -> None:
         """Check that a dataset is on this machine and complete, so that no job is submitted that cannot read it.
@@ -112,3 +133,12 @@ class Context:
         if len(set(asked)) != len(asked):
             raise InvalidRequestError(f"name each backend once; there are {known}")
         return tuple(backend for backend in self.settings.backends if backend in asked)
+
+
+def _find_pinned_versions(redis: Redis, since_s: float) -> Collection[str] | None:
+    """Return the versions of uploaded datasets that open jobs read, or None if Redis does not answer."""
+    try:
+        return list_pinned_versions(redis, since_s)
+    except RedisError as error:
+        log.warning("old versions of datasets are kept, because Redis does not answer", reason=str(error))
+        return None

@@ -257,6 +257,7 @@ def isolate_environ(environ: Mapping[str, str], state_dir: Path) -> dict[str, st
         **environ,
         "TANDEM_STATE_DIR": str(state_dir),
         "TANDEM_MODEL_DIR": str(state_dir / "models"),
+        "TANDEM_UPLOAD_DIR": str(state_dir / "uploads"),
         "TANDEM_SOCKET_DIR": str(state_dir / "sockets"),
         "TANDEM_KEY_FILE": str(state_dir / "job.key"),
         "TANDEM_TOKEN_FILE": str(state_dir / "tokens.json"),

@@ -4,6 +4,7 @@ This module only describes. `cache.py` fetches the files, `splits.py` reads them
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from shared.data.image_folder import PictureFiles
@@ -30,11 +31,28 @@ class IdxFile:
 
 
 @dataclass(frozen=True)
+class Upload:
+    """Where the pictures of an uploaded dataset lie. See `uploaded_datasets.py`.
+
+    Attributes:
+        folder: holds the arrays of this version.
+        version: a digest of everything that a training reads. Another content has another version.
+        stored_bytes: of all its files.
+        uploaded_at: when it was uploaded, in ISO 8601.
+    """
+
+    folder: Path
+    version: str
+    stored_bytes: int
+    uploaded_at: str
+
+
+@dataclass(frozen=True)
 class Dataset:
     """What is known of a dataset without reading its pictures.
 
-    A dataset has one of three sources: IDX files in the cache (`folder` is set), a user's pictures (`pictures` is
-    set), or a file inside this package (neither is set).
+    A dataset has one of four sources: IDX files in the cache (`folder` is set), a user's pictures (`pictures` is
+    set), an uploaded zip file (`upload` is set), or a file inside this package (none of them is set).
 
     Attributes:
         name: the name in requests.
@@ -45,6 +63,7 @@ class Dataset:
         files: training images, training labels, test images, test labels.
         mirrors: URLs of folders that hold the published files, tried in this order.
         pictures: the user's picture files of each split.
+        upload: the arrays that an uploaded zip file became.
         preparation: how a picture of another size or mode is brought to `shape`.
         notes: what the user should know about how a folder of pictures was read.
     """
@@ -57,8 +76,14 @@ class Dataset:
     files: tuple[IdxFile, ...] = ()
     mirrors: tuple[str, ...] = ()
     pictures: dict[SplitName, PictureFiles] | None = None
+    upload: Upload | None = None
     preparation: Preparation = "resize"
     notes: tuple[str, ...] = ()
+
+    @property
+    def version(self) -> str | None:
+        """The version of an uploaded dataset, which jobs name so that all their runs read the same; else None."""
+        return self.upload.version if self.upload else None
 
 
 TEN_DIGITS = tuple("0123456789")

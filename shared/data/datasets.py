@@ -1,7 +1,7 @@
 """Datasets by name. Other packages import this module and need no other one of `shared.data` to get at data.
 
-A dataset is built in (`catalog.py`) or a user's own folder of pictures (`own_folders.py`, `image_folder.py`).
-`cache.py` puts built-in ones into the cache, and `splits.py` reads them all.
+A dataset is built in (`catalog.py`), a user's own folder of pictures (`own_folders.py`, `image_folder.py`), or an
+uploaded zip file (`uploaded_datasets.py`). `cache.py` puts built-in ones into the cache. `splits.py` reads them all.
 
     python -m shared.data.datasets [name ...]     fill the cache; files that are not here are downloaded
 """
@@ -9,7 +9,7 @@ A dataset is built in (`catalog.py`) or a user's own folder of pictures (`own_fo
 import sys
 from collections.abc import Callable
 
-from shared.data import image_folder, own_folders
+from shared.data import image_folder, own_folders, uploaded_datasets
 from shared.data.cache import ensure_cached, is_ready
 from shared.data.catalog import DATASETS, DIGITS, FASHION_MNIST, MNIST, Dataset, IdxFile, SplitName
 from shared.data.image_folder import PictureFiles
@@ -42,24 +42,38 @@ _checks = PictureChecks()  # of this process
 
 
 def names(settings: Settings) -> list[str]:
-    """Return the names of all datasets: the built-in ones, then the user's own in alphabetical order.
+    """Return the names of all datasets: the built-in ones, then folders and uploads in alphabetical order.
 
     A user's folder whose name is not valid is not among them. `own_folders.list_misnamed` lists these.
     """
-    own = [name for name in own_folders.list_folders(settings.data_dir) if is_name(name)]
-    return [*DATASETS, *(name for name in own if name not in DATASETS)]
+    own = {name for name in own_folders.list_folders(settings.data_dir) if is_name(name)}
+    own |= set(uploaded_datasets.list_names(settings.upload_dir))
+    return [*DATASETS, *sorted(own - DATASETS.keys())]
 
 
-def find(name: str, settings: Settings) -> Dataset:
+def find(name: str, settings: Settings, version: str | None = None) -> Dataset:
     """Return the description of a dataset. A user's folder is listed for it; no picture is opened.
+
+    A folder comes before an upload of the same name.
+
+    Args:
+        name: of the dataset.
+        settings: where the datasets are.
+        version: of an uploaded dataset, as a job names it; None for the newest one.
 
     Raises:
         InvalidRequestError: there is no dataset of that name. The message lists the names there are.
         InvalidDatasetError: the user's folder is not laid out as it must be. The message says what to change.
+        MissingDatasetError: there is no such version any more.
     """
     if name in DATASETS:
         return DATASETS[name]
-    if not is_name(name) or not (settings.data_dir / name).is_dir():
+    if version is not None:
+        return uploaded_datasets.find_version(settings.upload_dir, name, version)
+    is_folder = is_name(name) and (settings.data_dir / name).is_dir()
+    if not is_folder and (uploaded := uploaded_datasets.find_newest(settings.upload_dir, name)):
+        return uploaded
+    if not is_folder:
         misnamed = own_folders.list_misnamed(settings.data_dir)
         for folder, suggested in misnamed.items():
             if name in (folder, suggested):

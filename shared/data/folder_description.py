@@ -54,22 +54,13 @@ def read_description(reader: FolderReader, paths: list[tuple[str, ...]]) -> Data
         if len(found) > 1:
             raise InvalidDatasetError(f"{shown[0]} and {shown[1]} both describe the dataset: keep one of them")
         if found:
-            return _parse(_read(found[0].path, shown[0]), shown[0])
+            return _parse(reader.read_file((*path, found[0].name), MAX_BYTES + 1), shown[0])
     return DatasetDescription()
 
 
-def _read(path: str, shown: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InvalidDatasetError(f"{shown} cannot be read: {error.strerror}") from None
+def _parse(data: bytes, shown: str) -> DatasetDescription:
     if len(data) > MAX_BYTES:
         raise InvalidDatasetError(f"{shown} has more than {MAX_BYTES:,} bytes: it only needs size, channels, prepare")
-    return data
-
-
-def _parse(data: bytes, shown: str) -> DatasetDescription:
     try:
         text = data.decode(json.detect_encoding(data))
     except UnicodeDecodeError:

@@ -18,6 +18,20 @@ PICTURE_SUFFIXES = frozenset(
 SHOWN_NAMES = 3  # how many names a message or note gives as examples
 
 
+class FileEntry(NamedTuple):
+    """A regular file in a folder of a dataset.
+
+    Attributes:
+        name: without its folder.
+        size: bytes.
+        changed_ns: when the content or the rights of the file last changed, in nanoseconds since 1970.
+    """
+
+    name: str
+    size: int
+    changed_ns: int = 0
+
+
 class FolderEntries(NamedTuple):
     """What one folder holds, each kind in the order of the names.
 
@@ -28,7 +42,7 @@ class FolderEntries(NamedTuple):
     """
 
     folders: tuple[str, ...]
-    files: tuple["os.DirEntry[str]", ...]
+    files: tuple[FileEntry, ...]
     others: tuple[str, ...]
 
     @property
@@ -39,6 +53,8 @@ class FolderEntries(NamedTuple):
 
 class FolderReader:
     """Reads the folders of one dataset, each of them once. A path is the names below the dataset's folder.
+
+    `zip_pictures.py` reads an uploaded zip file in the same way.
 
     Attributes:
         root: the dataset's folder.
@@ -65,6 +81,25 @@ class FolderReader:
             self._read[path] = self._list(path)
         return self._read[path]
 
+    def read_file(self, path: tuple[str, ...], max_bytes: int) -> bytes:
+        """Return a file's bytes up to a limit.
+
+        Raises:
+            InvalidDatasetError: the file cannot be read.
+        """
+        try:
+            with open(self.root.joinpath(*path), "rb") as file:
+                return file.read(max_bytes)
+        except OSError as error:
+            raise InvalidDatasetError(f"{self.show(path)} cannot be read: {error.strerror}") from None
+
+    def skips(self, name: str, is_folder: bool) -> bool:
+        """Return whether a name does not belong to the dataset, and count it for the notes if so."""
+        if kind := kind_of_skipped(name, is_folder):
+            self._skipped[kind] += 1
+            self._examples.setdefault(kind, name)
+        return kind is not None
+
     def _list(self, path: tuple[str, ...]) -> FolderEntries:
         folders, files, others = [], [], []
         try:
@@ -75,13 +110,12 @@ class FolderReader:
                     except OSError:  # such as a link to itself
                         others.append(entry.name)
                         continue
-                    if kind := kind_of_skipped(entry.name, is_folder):
-                        self._skipped[kind] += 1
-                        self._examples.setdefault(kind, entry.name)
-                    elif is_folder:
+                    if self.skips(entry.name, is_folder):
+                        continue
+                    if is_folder:
                         folders.append(entry.name)
                     elif entry.is_file():
-                        files.append(entry)
+                        files.append(self._describe_file(entry, path))
                     else:
                         others.append(entry.name)
         except FileNotFoundError:
@@ -89,6 +123,13 @@ class FolderReader:
         except OSError as error:
             raise InvalidDatasetError(f"the folder {self.show(path)} cannot be read: {error.strerror}") from None
         return FolderEntries(tuple(folders), tuple(files), tuple(others))
+
+    def _describe_file(self, entry: "os.DirEntry[str]", path: tuple[str, ...]) -> FileEntry:
+        try:
+            state = entry.stat()
+        except OSError as error:
+            raise InvalidDatasetError(f"{self.show((*path, entry.name))} cannot be read: {error.strerror}") from None
+        return FileEntry(entry.name, state.st_size, max(state.st_mtime_ns, state.st_ctime_ns))
 
     def describe_skipped(self) -> list[str]:
         """Return a note about the files and folders that were skipped in all listed folders; none for none."""

@@ -89,7 +89,11 @@ def describe_folder(folder: Path) -> ImageFolder:
     Raises:
         InvalidDatasetError: the folder is not laid out as described above. The message says what to change.
     """
-    reader = FolderReader(folder)
+    return describe_pictures(FolderReader(folder))
+
+
+def describe_pictures(reader: FolderReader) -> ImageFolder:
+    """Do as `describe_folder`, for the folder of a reader."""
     name = reader.name
     layout = find_layout(reader)
     description = read_description(reader, [layout.base[:depth] for depth in range(len(layout.base) + 1)])
@@ -142,13 +146,7 @@ def _list_pictures(reader: FolderReader, folders: ClassFolders, classes: tuple[s
                 )
             place = "/".join((reader.root.name, *path))
             for entry in entries.files:
-                try:
-                    state = entry.stat()
-                except OSError as error:
-                    shown = reader.show((*path, entry.name))
-                    raise InvalidDatasetError(f"{shown} cannot be read: {error.strerror}") from None
-                changed_ns = max(state.st_mtime_ns, state.st_ctime_ns)
-                found.append(PictureFile(data_folder, f"{place}/{entry.name}", label, state.st_size, changed_ns))
+                found.append(PictureFile(data_folder, f"{place}/{entry.name}", label, entry.size, entry.changed_ns))
         pictures.append(tuple(found))
     return pictures
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.data import image_folder
+from shared.data import image_folder, uploaded_datasets
 from shared.data.catalog import Dataset, SplitName
 from shared.settings import Settings
 
@@ -37,7 +37,7 @@ class Split:
 
 
 def read_uncached(dataset: Dataset, split: SplitName, count: int | None = None) -> Split:
-    """Read a split of a dataset that no framework has a reader for: the embedded one, or a user's own pictures.
+    """Read a split of a dataset that no framework has a reader for: the embedded one, and a user's own pictures.
 
     Args:
         dataset: one that does not use the cache.
@@ -46,7 +46,10 @@ def read_uncached(dataset: Dataset, split: SplitName, count: int | None = None) 
 
     Raises:
         InvalidDatasetError: a user's picture cannot be read.
+        MissingDatasetError: an uploaded dataset was replaced or deleted, and nothing needed this version.
     """
+    if dataset.upload is not None:
+        return Split(*uploaded_datasets.read_arrays(dataset.name, dataset.upload, split, count))
     if dataset.pictures is not None:
         return Split(*image_folder.read_pictures(dataset.pictures[split][:count], dataset.shape, dataset.preparation))
     with np.load(Path(__file__).with_name(f"{dataset.name}.npz"), allow_pickle=False) as arrays:
@@ -64,6 +67,7 @@ def read(dataset: Dataset, split: SplitName, settings: Settings, count: int | No
 
     Raises:
         InvalidDatasetError: a user's picture cannot be read.
+        MissingDatasetError: an uploaded dataset was replaced or deleted, and nothing needed this version.
     """
     if dataset.folder is None:
         return read_uncached(dataset, split, count)

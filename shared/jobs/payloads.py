@@ -167,10 +167,12 @@ class TrainingJob(PublishingJob):
         request: what the client asked for, with the model's name and the backends filled in.
         network: the requested network, fitted to the dataset.
         warnings: what the client should know about the training's comparisons.
+        data_version: the version of an uploaded dataset, so that all runs read the same pictures; None for others.
     """
 
     request: TrainingRequest
     network: Network
+    data_version: str | None = None
     warnings: list[str] = Field(default_factory=list)
 
     def search_terms(self) -> list[str]:
@@ -182,12 +184,14 @@ class EvaluationJob(JobPayload):
     """Measure a published model on a split.
 
     Attributes:
+        data_version: as in `TrainingJob`.
         asked: the backends to compare, in the order of the settings.
     """
 
     model: str
     version: int
     dataset: str
+    data_version: str | None = None
     split: Literal["train", "test"]
     asked: list[str]
 
@@ -203,10 +207,12 @@ class CertificateJob(JobPayload):
         network: the requested network, fitted to the dataset.
         asked: the backends to compare, in the order of the settings.
         notes: what the certificate leaves out.
+        data_version: as in `TrainingJob`.
     """
 
     request: CertificateRequest
     network: Network
+    data_version: str | None = None
     asked: list[str]
     notes: list[str] = Field(default_factory=list)
 

@@ -91,7 +91,7 @@ def certify(context: JobContext, run: Run, job: CertificateJob) -> None:
     """
     request, network = job.request, _without_dropout(job.network)
     context.configure(run, request.seed)
-    data = context.load(datasets.find(request.dataset, context.settings), "train")
+    data = context.load(datasets.find(request.dataset, context.settings, job.data_version), "train")
     mine, expected = _take_steps(context, run, request, network, list(_batches(data, request)))
     try:
         context.checkpoints.write(run, flatten(mine), None)

@@ -19,7 +19,7 @@ def evaluate(context: JobContext, run: Run, job: EvaluationJob) -> None:
     """
     backend = context.backend
     context.configure(run, seed=0)
-    data = context.load(datasets.find(job.dataset, context.settings), job.split)
+    data = context.load(datasets.find(job.dataset, context.settings, job.data_version), job.split)
     published = context.registry.verify(job.model, backend.NAME, job.version)
     network = published.manifest.network
     scores = backend.evaluate(backend.define_network(network, published.weights), backend.define_loss(), data)

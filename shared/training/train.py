@@ -91,7 +91,7 @@ def _prepare(context: JobContext, run: Run, job: TrainingJob) -> _Training:
     """Configure the framework, load the data, and build model, optimiser and loss."""
     backend, request = context.backend, job.request
     context.configure(run, request.seed)
-    dataset = datasets.find(request.dataset, context.settings)
+    dataset = datasets.find(request.dataset, context.settings, job.data_version)
     train, test = context.load(dataset, "train"), context.load(dataset, "test")
     start = _resume(context, run) or _Start(initial_weights(job.network, request.seed) if _is_shared(job) else None)
     model = backend.define_network(job.network, start.weights, request.precision)

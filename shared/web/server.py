@@ -11,7 +11,6 @@ Limits: of connections in `connections.py`, of bodies in `body_reader.py`, of JS
 """
 
 import asyncio
-import resource
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +28,7 @@ from flask import Flask
 
 from shared.heap import freeze_heap, limit_collection
 from shared.logs import REQUEST_ID, begin_request, configure_logs, request_id
+from shared.process import raise_file_limit
 from shared.settings import Settings
 from shared.web.body_reader import BodyReader, HeldBytes
 from shared.web.complete_requests import CompleteRequest, CompleteRequestConnection
@@ -43,6 +43,7 @@ from shared.web.route_table import Destination, RouteTable
 from shared.web.routes import BufferedRequest, Route, run_in_thread
 from shared.web.security_headers import SECURITY_HEADERS, DefaultHeaders
 from shared.web.server_processes import ALIVE_S, BACKLOG
+from shared.web.spooled_bodies import SPOOLED_BODY, BodySpooler
 from shared.web.unix_sockets import listen_on_unix_socket
 from shared.web.wsgi_bridge import UNKNOWN_ROUTE, call_flask, environ_of, install_route_names
 
@@ -50,7 +51,6 @@ STOP_TIMEOUT_S = 5  # for requests that are being answered when the server is to
 DRAIN_TIMEOUT_S = 15  # for open connections when another process takes this one's place
 DRAIN_POLL_S = 0.05  # how often a server that another process replaces looks whether it has connections
 LOOP_THREADS = 16  # for `run_in_thread` without an executor; some wait for Redis or for the disk
-OPEN_FILES = 4096  # four times as many as connections
 
 log = structlog.get_logger()
 
@@ -67,6 +67,7 @@ class HttpServer:
         connections: the limits of connections.
         headers: of each response, unless its route sets them itself. A server that no browser reaches needs none.
         shared_connections: of all processes that accept connections from the same sockets, if there are several.
+        spooler: receives the bodies of a route of Flask's into files.
     """
 
     def __init__(
@@ -80,12 +81,13 @@ class HttpServer:
         connections: ConnectionLimits | None = None,
         headers: Mapping[str, str] = SECURITY_HEADERS,
         shared_connections: SharedConnections | None = None,
+        spooler: BodySpooler | None = None,
     ) -> None:
         self._app, self._routes, self._on_start = app, RouteTable(routes), on_start
         self._default_headers = DefaultHeaders(headers)
         self._gate = gate or OpenGate()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="flask")
-        self._bodies = bodies or BodyReader()
+        self._bodies, self._spooler = bodies or BodyReader(), spooler
         self._connection_limits = connections or ConnectionLimits()
         self._shared_connections = shared_connections
         self._is_draining = False
@@ -195,11 +197,17 @@ class HttpServer:
         try:
             route, path_values = self._routes.match(request.method, request.path)
             rule = route.rule if route else UNKNOWN_ROUTE
-            caller = self._gate.admit(request, route.scope if route else None)
-            body = await self._bodies.read(request, caller, held)
-            if route:
+            spooler = self._spooler if not route and self._spooler and self._spooler.receives(request) else None
+            caller = self._gate.admit(request, route.scope if route else spooler.scope if spooler else None)
+            if spooler:
+                async with spooler.receive(request) as file:
+                    environ = {**environ_of(request, b""), CALLER: caller, SPOOLED_BODY: file}
+                    rule, response = await run_in_thread(self._threads, call_flask, self._app, environ)
+            elif route:
+                body = await self._bodies.read(request, caller, held)
                 response = await route.handler(_buffered(request, path_values, body, caller))
             else:
+                body = await self._bodies.read(request, caller, held)
                 environ = {**environ_of(request, body), CALLER: caller}
                 rule, response = await run_in_thread(self._threads, call_flask, self._app, environ)
         except Exception as error:
@@ -273,7 +281,7 @@ def serve(
     """
     configure_logs(settings.logs)
     log.info("starting", address=f"http://{settings.bind_host}:{port}")
-    _raise_file_limit()
+    raise_file_limit()
     server = load()
     freeze_heap()
     uvloop.run(server.serve(settings.bind_host, port, listeners, on_alive, socket_path))
@@ -288,14 +296,6 @@ def _repeat(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> No
     """Call a function now, and then every ALIVE_S seconds."""
     function()
     loop.call_later(ALIVE_S, _repeat, loop, function)
-
-
-def _raise_file_limit() -> None:
-    """Let the process have as many open files as connections and models need. Many systems begin with 1,024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _response_to(error: Exception, path: str) -> web.Response:

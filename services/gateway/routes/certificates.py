@@ -89,6 +89,7 @@ def _new_certificate(context: Context, body: CertificateRequest) -> Submission[C
     job = CertificateJob(
         request=body,
         network=network,
+        data_version=dataset.version,
         asked=list(backends),
         notes=remarks,
     )

@@ -39,7 +39,7 @@ def routes(context: Context) -> APIBlueprint:
     @api.get("/v1/datasets", security=READ, responses={200: Datasets})
     def listing() -> Response:
         """List every dataset, including your own. `problem` says why a training would be refused."""
-        return json_response(Datasets(datasets=[_dataset_info(state) for state in list_states(context.settings)]))
+        return json_response(Datasets(datasets=[describe_dataset(state) for state in list_states(context.settings)]))
 
     @api.get("/v1/datasets/<name>/samples.png", security=READ, responses=file_of("image/png", "a figure"))
     def samples(path: DatasetPath, query: SamplesQuery) -> Response:
@@ -54,11 +54,13 @@ def routes(context: Context) -> APIBlueprint:
     return api
 
 
-def _dataset_info(state: DatasetState) -> DatasetInfo:
+def describe_dataset(state: DatasetState) -> DatasetInfo:
     """Describe a dataset, or the problem with a user's folder."""
     dataset = state.dataset
+    upload = dataset.upload if dataset else None
     return DatasetInfo(
         name=state.name,
+        source="built-in" if state.name in datasets.DATASETS else "upload" if upload else "folder",
         ready=state.problem is None,
         shape=list(dataset.shape) if dataset else [],
         classes=list(dataset.classes) if dataset else [],
@@ -66,4 +68,6 @@ def _dataset_info(state: DatasetState) -> DatasetInfo:
         prepare=dataset.preparation if dataset else None,
         problem=state.problem,
         notes=list(state.notes),
+        stored_bytes=upload.stored_bytes if upload else None,
+        uploaded_at=upload.uploaded_at if upload else None,
     )

@@ -67,7 +67,14 @@ def _new_evaluation(context: Context, body: EvaluationRequest) -> Submission[Eva
     dataset = datasets.find(body.dataset or trained_on.data.dataset, context.settings)
     _check_fits(dataset, trained_on)
     context.require_data(dataset)
-    job = EvaluationJob(model=body.model, version=version, dataset=dataset.name, split=body.split, asked=list(backends))
+    job = EvaluationJob(
+        model=body.model,
+        version=version,
+        dataset=dataset.name,
+        data_version=dataset.version,
+        split=body.split,
+        asked=list(backends),
+    )
     return Submission(job, dict.fromkeys(backends, RunState(status=QUEUED)))
 
 

@@ -80,6 +80,7 @@ def _new_training(context: Context, body: TrainingRequest) -> Submission[Trainin
         name=name,
         request=body.model_copy(update={"name": name, "backends": list(backends), "batch_size": batch_size}),
         network=network,
+        data_version=dataset.version,
         warnings=warnings,
     )
     registry = context.registry

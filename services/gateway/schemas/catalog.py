@@ -160,6 +160,10 @@ class DatasetInfo(ResponseBody):
     """A dataset, and whether it can be used."""
 
     name: str
+    source: Annotated[
+        Literal["built-in", "folder", "upload"],
+        Field(description="folder: in the operator's data folder; upload: by PUT /v1/datasets/{name}"),
+    ]
     ready: Annotated[bool, Field(description="whether a training can use it now")]
     shape: Annotated[list[int], Field(description="[height, width, channels]")]
     classes: list[str]
@@ -172,6 +176,8 @@ class DatasetInfo(ResponseBody):
     notes: Annotated[
         list[str], Field(description="how your own folder was read: what was skipped, or taken for a split")
     ]
+    stored_bytes: Annotated[int | None, Field(description="of an upload; null for others")] = None
+    uploaded_at: Annotated[str | None, Field(description="of an upload, in ISO 8601; null for others")] = None
 
 
 class Datasets(ResponseBody):

@@ -1,0 +1,170 @@
+"""Writes uploaded datasets: the gateway's side of `uploaded_datasets.py`.
+
+A zip file is checked and decoded completely in a folder that no reader looks at. Then the folder is renamed into place
+and the pointer is replaced, in one step each. A process that is killed leaves files in `incoming/` only, or a version
+that nothing points to. `sweep` and the next upload remove both.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from shared.data import uploaded_datasets
+from shared.data.catalog import DATASETS, Dataset
+from shared.data.draft_process import write_draft_in_process
+from shared.data.uploaded_datasets import UploadRecord, folder_of, list_names, pointer_of, read_record
+from shared.errors import ConflictError, NotFoundError, describe_storage_error
+from shared.process import sync_folder, write_atomically
+from shared.settings import Settings
+
+SETTING = "TANDEM_UPLOAD_DIR"
+SPOOLED_SUFFIX = ".zip"
+
+# Returns the versions that jobs which have not ended read, or None if that cannot be known now. Its argument: only
+# jobs that were submitted after this time can, in seconds since 1970.
+FindPinned = Callable[[float], Collection[str] | None]
+
+log = structlog.get_logger()
+
+
+class UploadStore:
+    """The uploaded datasets of a gateway. Several threads and processes may use one folder.
+
+    Args:
+        settings: where uploads lie, and where the operator's folders do.
+        find_pinned: says which old versions are still needed.
+    """
+
+    def __init__(self, settings: Settings, find_pinned: FindPinned) -> None:
+        self._settings, self._find_pinned = settings, find_pinned
+        self.folder = settings.upload_dir
+        self.incoming = settings.upload_dir / "incoming"
+
+    def check_name(self, name: str) -> None:
+        """Check that a dataset of this name may be uploaded or deleted.
+
+        Raises:
+            ConflictError: it is a built-in dataset, or the operator has a folder of this name.
+        """
+        if name in DATASETS:
+            raise ConflictError(
+                f"the dataset {name!r} is built in, and cannot be replaced or deleted: use another name"
+            )
+        if (self._settings.data_dir / name).is_dir():
+            raise ConflictError(
+                f"the dataset {name!r} is a folder of the operator's, and cannot be replaced or deleted here: "
+                "use another name"
+            )
+
+    def store(self, zip_file: Path, name: str) -> tuple[Dataset, bool]:
+        """Check a zip file, and make it the newest version of a dataset.
+
+        Args:
+            zip_file: a file in `incoming`. The caller keeps it locked and removes it.
+            name: a valid name.
+
+        Returns:
+            The dataset, and whether there was none of this name before.
+
+        Raises:
+            InvalidDatasetError: the zip file cannot be used. The message names the entry.
+            ConflictError: the name belongs to another dataset.
+            StorageFullError: the disk is full. Nothing is left of the upload.
+        """
+        self.check_name(name)
+        draft = zip_file.with_suffix("")
+        try:
+            record = write_draft_in_process(zip_file, name, draft, datetime.now(UTC).isoformat(timespec="seconds"))
+            with self._lock():
+                self.check_name(name)
+                is_new = not pointer_of(self.folder, name).exists()
+                self._publish(draft, record)
+        except OSError as error:
+            raise describe_storage_error(error, SETTING) from error
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        found = uploaded_datasets.find_newest(self.folder, name)
+        if found is None or found.version != record.version:  # another upload has replaced or deleted it meanwhile
+            found = uploaded_datasets.find_version(self.folder, name, record.version)
+        return found, is_new
+
+    def delete(self, name: str) -> None:
+        """Delete an uploaded dataset. Jobs that were submitted before go on with it.
+
+        Raises:
+            NotFoundError: there is no uploaded dataset of this name.
+            ConflictError: it is a built-in dataset, or a folder of the operator's.
+        """
+        try:
+            with self._lock():
+                # An upload can be hidden by a folder that the operator added later. It may be deleted.
+                if not pointer_of(self.folder, name).exists():
+                    self.check_name(name)
+                    raise NotFoundError(f"there is no uploaded dataset {name[:80]!r}: GET /v1/datasets lists all")
+                pointer_of(self.folder, name).unlink()
+                sync_folder(self.folder)
+                self._prune()
+        except OSError as error:
+            raise describe_storage_error(error, SETTING) from error
+
+    def sweep(self) -> None:
+        """Remove what killed processes have left, and versions that nothing needs any more.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        if not self.folder.exists():
+            return
+        for path in self.incoming.glob(f"*{SPOOLED_SUFFIX}"):
+            with contextlib.suppress(FileNotFoundError, BlockingIOError), open(path, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+                path.unlink()
+        with self._lock():
+            for path in self.folder.glob(".*.tmp"):  # of `write_atomically`
+                path.unlink(missing_ok=True)
+            self._prune()
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Let only one thread of one process publish, delete or prune at a time."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / ".lock", "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _publish(self, draft: Path, record: UploadRecord) -> None:
+        """Move a complete draft into place, and let the pointer name it."""
+        target = folder_of(self.folder, record.name, record.version)
+        target.parent.mkdir(exist_ok=True)
+        if read_record(target / "record.json") is None:
+            shutil.rmtree(target, ignore_errors=True)
+            os.rename(draft, target)
+            sync_folder(target.parent)
+        try:
+            content = record.model_dump_json().encode()
+            write_atomically(pointer_of(self.folder, record.name), content, sync=True)
+        finally:
+            self._prune()
+
+    def _prune(self) -> None:
+        """Remove the versions that are not the newest ones, unless a job that has not ended reads them."""
+        records = [read_record(pointer_of(self.folder, name)) for name in list_names(self.folder)]
+        newest = {f"{record.name}.{record.version}" for record in records if record}
+        versions = self.folder / "versions"
+        old = [path for path in versions.iterdir() if path.name not in newest] if versions.exists() else []
+        if not old:
+            return
+        pinned = self._find_pinned(min(path.stat().st_mtime for path in old))
+        if pinned is None:
+            return
+        for path in old:
+            if path.suffix.removeprefix(".") not in pinned:
+                shutil.rmtree(path, ignore_errors=True)
+                log.info("removed an old version of a dataset", folder=path.name)
