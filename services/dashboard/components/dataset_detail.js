@@ -22,7 +22,7 @@ export function DatasetDetail({ dataset, onDelete }) {
         <p><a href="/data">${t("data.all")}</a></p>
         <h1 tabindex="-1" ref=${heading}>${dataset.name}</h1>
         <p class="row"><${Readiness} dataset=${dataset} /><span class="soft">${describeDataset(dataset).join(" · ")}</span></p>
-        ${dataset.problem && html`<p class="field-error">${dataset.problem}</p>`}
+        ${dataset.problem && html`<p class="dataset-problem" lang="en">${dataset.problem}</p>`}
         ${dataset.notes.map((note) => html`<p class="field-hint" lang="en" key=${note}>${note}</p>`)}
       </header>
       <div class="row">

@@ -15,7 +15,7 @@ export function DatasetList({ datasets }) {
         ${dataset.shape.length ? html`<a href=${addressOf("data", { name: dataset.name })}>${dataset.name}</a>` : html`<strong>${dataset.name}</strong>`}
         <${Readiness} dataset=${dataset} /></p>
       <p class="soft">${describeDataset(dataset).join(" · ")}</p>
-      ${dataset.problem ? html`<p class="field-error">${dataset.problem}</p>` : html`<${Strip} dataset=${dataset} />`}
+      ${dataset.problem ? html`<p class="dataset-problem" lang="en">${dataset.problem}</p>` : html`<${Strip} dataset=${dataset} />`}
     </li>`)}</ul>`;
 }
 

@@ -28,7 +28,7 @@ export function QueuePanel({ name, title, queue, place, reload }) {
       ${queue.trainers.length === 0 && html`<p class="field-error">${t("queue.no-trainer", { service: name === "loadtest" ? name : `${name}-trainer` })}</p>`}
       <ul class="queue-jobs">${queue.trainers.map((trainer, index) => html`<li key=${index}>
         <${Trainer} trainer=${trainer} name=${name} place=${place} reload=${reload} /></li>`)}</ul>
-      <h3>${t("queue.waiting", { count: number(queue.queued ?? 0) })}</h3>
+      <h3>${t(queue.queued ? "queue.waiting-count" : "queue.waiting", { count: number(queue.queued ?? 0) })}</h3>
       ${waiting.length > 0 && html`<ol class="queue-jobs">${waiting.map((job) => html`<li key=${job}>
         <${Job} job=${job} name=${name} reload=${reload} /></li>`)}</ol>`}
       ${unnamed > 0 && html`<p class="soft">${t("queue.more", { count: number(unnamed) })}</p>`}

@@ -6,8 +6,9 @@ export default {
   "queue.load-tests": ["Load tests", "负载测试"],
   "queue.idle": ["Idle: the next job begins at once", "空闲：新任务会立即开始"],
   "queue.suspended": ["Suspended", "已暂停"],
-  "queue.waiting": ["Waiting: {count}", "等待中：{count}"],
-  "queue.nothing-waits": ["Nothing waits.", "没有等待的任务。"],
+  "queue.waiting": ["Waiting", "等待中"],
+  "queue.waiting-count": ["Waiting: {count}", "等待中：{count}"],
+  "queue.nothing-waits": ["Nothing waits", "没有等待的任务"],
   "queue.more": ["and {count} more", "另有 {count} 个"],
   "queue.no-trainer": [
     "No process takes jobs from this queue. What is submitted waits until {service} runs.",
