@@ -39,7 +39,7 @@ function rateOf({ target_qps, achieved_qps }) {
 /** Return a line whose values are at `xs`, from pairs of x and value. */
 function lineOf(side, label, xs, pairs, options = {}) {
   const byX = new Map(pairs);
-  return { label, colour: side.colour, format: (value) => `${number(value, value < 10 ? 1 : 0)} ms`, values: xs.map((x) => byX.get(x) ?? null), ...options };
+  return { label, colour: side.colour, format: (value) => number(value, value < 10 ? 1 : 0), values: xs.map((x) => byX.get(x) ?? null), ...options };
 }
 
 function sorted(values) {

@@ -29,7 +29,7 @@ export function parseRates(text) {
  */
 export function LoadTestForm({ models, status, model, version, onStart }) {
   const all = Object.keys(status.backends);
-  const first = models.find(({ name }) => name === model) ?? models[0];
+  const first = models.find(({ name }) => name === model) ?? models.find(({ versions }) => all.every((name) => versions[name])) ?? models[0];
   const [settings, setSettings] = useState({ ...DEFAULTS, model: first.name, version: version ?? "", backends: all.filter((name) => first.versions[name]) });
   const [submission, setSubmission] = useState({ isSending: false, error: null });
   const change = (values) => setSettings((before) => ({ ...before, ...values }));

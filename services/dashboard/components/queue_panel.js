@@ -8,6 +8,7 @@ import { CancelButton } from "./cancel_button.js";
 import { canCancel, describeJob, parseJobId, pathOfJob } from "./job_kinds.js";
 
 const EVERY_MS = 2000;
+const STATES = { busy: "beginning", suspended: "suspended" }; // of a trainer without a job: it is between two steps
 
 /**
  * Show a queue.
@@ -37,7 +38,7 @@ export function QueuePanel({ name, title, queue, place, reload }) {
 }
 
 function Trainer({ trainer, name, place, reload }) {
-  if (!trainer.job) return html`<p class="soft">${t(trainer.state === "suspended" ? "queue.suspended" : "queue.idle")}</p>`;
+  if (!trainer.job) return html`<p class="soft">${t(`queue.${STATES[trainer.state] ?? "idle"}`)}</p>`;
   return html`<${Job} key=${trainer.job} job=${trainer.job} name=${name} place=${place} isRunning reload=${reload} />`;
 }
 

@@ -5,6 +5,7 @@ export default {
   "queue.intro": ["Each framework has a queue of its own, and so do load tests. A queue's trainers take its jobs in order.", "每个框架以及负载测试各有一个队列，训练进程按顺序取任务。"],
   "queue.load-tests": ["Load tests", "负载测试"],
   "queue.idle": ["Idle: the next job begins at once", "空闲：新任务会立即开始"],
+  "queue.beginning": ["A job begins or ends", "任务正在开始或结束"],
   "queue.suspended": ["Suspended", "已暂停"],
   "queue.waiting": ["Waiting", "等待中"],
   "queue.waiting-count": ["Waiting: {count}", "等待中：{count}"],
