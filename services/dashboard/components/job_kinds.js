@@ -61,12 +61,3 @@ export function canCancel(kind) {
 export function describeJob(kind, job) {
   return { name: KINDS[kind].nameOf(job), address: KINDS[kind].addressOf(job) };
 }
-
-/**
- * Return the kind, the id and the backend in the id of a queue's job, `<kind>-<id>-<backend>`.
- * @returns {{kind: string, id: string, backend: string}|null} null for a kind that this page does not know.
- */
-export function parseJobId(text) {
-  const [kind, id, ...backend] = text.split("-");
-  return KINDS[kind] && id ? { kind, id, backend: backend.join("-") } : null;
-}

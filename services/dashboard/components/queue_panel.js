@@ -5,9 +5,10 @@ import { useResource } from "../resources.js";
 import { number, t, time } from "../texts.js";
 import { colourOfBackend } from "./backends.js";
 import { CancelButton } from "./cancel_button.js";
-import { canCancel, describeJob, parseJobId, pathOfJob } from "./job_kinds.js";
+import { canCancel, describeJob, pathOfJob } from "./job_kinds.js";
 
 const EVERY_MS = 2000;
+const MAX_LISTED = 50; // waiting jobs that the status names
 const STATES = { busy: "beginning", suspended: "suspended" }; // of a trainer without a job: it is between two steps
 
 /**
@@ -20,8 +21,7 @@ const STATES = { busy: "beginning", suspended: "suspended" }; // of a trainer wi
  * @param {function(): void} props.reload reads the status again.
  */
 export function QueuePanel({ name, title, queue, place, reload }) {
-  const waiting = (queue.waiting ?? []).map((entry) => (typeof entry === "string" ? entry : entry.job));
-  const unnamed = (queue.queued ?? 0) - waiting.length;
+  const hidden = queue.waiting.length < MAX_LISTED ? 0 : queue.queued - MAX_LISTED;
   return html`
     <section class="queue panel" aria-labelledby=${`queue-${name}`}>
       <h2 id=${`queue-${name}`}>${title}</h2>
@@ -29,33 +29,32 @@ export function QueuePanel({ name, title, queue, place, reload }) {
       ${queue.trainers.length === 0 && html`<p class="field-error">${t("queue.no-trainer", { service: name === "loadtest" ? name : `${name}-trainer` })}</p>`}
       <ul class="queue-jobs">${queue.trainers.map((trainer, index) => html`<li key=${index}>
         <${Trainer} trainer=${trainer} name=${name} place=${place} reload=${reload} /></li>`)}</ul>
-      <h3>${t(queue.queued ? "queue.waiting-count" : "queue.waiting", { count: number(queue.queued ?? 0) })}</h3>
-      ${waiting.length > 0 && html`<ol class="queue-jobs">${waiting.map((job) => html`<li key=${job}>
-        <${Job} job=${job} name=${name} reload=${reload} /></li>`)}</ol>`}
-      ${unnamed > 0 && html`<p class="soft">${t("queue.more", { count: number(unnamed) })}</p>`}
-      ${queue.queued === 0 && html`<p class="soft">${t("queue.nothing-waits")}</p>`}
+      <h3>${t("queue.waiting")}</h3>
+      ${queue.waiting.length === 0 ? html`<p class="soft">${t("queue.nothing-waits")}</p>` : html`
+        <ol class="queue-jobs">${queue.waiting.map(({ kind, id }) => html`<li key=${id}>
+          <${Job} kind=${kind} id=${id} name=${name} reload=${reload} /></li>`)}</ol>`}
+      ${hidden > 0 && html`<p class="soft">${t("queue.more", { count: number(hidden) })}</p>`}
     </section>`;
 }
 
 function Trainer({ trainer, name, place, reload }) {
-  if (!trainer.job) return html`<p class="soft">${t(`queue.${STATES[trainer.state] ?? "idle"}`)}</p>`;
-  return html`<${Job} key=${trainer.job} job=${trainer.job} name=${name} place=${place} isRunning reload=${reload} />`;
+  if (!trainer.running) return html`<p class="soft">${t(`queue.${STATES[trainer.state] ?? "idle"}`)}</p>`;
+  const { kind, id } = trainer.running;
+  return html`<${Job} key=${id} kind=${kind} id=${id} name=${name} place=${place} isRunning reload=${reload} />`;
 }
 
-/** One job of a queue, by its id. A job that runs also shows its progress. */
-function Job({ job, name, place = null, isRunning = false, reload }) {
-  const parsed = parseJobId(job);
-  const { data } = useResource(parsed && pathOfJob(parsed.kind, parsed.id), { every: isRunning ? EVERY_MS : 0 });
-  if (!parsed) return html`<p>${job}</p>`;
-  const described = data && describeJob(parsed.kind, data);
-  const title = described ? described.name : t("state.loading");
+/** One job of a queue. A job that runs also shows its progress. */
+function Job({ kind, id, name, place = null, isRunning = false, reload }) {
+  const path = pathOfJob(kind, id);
+  const { data } = useResource(path, { every: isRunning ? EVERY_MS : 0 });
+  const described = data ? describeJob(kind, data) : { name: t("state.loading"), address: null };
   return html`
     <div class="queue-job">
-      <p><span class="soft">${t(`queue.kind-${parsed.kind}`)}</span>${" "}
-        ${described?.address ? html`<a href=${described.address}>${title}</a>` : title}</p>
+      <p><span class="soft">${t(`queue.kind-${kind}`)}</span>${" "}
+        ${described.address ? html`<a href=${described.address}>${described.name}</a>` : described.name}</p>
       <p class="soft">${data && t("queue.since", { time: time(data.created_at) })}</p>
       ${isRunning && data && html`<${JobProgress} job=${data} name=${name} place=${place} />`}
-      ${canCancel(parsed.kind) && html`<${CancelButton} path=${pathOfJob(parsed.kind, parsed.id)} label=${t("queue.cancel")} name=${title} onCancel=${reload} />`}
+      ${canCancel(kind) && html`<${CancelButton} path=${path} label=${t("queue.cancel")} name=${described.name} onCancel=${reload} />`}
     </div>`;
 }
 

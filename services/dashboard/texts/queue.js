@@ -8,7 +8,6 @@ export default {
   "queue.beginning": ["A job begins or ends", "任务正在开始或结束"],
   "queue.suspended": ["Suspended", "已暂停"],
   "queue.waiting": ["Waiting", "等待中"],
-  "queue.waiting-count": ["Waiting: {count}", "等待中：{count}"],
   "queue.nothing-waits": ["Nothing waits", "没有等待的任务"],
   "queue.more": ["and {count} more", "另有 {count} 个"],
   "queue.no-trainer": [

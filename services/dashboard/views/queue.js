@@ -27,7 +27,7 @@ export function View() {
 function Queues({ status, reload }) {
   const backends = Object.entries(status.backends);
   const all = [...backends.map(([, queue]) => queue), status.loadtest];
-  const running = all.flatMap(({ trainers }) => trainers.map(({ job }) => job)).join();
+  const running = all.flatMap(({ trainers }) => trainers.map((trainer) => trainer.running?.id)).join();
   return html`
     <div class="queues">
       ${backends.map(([name, queue], place) => html`<${QueuePanel} key=${name} name=${name} queue=${queue} place=${place}
