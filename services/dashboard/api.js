@@ -87,6 +87,36 @@ async function readJson(response) {
   return response.status === 204 ? null : response.json();
 }
 
+/**
+ * Put a file at a path. `onProgress` gets the number of bytes sent so far.
+ * @param {string} path begins with `/`.
+ * @param {Blob} blob what to send.
+ * @param {{onProgress?: function(number): void, signal?: AbortSignal}} options
+ * @returns {Promise<any>} the parsed JSON of the response.
+ * @throws {ApiError} the gateway refused the file or did not answer.
+ * @throws {DOMException} an AbortError, if `signal` was aborted.
+ */
+function sendUpload(path, blob, { onProgress = () => {}, signal } = {}) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("PUT", path);
+    request.setRequestHeader("Content-Type", blob.type || "application/octet-stream");
+    const token = sessionStorage.getItem(STORED);
+    if (token) request.setRequestHeader("Authorization", `Bearer ${token}`);
+    request.upload.onprogress = ({ loaded }) => onProgress(loaded);
+    request.onload = () => {
+      const { status, statusText } = request;
+      const response = new Response(status === 204 ? null : request.responseText, { status, statusText });
+      if (response.ok) resolve(readJson(response));
+      else refusalOf(response).then(reject);
+    };
+    request.onerror = () => reject(new ApiError(0, "The server does not answer."));
+    request.onabort = () => reject(new DOMException("The upload was cancelled.", "AbortError"));
+    signal?.addEventListener("abort", () => request.abort());
+    request.send(blob);
+  });
+}
+
 /** The API's methods. Each returns the parsed JSON of the response, and throws an ApiError. */
 export const api = {
   async get(path, options = {}) {
@@ -100,6 +130,8 @@ export const api = {
     if (!(body instanceof Blob)) return sendJson("PUT", path, body);
     return readJson(await send(path, { method: "PUT", body, ...options }));
   },
+  /** Put a Blob, and report the progress, which `fetch` cannot. See `sendUpload`. */
+  upload: sendUpload,
   async delete(path) {
     return readJson(await send(path, { method: "DELETE" }));
   },

@@ -1,9 +1,37 @@
-// The view Load.
+// The view Load: start a load test, watch it, and read its report.
 
 import { html } from "../vendor/htm-preact-standalone.module.js";
-import { t } from "../texts.js";
+import { LoadTestForm } from "../components/load_test_form.js";
+import { LoadTestList } from "../components/load_test_list.js";
+import { LoadTest } from "../components/load_test.js";
+import { Empty, Failure, Loading } from "../components/states.js";
+import { useResource } from "../resources.js";
+import { addressOf, navigate } from "../router.js";
+import { addTexts, t } from "../texts.js";
+import loadTexts from "../texts/load.js";
 
-/** The view of /load. */
-export function View() {
-  return html`<h1 tabindex="-1">${t("view.load")}</h1>`;
+addTexts(loadTexts);
+
+/** The view of /load?id=&model=&version=. With an id it shows that load test, else the form and earlier load tests. */
+export function View({ query }) {
+  return query.id ? html`<${LoadTest} key=${query.id} id=${query.id} />` : html`<${Overview} query=${query} />`;
+}
+
+function Overview({ query }) {
+  const models = useResource("/v1/models");
+  const status = useResource("/v1/status");
+  const failed = [models, status].find(({ error, data }) => error && !data);
+  const retry = () => [models, status].forEach(({ reload }) => reload());
+  return html`
+    <h1 tabindex="-1">${t("load.title")}</h1>
+    <p>${t("load.intro")}</p>
+    <div class="columns equal">
+      ${failed ? html`<${Failure} error=${failed.error} retry=${retry} />`
+        : !models.data || !status.data ? html`<${Loading} />`
+        : !models.data.models.length ? html`<${Empty} title=${t("load.no-model")}>
+            <p><a href="/train">${t("load.no-model-hint")}</a></p><//>`
+        : html`<${LoadTestForm} models=${models.data.models} status=${status.data} model=${query.model} version=${query.version}
+            onStart=${({ id }) => navigate(addressOf("load", { id }))} />`}
+      <${LoadTestList} />
+    </div>`;
 }
