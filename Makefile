@@ -13,7 +13,7 @@ LOCKED := $(wildcard services/*/requirements.in benchmarks/peers/*/requirements.
   tests/requirements.in tests/backend/requirements.in tests/clients/requirements.in tests/toy/requirements.in
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo welcome test faults soak conformance check fmt bench bench-serving resolve lock clean
+.PHONY: help setup up demo welcome test faults soak conformance check fmt bench bench-serving resolve lock vendor clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ lock: ## write every requirements.txt from its requirements.in (needs uv)
 	    --no-emit-find-links --index-strategy unsafe-best-match $$in -o $$out \
 	  && sed -i -E '/^nvidia-pytriton==/b; /^(nvidia-|cuda-|triton==)/d; s/\+cpu//; s/^torch==([0-9.]+).*/torch==\1/' $$out \
 	  && awk '!seen[$$0]++' $$out > $$out.new && mv $$out.new $$out || exit 1; done
+
+vendor: ## fetch the page's libraries from npm and check them (needs npm)
+	@sh services/dashboard/vendor.sh $(ARGS)
 
 clean: ## remove environments and caches, but not models and data
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache .tandem/demo-* .tandem/test-* .tandem/faults-*

@@ -14,6 +14,7 @@ from services.gateway.context import Context
 from services.gateway.routes import (
     aliases,
     certificates,
+    dashboard,
     datasets,
     docs,
     evaluations,
@@ -46,7 +47,7 @@ EVENT_LOOP_ROUTES = "event_loop_routes"  # the routes that the server answers it
 PUBLIC_PATHS = "public_paths"  # what needs no token
 RESOURCES = (
     *(trainings, evaluations, certificates, loadtests, predictions, models, aliases, transplants),
-    *(open_inference, open_inference_models, tfserving, networks, datasets, status, health, tokens),
+    *(open_inference, open_inference_models, tfserving, networks, datasets, status, health, tokens, dashboard),
 )
 
 log = structlog.get_logger()
@@ -132,7 +133,7 @@ def create_app(context: Context) -> OpenAPI:
         app.register_api(api)
     app.register_blueprint(docs.routes(lambda: app.api_doc))
     requirements = declared_requirements(resources) | docs.requirements()
-    app.extensions[PUBLIC_PATHS] = public_paths(requirements)
+    app.extensions[PUBLIC_PATHS] = [*public_paths(requirements), *dashboard.public_page_paths()]
     app.extensions[EVENT_LOOP_ROUTES] = [
         route for api in resources if isinstance(api, EventLoopBlueprint) for route in api.event_loop_routes
     ]

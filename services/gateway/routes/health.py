@@ -1,4 +1,4 @@
-"""Health of the gateway, and GET /, which lists the API's most important addresses.
+"""Health of the gateway.
 
 The event loop answers these routes, so that they are answered while all of Flask's threads wait.
 """
@@ -12,8 +12,8 @@ from redis.exceptions import RedisError
 from services.gateway.context import Context
 from services.gateway.routes.event_loop import EventLoopBlueprint
 from services.gateway.routes.responses import loop_json_response
-from services.gateway.schemas.catalog import Index, Liveness, Readiness
-from services.gateway.scopes import ANY_TOKEN, PUBLIC
+from services.gateway.schemas.catalog import Liveness, Readiness
+from services.gateway.scopes import PUBLIC
 from shared.web.routes import BufferedRequest, run_in_thread
 
 TAG = Tag(name="health", description="Open Inference Protocol v2 health")
@@ -24,19 +24,6 @@ def routes(context: Context) -> EventLoopBlueprint:
     """Return the routes of this resource."""
     api = EventLoopBlueprint("health", __name__, method="GET", abp_tags=[TAG])
     parts = PartStates(context)
-
-    @api.get("/", security=ANY_TOKEN, responses={200: Index})
-    async def index(_: BufferedRequest) -> web.Response:
-        """Where to go from here."""
-        return loop_json_response(
-            Index(
-                name="Tandem",
-                docs="/docs",
-                openapi="/openapi.json",
-                status="/v1/status",
-                health="/v2/health/ready",
-            )
-        )
 
     @api.get("/v2/health/live", security=PUBLIC, responses={200: Liveness})
     async def live(_: BufferedRequest) -> web.Response:

@@ -1,12 +1,15 @@
-"""/v1/networks: the presets, and how a requested network is fitted to a dataset."""
+"""/v1/networks: the presets, the shapes of a network, and how a requested network is fitted to a dataset."""
+
+from math import prod
 
 from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
 from services.gateway.routes.responses import json_response
-from services.gateway.schemas.catalog import NetworkPreset, Networks
+from services.gateway.schemas.catalog import DescribedLayer, DescribedNetwork, NetworkPreset, NetworkQuestion, Networks
 from services.gateway.scopes import READ
+from shared.data import datasets
 from shared.data.datasets import MNIST, Dataset
 from shared.errors import InvalidNetworkError, InvalidRequestError
 from shared.network.description import PRESETS, Network, Preset
@@ -23,7 +26,24 @@ def routes(context: Context) -> APIBlueprint:
         """List the presets, with their layers for ten classes and their number of parameters on MNIST."""
         return json_response(Networks(networks=[_describe(name, preset) for name, preset in PRESETS.items()]))
 
+    @api.post("/v1/networks/describe", security=READ, responses={200: DescribedNetwork})
+    def describe(body: NetworkQuestion) -> Response:
+        """Return the output shape and the number of parameters of each layer, or why the network does not fit."""
+        return json_response(_describe_layers(fit_network(body.network, datasets.find(body.dataset, context.settings))))
+
     return api
+
+
+def _describe_layers(network: Network) -> DescribedNetwork:
+    layers = [
+        DescribedLayer(
+            layer=layer.model_dump(mode="json"),
+            output_shape=list(output),
+            parameters=sum(prod(shape) for shape in layer.parameter_shapes(taken).values()),
+        )
+        for layer, taken, output in zip(network.layers, network.shapes, network.shapes[1:], strict=False)
+    ]
+    return DescribedNetwork(input_shape=list(network.input_shape), layers=layers, parameters=network.parameter_count)
 
 
 def _describe(name: str, preset: Preset) -> NetworkPreset:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from services.gateway.schemas.tensorflow_serving import ModelStatus
 from shared.jobs.kinds import JobRecord
-from shared.jobs.payloads import Count, DeletionJob, RequestBody, ResponseBody, Status, TransplantJob
+from shared.jobs.payloads import Count, DeletionJob, PresetOrNetwork, RequestBody, ResponseBody, Status, TransplantJob
 from shared.jobs.results import Comparison, ModelReference, RunState, TransplantRun
 from shared.serving.health import ProcessUse
 
@@ -120,6 +120,29 @@ class Networks(ResponseBody):
     networks: list[NetworkPreset]
 
 
+class NetworkQuestion(RequestBody):
+    """A network, and the dataset that it is meant for."""
+
+    network: Annotated[PresetOrNetwork, Field(description="a preset's name, or the description of a network")]
+    dataset: Annotated[str, Field(max_length=63)]
+
+
+class DescribedLayer(ResponseBody):
+    """One layer of a network."""
+
+    layer: Annotated[dict[str, Any], Field(description="the layer with all its fields")]
+    output_shape: list[int]
+    parameters: int
+
+
+class DescribedNetwork(ResponseBody):
+    """A network with the shapes and the sizes of its layers."""
+
+    input_shape: Annotated[list[int], Field(description="[height, width, channels]")]
+    layers: list[DescribedLayer]
+    parameters: int
+
+
 class DatasetInfo(ResponseBody):
     """A dataset, and whether it can be used."""
 
@@ -148,6 +171,7 @@ class Index(ResponseBody):
     """The API's name and its most important addresses."""
 
     name: str
+    page: str
     docs: str
     openapi: str
     status: str

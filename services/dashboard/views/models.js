@@ -1,0 +1,9 @@
+// The view Models.
+
+import { html } from "../vendor/htm-preact-standalone.module.js";
+import { t } from "../texts.js";
+
+/** The view of /models. */
+export function View() {
+  return html`<h1 tabindex="-1">${t("view.models")}</h1>`;
+}

@@ -1,0 +1,9 @@
+// The view Queue.
+
+import { html } from "../vendor/htm-preact-standalone.module.js";
+import { t } from "../texts.js";
+
+/** The view of /queue. */
+export function View() {
+  return html`<h1 tabindex="-1">${t("view.queue")}</h1>`;
+}
