@@ -2,15 +2,13 @@
 
 import base64
 import json
-import os
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
-from playwright.sync_api import Error, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page
 
 from shared.data import datasets
 from shared.network.description import PRESETS, Network
@@ -22,7 +20,6 @@ from tests.backend.random_examples import random_weights as draw_weights
 from tests.browser import probabilities
 from tests.browser.module_server import ModuleServer, serve_modules
 
-CHROMIUM = Path("/usr/bin/chromium")
 DRAWN_NETWORKS = 100
 PICTURES = 3  # of each drawn network
 LOAD = """async () => {
@@ -63,18 +60,13 @@ def server() -> Iterator[ModuleServer]:
 
 
 @pytest.fixture(scope="module")
-def module_page(server: ModuleServer) -> Iterator[Page]:
+def module_page(browser: Browser, server: ModuleServer) -> Iterator[Page]:
     """Yield an empty page that has imported the modules."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"Chromium is missing: {CHROMIUM}")
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        page = browser.new_page()
-        page.goto(server.url)
-        page.evaluate(LOAD)
-        yield page
-        browser.close()
+    page = browser.new_page()
+    page.goto(server.url)
+    page.evaluate(LOAD)
+    yield page
+    page.close()
 
 
 def as_text(data: bytes) -> str:

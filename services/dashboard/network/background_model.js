@@ -1,4 +1,4 @@
-/** A model whose forward pass runs in a Worker: `worker.js` is the other side. */
+// A model whose forward pass runs in a Worker: `worker.js` is the other side.
 
 /**
  * Start a Worker with a model.

@@ -1,14 +1,12 @@
-/**
- * The forward pass of every kind of layer in plain JavaScript: uint8 pixels in, probabilities out.
- *
- * It is the third implementation beside TensorFlow's and PyTorch's, and is written to be read. It has the structure of
- * shared/network/reference.py, which computes the same in NumPy, and shares no code with a backend. ADR 36 gives the
- * reasons. It makes no request.
- *
- * A tensor here is {shape, values} without a batch dimension: [height, width, channels] or [units], row-major. So the
- * value at (row, column, channel) is values[(row * width + column) * channels + channel]. Weights are in the canonical
- * layout of shared/network/weights.py. Values are 64-bit floats; weights are the model's 32-bit floats.
- */
+// The forward pass of every kind of layer in plain JavaScript: uint8 pixels in, probabilities out.
+//
+// It is the third implementation beside TensorFlow's and PyTorch's, and is written to be read. It has the structure of
+// shared/network/reference.py, which computes the same in NumPy, and shares no code with a backend. ADR 36 gives the
+// reasons. It makes no request.
+//
+// A tensor here is {shape, values} without a batch dimension: [height, width, channels] or [units], row-major. So the
+// value at (row, column, channel) is values[(row * width + column) * channels + channel]. Weights are in the canonical
+// layout of shared/network/weights.py. Values are 64-bit floats; weights are the model's 32-bit floats.
 
 const LEAKY_RELU_SLOPE = 0.01;
 

@@ -1,10 +1,8 @@
-/**
- * Reads the weights of a model: the safetensors format (https://huggingface.co/docs/safetensors).
- *
- * A file is: the length of the header as a 64-bit integer (little-endian), the header in JSON, and the values of all
- * tensors without gaps. The header maps each name to {dtype, shape, data_offsets: [begin, end]}, in bytes after the
- * header. Tandem's models have 32-bit floats (F32) only. This module makes no request and knows no network.
- */
+// Reads the weights of a model: the safetensors format (https://huggingface.co/docs/safetensors).
+//
+// A file is: the length of the header as a 64-bit integer (little-endian), the header in JSON, and the values of all
+// tensors without gaps. The header maps each name to {dtype, shape, data_offsets: [begin, end]}, in bytes after the
+// header. Tandem's models have 32-bit floats (F32) only. This module makes no request and knows no network.
 
 const LENGTH_BYTES = 8;
 const MAX_HEADER_BYTES = 100_000_000; // the limit of the format

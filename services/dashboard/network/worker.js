@@ -1,9 +1,7 @@
-/**
- * Computes a model's forward pass in a thread of its own, so that a drawing hand never waits for it.
- *
- * Messages in: {network, weights: ArrayBuffer} once, then {id, pixels: Uint8Array}. Messages out: {id, probabilities,
- * durationMs} or {id, error}; the first message's id is 0. `background_model.js` is the other side.
- */
+// Computes a model's forward pass in a thread of its own, so that a drawing hand never waits for it.
+//
+// Messages in: {network, weights: ArrayBuffer} once, then {id, pixels: Uint8Array}. Messages out: {id, probabilities,
+// durationMs} or {id, error}; the first message's id is 0. `background_model.js` is the other side.
 
 import { createModel } from "./forward.js";
 import { parseSafetensors } from "./safetensors.js";
