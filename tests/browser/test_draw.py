@@ -1,6 +1,5 @@
 """The view Draw: a drawing is answered by every backend and by the browser itself."""
 
-import io
 from pathlib import Path
 
 import pytest
