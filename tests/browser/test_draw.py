@@ -45,7 +45,7 @@ def test_a_seven_drawn_with_the_mouse_is_a_seven_to_both_backends_and_the_browse
     draw(draw_page, SEVEN)
     expect_answers(draw_page, stack, "7")
     expect(draw_page.locator(".draw-class")).to_have_text("7")
-    expect(draw_page.locator(".draw-spoken")).to_have_text("7. TensorFlow, PyTorch, and Browser agree.")
+    expect(draw_page.locator(".draw-spoken")).to_have_text("7. TensorFlow, PyTorch, and the browser agree.")
     expect(draw_page.locator(".draw-seen canvas")).to_have_js_property("width", 28)
     # The probabilities are of the same pixels and the same weights, so they are equal up to rounding.
     draw_page.get_by_text("All figures").click()
@@ -113,7 +113,7 @@ def test_when_the_server_is_gone_the_browser_answers_alone(draw_page):
     draw(draw_page, SEVEN)
     expect(draw_page.locator(".draw-class")).to_have_text("7")
     expect(draw_page.locator(".draw-notice")).to_contain_text("The browser answers alone")
-    expect(draw_page.locator(".draw-sentence")).to_have_text("Only Browser answered.")
+    expect(draw_page.locator(".draw-sentence")).to_have_text("Only the browser answered.")
     draw_page.context.set_offline(False)
     draw(draw_page, [(0.45, 0.55), (0.65, 0.55)])
     expect(draw_page.locator(".draw-notice")).to_have_count(0)

@@ -30,6 +30,7 @@ export default {
   "draw.time": ["Computed in", "计算用时"],
   "draw.total": ["The whole request took {total} ms.", "整个请求用时 {total} 毫秒。"],
   "draw.browser": ["Browser", "浏览器"],
+  "draw.the-browser": ["the browser", "浏览器"],
   "draw.agree": ["{names} agree.", "{names}意见一致。"],
   "draw.alone": ["Only {names} answered.", "只有{names}作答。"],
   "draw.disagree": ["They disagree: {answers}.", "意见不一：{answers}。"],

@@ -130,6 +130,7 @@ function Contest({ name, version, backends, owners, manifest, own, weightsOf, se
   useEffect(() => { ask(); }, [own.model]);
   const contenders = useMemo(
     () => answer && contendersOf(answer, backends, owners, own, manifest.classes), [answer, own.error, language()]);
+  const sentence = answer ? sentenceOf(contenders) : "";
   return html`
     <div class="columns">
       <div class="stack">
@@ -144,9 +145,9 @@ function Contest({ name, version, backends, owners, manifest, own, weightsOf, se
       </div>
       <div class="stack">
         ${answer
-          ? html`<${Answers} ...${{ answer, contenders, manifest }} />`
+          ? html`<${Answers} ...${{ answer, contenders, sentence, manifest }} />`
           : html`<${Empty} title=${t("draw.empty")}><p>${t("draw.empty-hint", { classes: manifest.classes.slice(0, 20).join(", ") })}</p><//>`}
-        <${Announcement} text=${answer ? sentenceOf(contenders) : ""} />
+        <${Announcement} text=${sentence && `${contenders.find(({ probabilities }) => probabilities).text}. ${sentence}`} />
       </div>
     </div>`;
 }
@@ -172,11 +173,12 @@ function useNewest(work) {
   };
 }
 
-/** Return a list of everyone who was asked: {key, title, mark, label, text, probabilities, ms, error}. */
+/** Return a list of everyone who was asked: {key, title, name, mark, label, text, probabilities, ms, error}. */
 function contendersOf(answer, backends, owners, own, classes) {
   const asked = owners.map((backend) => ({
     key: backend,
     title: titleOf(backend),
+    name: titleOf(backend), // in a sentence
     mark: markOf(backends.indexOf(backend)),
     probabilities: answer.results[backend]?.probabilities,
     ms: answer.times[backend]?.compute,
@@ -185,6 +187,7 @@ function contendersOf(answer, backends, owners, own, classes) {
   asked.push({
     key: BROWSER,
     title: t("draw.browser"),
+    name: t("draw.the-browser"),
     mark: { class: "draw-own", style: {} },
     probabilities: answer.browser?.probabilities,
     ms: answer.browser?.durationMs,
@@ -201,14 +204,16 @@ function markOf(index) {
   return { class: index % 2 ? "draw-striped" : "draw-plain", style: { color: `var(${colourOfBackend(index)})` } };
 }
 
+/** Return who agrees with whom, as a sentence. */
 function sentenceOf(contenders) {
   const answered = contenders.filter(({ probabilities }) => probabilities);
   if (!answered.length) return "";
   const listed = (texts) => new Intl.ListFormat(language()).format(texts);
-  const names = listed(answered.map(({ title }) => title));
-  if (answered.length === 1) return `${answered[0].text}. ${t("draw.alone", { names })}`;
-  if (new Set(answered.map(({ label }) => label)).size === 1) return `${answered[0].text}. ${t("draw.agree", { names })}`;
-  return t("draw.disagree", { answers: listed(answered.map(({ title, text }) => t("draw.one", { name: title, answer: text }))) });
+  if (new Set(answered.map(({ label }) => label)).size > 1) {
+    return t("draw.disagree", { answers: listed(answered.map(({ name, text }) => t("draw.one", { name, answer: text }))) });
+  }
+  const names = listed(answered.map(({ name }) => name));
+  return t(answered.length === 1 ? "draw.alone" : "draw.agree", { names });
 }
 
 /** Read a text out once it has not changed for a moment, so that a screen reader does not speak at every stroke. */
@@ -221,19 +226,19 @@ function Announcement({ text }) {
   return html`<p class="hidden draw-spoken" role="status">${spoken}</p>`;
 }
 
-function Answers({ answer, contenders, manifest }) {
+function Answers({ answer, contenders, sentence, manifest }) {
   const answered = contenders.filter(({ probabilities }) => probabilities);
   const texts = [...new Set(answered.map(({ text }) => text))];
   const { failure } = answer;
   return html`
     ${failure && html`<p class="draw-notice">${failure.isOffline ? t("draw.offline") : t("draw.refused", { reason: failure.message })}</p>`}
     <div class="draw-result">
+      ${answer.pixels && html`<${Seen} pixels=${answer.pixels} shape=${manifest.network.input_shape} />`}
       <div>
         <p class=${`draw-class ${texts.join("").length > 6 ? "long" : ""}`}>${texts.join(" / ") || "–"}</p>
-        <p class="draw-sentence">${sentenceOf(contenders).replace(/^\S+\. /, "")}</p>
+        <p class="draw-sentence">${sentence}</p>
         ${answer.warnings.length > 0 && html`<ul class="draw-warnings">${answer.warnings.map((warning) => html`<li key=${warning}>${warning}</li>`)}</ul>`}
       </div>
-      ${answer.pixels && html`<${Seen} pixels=${answer.pixels} shape=${manifest.network.input_shape} />`}
     </div>
     <div class="scroll"><table class="draw-answers">
       <caption>${t("draw.answers")}</caption>
