@@ -7,10 +7,11 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from services.stack.stack import Stack
-from tests.browser.conftest import assert_accessible
+from tests.browser.conftest import WAIT_MS, assert_accessible
 
 SEVEN = [(0.3, 0.25), (0.7, 0.25), (0.4, 0.85)]
 PAD = ".pad-surface canvas"
+expect.set_options(timeout=WAIT_MS)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ addTexts(drawTexts);
 
 const STARTER = "welcome";
 const BROWSER = "browser";
+const RETRY_MS = 2000; // until those that gave no answer are asked again
 const PAUSE_MS = 40; // between two requests while the user draws
 const QUIET_MS = 700; // after the last change, the answer is read out to users of screen readers
 
@@ -36,6 +37,7 @@ export function View({ query }) {
 }
 
 function Choice({ query, models, backends }) {
+  const [source, setSource] = useState(null);
   const usable = models.map(({ name, versions }) => ({ name, versions: backendsByVersion(versions, backends) }))
     .filter(({ versions }) => versions.size);
   if (!usable.length) {
@@ -45,6 +47,7 @@ function Choice({ query, models, backends }) {
   const versions = usable.find((model) => model.name === name)?.versions ?? new Map();
   const version = Number(query.version) || newestOf(versions);
   const owners = versions.get(version) ?? [];
+  const weightsOf = owners.includes(source) ? source : owners[0];
   const choose = (model, chosen) => navigate(addressOf("draw", { model, version: chosen }), { replace: true });
   return html`
     <div class="fields draw-choice">
@@ -57,9 +60,13 @@ function Choice({ query, models, backends }) {
         <select id="draw-version" value=${version} onChange=${(event) => choose(name, event.target.value)}>
           ${[...versions.keys()].map((each) => html`<option key=${each} value=${each}>${each}</option>`)}
         </select></div>
+      ${owners.length > 1 && html`<div class="field"><label for="draw-weights">${t("draw.weights")}</label>
+        <select id="draw-weights" value=${weightsOf} onChange=${(event) => setSource(event.target.value)}>
+          ${owners.map((backend) => html`<option key=${backend} value=${backend}>${titleOf(backend)}</option>`)}
+        </select></div>`}
     </div>
     ${owners.length
-      ? html`<${Drawing} name=${name} version=${version} backends=${backends} owners=${owners} />`
+      ? html`<${Drawing} ...${{ name, version, backends, owners, weightsOf }} />`
       : html`<${Empty} title=${t(versions.size ? "draw.no-version" : "draw.no-model", { model: name, version })} />`}`;
 }
 
@@ -77,14 +84,12 @@ function newestOf(versions) {
   return [...versions].find(([, owners]) => owners.length === most)?.[0];
 }
 
-function Drawing({ name, version, backends, owners }) {
+function Drawing({ name, version, backends, owners, weightsOf }) {
   const detail = useResource(`/v1/models/${name}?version=${version}`);
-  const [source, setSource] = useState(null);
-  const weightsOf = owners.includes(source) ? source : owners[0];
   const manifest = detail.data?.manifests[weightsOf];
   const own = useBrowserModel(manifest, manifest && `/v1/models/${name}/${weightsOf}/${version}/weights.safetensors`);
   if (!manifest) return detail.error ? html`<${Failure} error=${detail.error} retry=${detail.reload} />` : html`<${Loading} />`;
-  return html`<${Contest} key=${`${name}/${version}`} ...${{ name, version, backends, owners, manifest, own, weightsOf, setSource }} />`;
+  return html`<${Contest} key=${`${name}/${version}`} ...${{ name, version, backends, owners, manifest, own }} />`;
 }
 
 /** The hook that returns the browser's own model: {model, error}. Both are null while the weights are loading. */
@@ -111,16 +116,19 @@ function useBrowserModel(manifest, path) {
   return state.path === path ? state : { model: null, error: null };
 }
 
-function Contest({ name, version, backends, owners, manifest, own, weightsOf, setSource }) {
+function Contest({ name, version, backends, owners, manifest, own }) {
   const isScaledOnly = manifest.prepare !== "ink";
   const [isLightOnDark, setLightOnDark] = useState(isScaledOnly);
   const [answer, setAnswer] = useState(null);
   const drawing = useRef(null);
+  const retry = useRef(null);
   const query = new URLSearchParams({ model: name, version, backends: owners, prepared: true });
   const ask = useNewest(async () => {
     const asked = drawing.current;
     const found = asked && await askEveryone(asked, `/v1/predictions?${query}`, manifest, own.model);
     setAnswer(drawing.current ? found : null); // the user may have cleared the drawing meanwhile
+    clearTimeout(retry.current);
+    if (found && isIncomplete(found)) retry.current = setTimeout(ask, RETRY_MS);
   });
   const change = (changed) => {
     drawing.current = changed;
@@ -128,6 +136,7 @@ function Contest({ name, version, backends, owners, manifest, own, weightsOf, se
     ask();
   };
   useEffect(() => { ask(); }, [own.model]);
+  useEffect(() => () => clearTimeout(retry.current), []);
   const contenders = useMemo(
     () => answer && contendersOf(answer, backends, owners, own, manifest.classes), [answer, own.error, language()]);
   const sentence = answer ? sentenceOf(contenders) : "";
@@ -138,10 +147,6 @@ function Contest({ name, version, backends, owners, manifest, own, weightsOf, se
         ${isScaledOnly && html`<div class="field choices">
           <label><input type="checkbox" checked=${isLightOnDark} onChange=${(event) => setLightOnDark(event.target.checked)} />${t("draw.light")}</label>
           <p class="field-hint">${t("draw.light-hint")}</p></div>`}
-        ${owners.length > 1 && html`<div class="field draw-weights"><label for="draw-weights">${t("draw.weights")}</label>
-          <select id="draw-weights" value=${weightsOf} onChange=${(event) => setSource(event.target.value)}>
-            ${owners.map((backend) => html`<option key=${backend} value=${backend}>${titleOf(backend)}</option>`)}
-          </select></div>`}
       </div>
       <div class="stack">
         ${answer
@@ -171,6 +176,12 @@ function useNewest(work) {
     }
     state.current.isRunning = false;
   };
+}
+
+/** Return whether the server or one of its backends may answer if it is asked again: it was down or busy. */
+function isIncomplete({ failure, errors }) {
+  if (failure) return failure.isOffline || failure.status === 429 || failure.status >= 500;
+  return Object.keys(errors).some((name) => name !== BROWSER);
 }
 
 /** Return a list of everyone who was asked: {key, title, name, mark, label, text, probabilities, ms, error}. */
