@@ -1,0 +1,55 @@
+"""`tandem evaluate`: measure a model on a split, and print every backend's figures."""
+
+from typing import Any
+
+import click
+
+from .completion import complete_dataset, complete_model
+from .job_options import JobDisplay, backend_option, given, job_options
+from .output import add_row, create_console, create_table, number, percent, print_line, print_table
+from .submissions import run_job
+from .target import Target
+
+
+@click.command()
+@click.argument("model", shell_complete=complete_model)
+@click.option("--version", type=int, help="By default the newest that all backends have.")
+@click.option("--dataset", help="By default the model's own.", shell_complete=complete_dataset)
+@click.option("--split", type=click.Choice(["train", "test"]), help="By default test.")
+@click.option("--classes", is_flag=True, help="Also show precision, recall and F1 of each class.")
+@backend_option
+@job_options
+@click.pass_obj
+def evaluate(
+    target: Target,
+    model: str,
+    backends: tuple[str, ...],
+    classes: bool,
+    display: JobDisplay,
+    **settings: object,
+) -> None:
+    """Measure MODEL on a split, in every backend."""
+
+    def show(evaluation: Any) -> None:
+        _show_evaluation(evaluation, shows_classes=classes)
+
+    body = given(model=model, backends=list(backends) or None, **settings)
+    run_job(target, "evaluations", body, display, show)
+
+
+def _show_evaluation(evaluation: Any, shows_classes: bool) -> None:
+    console, results = create_console(), evaluation["results"]
+    name, version = evaluation["model"], evaluation["version"]
+    table = create_table(("backend", "accuracy", "loss"), ("accuracy", "loss"))
+    for backend, result in results.items():
+        add_row(table, backend, percent(result["accuracy"]), number(result["loss"], ".5f"))
+    print_table(console, table, f"{name} version {version}, on {evaluation['dataset']}, split {evaluation['split']}")
+    for backend, result in results.items() if shows_classes else ():
+        figures = ("precision", "recall", "f1")
+        by_class = create_table(("class", *figures), figures)
+        for entry in result["per_class"]:
+            add_row(by_class, entry["class"], *(percent(entry[figure], 1) for figure in figures))
+        console.print()
+        print_table(console, by_class, backend)
+    if len(results) > 1:
+        print_line(console, f"Next: tandem compare {name} --version {version}", style="dim")
