@@ -21,7 +21,7 @@ COMMANDS = {
     "certificate": LazyCommand("certificate", "certificate", "Check that the backends compute the same steps."),
     "loadtest": LazyCommand("loadtest", "loadtest", "Send each backend the same requests, and compare."),
     "models": LazyCommand("models", "models", "List, show, download and delete models; move `stable`."),
-    "data": LazyCommand("data", "data", "List, upload and delete datasets; draw samples."),
+    "data": LazyCommand("datasets", "data", "List, upload and delete datasets; draw samples."),
     "jobs": LazyCommand("jobs", "jobs", "List the newest jobs."),
     "follow": LazyCommand("jobs", "follow", "Watch a job until it has ended."),
     "cancel": LazyCommand("jobs", "cancel", "Cancel a training or a load test."),
@@ -41,9 +41,7 @@ COMMANDS = {
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no server, 4 not allowed, 130 Ctrl+C.",
 )
-@click.option(
-    "--url", envvar="TANDEM_URL", default=DEFAULT_URL, show_default=True, help="The server; also TANDEM_URL."
-)
+@click.option("--url", envvar="TANDEM_URL", default=DEFAULT_URL, show_default=True, help="The server; also TANDEM_URL.")
 @click.option("--token", envvar="TANDEM_TOKEN", help="An access token; better TANDEM_TOKEN: others see arguments.")
 @click.option(
     "--token-file",

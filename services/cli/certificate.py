@@ -7,8 +7,9 @@ import click
 
 from .completion import complete_dataset, complete_network
 from .files import save_download
+from .grids import Grid
 from .job_options import JobDisplay, given, job_options, read_network
-from .output import add_row, create_console, create_table, join_words, print_line, print_table
+from .output import create_console, join_words, print_line
 from .submissions import run_job
 from .target import Target
 
@@ -32,6 +33,7 @@ MEANINGS = {
 @click.pass_obj
 def certificate(
     target: Target,
+    /,
     network: str,
     optimizer: str | None,
     learning_rate: float | None,
@@ -62,11 +64,11 @@ def show_certificate(document: Any) -> None:
     compared = {join_words(pair["backends"]): pair for pair in document["comparisons"]}
     compared |= {f"{backend} and NumPy": run["reference"] for backend, run in document["runs"].items()}
     columns = ("compared", "verdict", "float64", "float32")
-    table = create_table(columns, columns[2:])
+    table = Grid(columns, columns[2:])
     for names, parity in compared.items():
         if parity:
-            add_row(table, names, parity["verdict"], *(_largest(parity, precision) for precision in columns[2:]))
-    print_table(console, table, "Largest relative difference of any tensor")
+            table.add(names, parity["verdict"], *(_largest(parity, precision) for precision in columns[2:]))
+    table.print(console, "Largest relative difference of any tensor")
     for names, parity in compared.items():
         first = parity and parity["first_difference"]
         if first and parity["verdict"] == "different":

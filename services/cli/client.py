@@ -35,7 +35,6 @@ NOT_ALLOWED = (401, 403)
 REDIRECTS = (301, 302, 303, 307, 308)
 ADVICE = "Start Tandem with `make up` or `docker compose up`, or name its address: --url or TANDEM_URL."
 FINAL = ("succeeded", "failed", "cancelled")
-BLOCK_BYTES = 2**16
 
 
 class Client:
@@ -126,16 +125,6 @@ class Client:
         headers = {"Content-Type": media_type, "Content-Length": str(size)}
         return self._call("PUT", path, body=file, headers=headers)
 
-    def download(self, path: str, file: IO[bytes]) -> int:
-        """Write what a path answers to a file, block by block, and return the number of bytes.
-
-        Raises:
-            OSError: the file cannot be written.
-            ClientError: the gateway does not answer, or answers with an error.
-        """
-        with self.open("GET", path) as response:
-            return sum(file.write(block) for block in self._read_blocks(response))
-
     @contextmanager
     def open(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -198,17 +187,13 @@ class Client:
         return job
 
     def _events(self, path: str) -> Iterator[Any]:
-        """Yield the states of a job that the gateway sends. Ends early if the connection breaks or there is no route."""
+        """Yield the states of a job that the gateway sends, until the connection ends. None if there is no route."""
         try:
             with self.open("GET", path, headers={"Accept": EVENT_STREAM}) as response:
                 if response.headers.get("Content-Type", "").startswith(EVENT_STREAM):
                     yield from read_events(response)
         except ClientError:
             return
-
-    def _read_blocks(self, response: BaseHTTPResponse) -> Iterator[bytes]:
-        while block := response.read(BLOCK_BYTES):
-            yield block
 
     def _call(self, method: str, path: str, **arguments: Any) -> Any:
         response = self._request(method, path, **arguments)

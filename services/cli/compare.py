@@ -8,8 +8,9 @@ from rich.console import Console
 
 from .client import Client, ClientError
 from .completion import complete_dataset, complete_model
+from .grids import Grid
 from .job_options import JobDisplay, backend_option, given, job_options
-from .output import add_row, create_console, create_table, join_words, number, percent, print_line, print_table
+from .output import create_console, join_words, number, percent, print_line
 from .submissions import run_job
 from .target import Target
 
@@ -23,12 +24,15 @@ SHOWN = 10  # disagreements
 @click.option("--version", type=int, help="By default the newest that all backends have.")
 @click.option("--dataset", help="By default the model's own.", shell_complete=complete_dataset)
 @click.option("--split", type=click.Choice(["train", "test"]), help="By default test.")
-@click.option("--disagreements", type=click.IntRange(0, 100), default=SHOWN, show_default=True, help="How many to list.")
+@click.option(
+    "--disagreements", type=click.IntRange(0, 100), default=SHOWN, show_default=True, help="How many to list."
+)
 @backend_option
 @job_options
 @click.pass_obj
 def compare(
     target: Target,
+    /,
     model: str,
     backends: tuple[str, ...],
     disagreements: int,
@@ -100,16 +104,16 @@ def _show_comparison(
     console: Console, evaluation: Any, drifts: dict[frozenset[str], float], disagreements: int
 ) -> None:
     columns = ("backend", "accuracy", "95 % interval", "loss")
-    table = create_table(columns, columns[1:])
+    table = Grid(columns, columns[1:])
     total = 0
     for backend, result in evaluation["results"].items():
         confusion = result["confusion"]
         total = sum(map(sum, confusion))
         low, high = accuracy_interval(sum(row[index] for index, row in enumerate(confusion)), total)
-        interval = f"{low * 100:.2f} to {percent(high)}"
-        add_row(table, backend, percent(result["accuracy"]), interval, number(result["loss"], ".5f"))
+        interval = f"{low * 100:.2f}-{high * 100:.2f}"
+        table.add(backend, percent(result["accuracy"]), interval, number(result["loss"], ".5f"))
     title = f"{evaluation['model']} version {evaluation['version']}, on {total:,} pictures of {evaluation['dataset']}"
-    print_table(console, table, f"{title} ({evaluation['split']})")
+    table.print(console, f"{title} ({evaluation['split']})")
     for pair in evaluation["comparisons"]:
         _show_pair(console, pair, drifts.get(frozenset(pair["backends"])), disagreements)
     if not evaluation["comparisons"]:
@@ -135,8 +139,8 @@ def _show_pair(console: Console, pair: Any, drift: float | None, disagreements: 
         print_line(console, f"Note: {note}")
     found = pair["disagreements"][:disagreements]
     if found:
-        table = create_table(("picture", "label", *pair["backends"]), ("picture", "label", *pair["backends"]))
+        table = Grid(("picture", "label", *pair["backends"]), ("picture", "label", *pair["backends"]))
         for entry in found:
-            add_row(table, entry["index"], entry["label"], *(entry[backend] for backend in pair["backends"]))
+            table.add(entry["index"], entry["label"], *(entry[backend] for backend in pair["backends"]))
         console.print()
-        print_table(console, table, f"The first {len(found)} pictures with different answers")
+        table.print(console, f"The first {len(found)} pictures with different answers")

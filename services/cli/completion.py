@@ -54,5 +54,3 @@ complete_model = _completer("/v1/models", _named("models"))
 complete_dataset = _completer("/v1/datasets", _named("datasets"))
 complete_network = _completer("/v1/networks", _named("networks"))
 complete_backend = _completer("/v1/status", lambda body: body["backends"])
-
-

@@ -1,12 +1,19 @@
 """Errors of the command. Each has the exit status with which the command ends.
 
-    ClientError                1  the server refused the request, or a job did not succeed
-    ├── UnreachableError       3  nothing answers at the server's URL
-    └── NotAllowedError        4  the access token is missing, unknown, or has too few scopes
+ClientError                1  the server refused the request, or a job did not succeed
+├── UnreachableError       3  nothing answers at the server's URL
+└── NotAllowedError        4  the access token is missing, unknown, or has too few scopes
 """
 
-EXIT_USAGE = 2
+import click
+
 EXIT_INTERRUPTED = 130
+
+
+class InputError(click.ClickException):
+    """A file or value that the user named cannot be used. The exit status is that of wrong usage."""
+
+    exit_code = 2
 
 
 class ClientError(Exception):

@@ -5,8 +5,9 @@ from typing import Any
 import click
 
 from .completion import complete_dataset, complete_model
+from .grids import Grid
 from .job_options import JobDisplay, backend_option, given, job_options
-from .output import add_row, create_console, create_table, number, percent, print_line, print_table
+from .output import create_console, number, percent, print_line
 from .submissions import run_job
 from .target import Target
 
@@ -22,6 +23,7 @@ from .target import Target
 @click.pass_obj
 def evaluate(
     target: Target,
+    /,
     model: str,
     backends: tuple[str, ...],
     classes: bool,
@@ -40,16 +42,16 @@ def evaluate(
 def _show_evaluation(evaluation: Any, shows_classes: bool) -> None:
     console, results = create_console(), evaluation["results"]
     name, version = evaluation["model"], evaluation["version"]
-    table = create_table(("backend", "accuracy", "loss"), ("accuracy", "loss"))
+    table = Grid(("backend", "accuracy", "loss"), ("accuracy", "loss"))
     for backend, result in results.items():
-        add_row(table, backend, percent(result["accuracy"]), number(result["loss"], ".5f"))
-    print_table(console, table, f"{name} version {version}, on {evaluation['dataset']}, split {evaluation['split']}")
+        table.add(backend, percent(result["accuracy"]), number(result["loss"], ".5f"))
+    table.print(console, f"{name} version {version}, on {evaluation['dataset']}, split {evaluation['split']}")
     for backend, result in results.items() if shows_classes else ():
         figures = ("precision", "recall", "f1")
-        by_class = create_table(("class", *figures), figures)
+        by_class = Grid(("class", *figures), figures)
         for entry in result["per_class"]:
-            add_row(by_class, entry["class"], *(percent(entry[figure], 1) for figure in figures))
+            by_class.add(entry["class"], *(percent(entry[figure], 1) for figure in figures))
         console.print()
-        print_table(console, by_class, backend)
+        by_class.print(console, backend)
     if len(results) > 1:
         print_line(console, f"Next: tandem compare {name} --version {version}", style="dim")

@@ -3,12 +3,19 @@
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import click
+from urllib3 import BaseHTTPResponse
 
 from .client import Client
+from .errors import InputError
 from .output import clean
+
+BLOCK_BYTES = 2**16
 
 
 def save_download(client: Client, path: str, place: Path) -> None:
@@ -21,26 +28,58 @@ def save_download(client: Client, path: str, place: Path) -> None:
 
     Raises:
         ClientError: the server refuses it, or the connection broke.
-        click.UsageError: the file cannot be written.
+        InputError: the file cannot be written, or it is a terminal.
     """
     if str(place) == "-":
-        client.download(path, click.get_binary_stream("stdout"))
+        refuse_binary_terminal()
+    with client.open("GET", path) as response:
+        save_response(response, place)
+
+
+def save_response(response: BaseHTTPResponse, place: Path) -> None:
+    """Write the body of a response to a file, as `save_download` does.
+
+    Raises:
+        urllib3.exceptions.HTTPError: the connection broke.
+        InputError: the file cannot be written.
+    """
+    if str(place) == "-":
+        _copy(response, sys.stdout.buffer)
         return
     try:
-        size = _replace_file(client, path, place)
+        with _replacing(place) as file:
+            size = _copy(response, file)
     except OSError as error:
-        raise click.UsageError(f"{clean(place)} cannot be written: {error.strerror}") from None
+        raise InputError(f"{clean(place)} cannot be written: {error.strerror}") from None
     click.echo(f"Saved {clean(place)} ({size:,} bytes).", err=True)
 
 
-def _replace_file(client: Client, path: str, place: Path) -> int:
-    if place.exists() and not place.is_file():  # such as /dev/null: it is written in place
+def refuse_binary_terminal() -> None:
+    """Refuse to write binary data to a terminal.
+
+    Raises:
+        InputError: the standard output is a terminal.
+    """
+    if sys.stdout.isatty():
+        raise InputError("the answer is binary: name a file with --output, or use a pipe")
+
+
+def _copy(response: BaseHTTPResponse, file: IO[bytes]) -> int:
+    """Copy a body to a file. Returns the number of bytes."""
+    return sum(file.write(block) for block in iter(lambda: response.read(BLOCK_BYTES), b""))
+
+
+@contextmanager
+def _replacing(place: Path) -> Iterator[IO[bytes]]:
+    """Yield a new file that replaces an existing one when it is complete. A device is written in place."""
+    if place.exists() and not place.is_file():
         with place.open("wb") as device:
-            return client.download(path, device)
+            yield device
+        return
     handle, draft = tempfile.mkstemp(dir=place.parent, prefix=".tandem-")
     try:
         with os.fdopen(handle, "wb") as file:
-            size = client.download(path, file)
+            yield file
         mask = os.umask(0)
         os.umask(mask)
         Path(draft).chmod(0o666 & ~mask)
@@ -48,14 +87,3 @@ def _replace_file(client: Client, path: str, place: Path) -> int:
     except BaseException:
         Path(draft).unlink(missing_ok=True)
         raise
-    return size
-
-
-def refuse_binary_terminal() -> None:
-    """Refuse to write binary data to a terminal.
-
-    Raises:
-        click.UsageError: the standard output is a terminal.
-    """
-    if sys.stdout.isatty():
-        raise click.UsageError("the answer is binary: name a file with --output, or use a pipe")

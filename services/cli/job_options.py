@@ -1,6 +1,7 @@
 """Options that several commands share: how the progress of a job is shown, and which backends are meant."""
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from .errors import InputError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -54,14 +57,14 @@ def read_network(text: str) -> object:
     """Return a network: a preset's name, or the JSON of a file, or of the standard input for `-`.
 
     Raises:
-        click.UsageError: the file cannot be read, or is not JSON.
+        InputError: the file cannot be read, or is not JSON.
     """
     if text != "-" and not text.endswith(".json") and "/" not in text:
         return text
     try:
-        content = click.get_text_stream("stdin").read() if text == "-" else Path(text).read_text(encoding="utf-8")
+        content = sys.stdin.read() if text == "-" else Path(text).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"{text} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
+        raise InputError(f"{text} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
     return parse_json(content, "the standard input" if text == "-" else text)
 
 
@@ -73,12 +76,12 @@ def parse_json(text: str, name: str) -> object:
         name: what it is, for the message.
 
     Raises:
-        click.UsageError: it is not JSON. The message has the line and the column.
+        InputError: it is not JSON. The message has the line and the column.
     """
     try:
         return json.loads(text)
     except RecursionError:
-        raise click.UsageError(f"{name} is nested too deeply") from None
+        raise InputError(f"{name} is nested too deeply") from None
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise click.UsageError(f"{name} is not JSON: {error.msg} at {where}") from None
+        raise InputError(f"{name} is not JSON: {error.msg} at {where}") from None

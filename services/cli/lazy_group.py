@@ -28,7 +28,7 @@ class FailedCommand(click.ClickException):
 
     def __init__(self, error: ClientError) -> None:
         super().__init__(str(error))
-        self.exit_code = error.exit_code
+        self.exit_code = error.exit_code  # type: ignore[misc] # click reads it from the instance
 
     def show(self, file: Any = None) -> None:
         """Print the message to the standard error output, without control characters."""

@@ -7,8 +7,9 @@ import click
 
 from .completion import complete_model
 from .files import save_download
+from .grids import Grid
 from .job_options import JobDisplay, backend_option, given, job_options
-from .output import add_row, create_console, create_table, number, print_line, print_table
+from .output import create_console, number, print_line
 from .submissions import run_job
 from .target import Target
 
@@ -24,12 +25,19 @@ REPORT_TYPES = (".html", ".png", ".csv")
 @click.option("--latency-bound", type=float, help="Upper bound of the p99, in ms; by default 50.")
 @click.option("--version", type=int, help="By default the newest that all backends have.")
 @click.option("--seed", type=int, help="By default 0.")
-@click.option("--report", "reports", multiple=True, type=click.Path(dir_okay=False, path_type=Path), help="FILE.html, FILE.png or FILE.csv; may be repeated.")
+@click.option(
+    "--report",
+    "reports",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="FILE.html, FILE.png or FILE.csv; may be repeated.",
+)
 @backend_option
 @job_options
 @click.pass_obj
 def loadtest(
     target: Target,
+    /,
     model: str,
     rates: tuple[float, ...],
     search: bool,
@@ -73,14 +81,14 @@ def loadtest(
 def show_load_test(load_test: Any) -> None:
     """Print the latencies of each backend at each rate, the claims, and whether they can be relied on."""
     console = create_console()
-    columns = ("backend", "rate", "answered/s", "p50 ms", "p99 ms", "errors")
-    table = create_table(columns, columns[1:])
+    columns = ("backend", "rate", "per s", "p50 ms", "p99 ms", "errors")
+    table = Grid(columns, columns[1:])
     for backend, results in load_test["results"].items():
         for result in results:
             rate, answered = number(result["target_qps"], ".4g"), number(result["achieved_qps"], ".1f")
             latencies = (number(result[key], ".2f") for key in ("p50_ms", "p99_ms"))
-            add_row(table, backend, rate, answered, *latencies, sum(result["errors"].values()))
-    print_table(console, table, f"Load test of {load_test['model']} version {load_test['version']}")
+            table.add(backend, rate, answered, *latencies, sum(result["errors"].values()))
+    table.print(console, f"Load test of {load_test['model']} version {load_test['version']}")
     for backend, estimate in load_test["largest_qps"].items():
         interval = f" ({estimate['low']:.4g} to {estimate['high']:.4g})" if estimate["low"] is not None else ""
         print_line(console, f"{backend}: at most {estimate['value']:.4g} requests per second{interval}")

@@ -7,14 +7,12 @@ none of them changes the terminal. Consoles interpret no markup.
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from shutil import get_terminal_size
 from typing import IO, Any
 
 import click
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 PIPE_COLUMNS = 200  # of output that goes to no terminal: a program reads it, so nothing is broken into two lines
@@ -53,37 +51,6 @@ def print_json(value: Any) -> None:
     """Print a value as JSON. Control characters in its strings are escaped."""
     lines = json.dumps(value, ensure_ascii=False, indent=2).split("\n")  # a line end in a string is already escaped
     click.echo("\n".join(UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", line) for line in lines))
-
-
-def create_table(columns: Sequence[str], right: Iterable[str] = ()) -> Table:
-    """Return an empty table.
-
-    Args:
-        columns: the titles of the columns.
-        right: those whose cells are aligned to the right.
-    """
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    numbers = set(right)
-    for column in columns:
-        table.add_column(Text(clean(column)), justify="right" if column in numbers else "left", overflow="fold")
-    return table
-
-
-def add_row(table: Table, *cells: object, style: str = "") -> None:
-    """Add a row to a table. Cells are converted to text and cleaned."""
-    table.add_row(*(Text(clean(cell)) for cell in cells), style=style)
-
-
-def print_table(console: Console, table: Table, title: str = "") -> None:
-    """Print a table below its title. Output that goes to no terminal has no blanks at the ends of its lines."""
-    if title:
-        print_line(console, title, "bold")
-    if console.is_terminal:
-        console.print(table)
-        return
-    with console.capture() as captured:
-        console.print(table)
-    click.echo("\n".join(line.rstrip() for line in captured.get().rstrip().split("\n")))
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:

@@ -1,5 +1,6 @@
 """`tandem predict`: ask every backend what pictures show, and print one row per picture."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import click
 
 from .completion import complete_model
-from .output import add_row, clean, create_console, create_table, percent, print_json, print_line, print_table
+from .errors import InputError
+from .grids import Grid
+from .output import clean, create_console, percent, print_json, print_line
 from .target import Target
 
 MAX_PICTURES = 64  # in one request
@@ -49,7 +52,7 @@ def _batch_pictures(files: Sequence[str]) -> Iterator[list[tuple[str, bytes]]]:
     """Yield the names and contents of pictures, in groups that fit into one request each.
 
     Raises:
-        click.UsageError: a file cannot be read.
+        InputError: a file cannot be read.
     """
     batch: list[tuple[str, bytes]] = []
     size = 0
@@ -67,34 +70,34 @@ def _read_picture(file: str) -> bytes:
     """Return the content of a picture.
 
     Raises:
-        click.UsageError: it cannot be read, or the standard input is empty.
+        InputError: it cannot be read, or the standard input is empty.
     """
     if file == "-":
-        data = click.get_binary_stream("stdin").read()
+        data = sys.stdin.buffer.read()
         if not data:
-            raise click.UsageError("the standard input is empty: tandem predict - < picture.png")
+            raise InputError("the standard input is empty: tandem predict - < picture.png")
         return data
     try:
         return Path(file).read_bytes()
     except OSError as error:
         reason = "a folder; name its files: FOLDER/*" if Path(file).is_dir() else error.strerror
-        raise click.UsageError(f"{clean(file)} cannot be read: {reason}") from None
+        raise InputError(f"{clean(file)} cannot be read: {reason}") from None
 
 
 def _show_answers(images: Sequence[Any], errors: dict[str, str]) -> None:
     console = create_console()
     backends = list(dict.fromkeys(backend for image in images for backend in image["results"]))
-    table = create_table(("picture", *backends, "agree") if len(backends) > 1 else ("picture", *backends))
+    table = Grid(("picture", *backends, "agree") if len(backends) > 1 else ("picture", *backends))
     for image in images:
         cells = [_describe(image["results"].get(backend)) for backend in backends]
         agreement = [{True: "yes", False: "NO", None: "-"}[image["agree"]]] if len(backends) > 1 else []
-        add_row(table, image["name"], *cells, *agreement, style="bold" if image["agree"] is False else "")
-    print_table(console, table)
+        table.add(image["name"], *cells, *agreement, style="bold" if image["agree"] is False else "")
+    table.print(console)
     several = sum(image["agree"] is not None for image in images)
     if several > 1:
         agreed = sum(image["agree"] is True for image in images)
         print_line(console, f"The backends agree on {agreed} of {several} pictures.")
-    errors_console = create_console(click.get_text_stream("stderr"))
+    errors_console = create_console(sys.stderr)
     for image in images:
         for warning in image["warnings"]:
             print_line(errors_console, f"{image['name']}: {warning}")

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,7 +14,7 @@ from .target import Target
 from .tracks import Track, read_tracks
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import TaskID
 
 CANCELLABLE = ("trainings", "loadtests")
 
@@ -82,11 +82,14 @@ class _Lines:
     def _show(self, job: Any) -> None:
         for track in read_tracks(self._kind, job):
             before = self._printed.get(track.name)
+            is_new = before is None or before.status != track.status
+            if is_new and not track.is_final:
+                self._print(track, track.status)
             for line in track.lines[len(before.lines) if before else 0 :]:
                 self._print(track, line)
-            if not track.lines and track.unit and track.done and (before is None or before.done != track.done):
+            if not track.lines and track.unit and _tenth(track) > (_tenth(before) if before else 0):
                 self._print(track, f"{track.unit} {track.done} of {track.total} {track.figures}".rstrip())
-            if before is None or before.status != track.status:
+            if is_new and track.is_final:
                 self._print(track, track.status)
             self._printed[track.name] = track
 
@@ -94,6 +97,11 @@ class _Lines:
     def _print(track: Track, text: str) -> None:
         click.echo(f"{clean(track.name)}: {clean(text)}")
         sys.stdout.flush()
+
+
+def _tenth(track: Track) -> int:
+    """Return how many tenths of a run are done."""
+    return 10 * track.done // track.total
 
 
 class _Bars:
@@ -107,7 +115,7 @@ class _Bars:
         columns = [TextColumn("{task.description}", markup=False)]
         columns += [BarColumn(bar_width=8 if self._is_narrow else 24)]  # type: ignore[list-item]
         columns += [TextColumn(f"{{task.fields[{field}]}}", markup=False) for field in ("count", "figures", "left")]
-        self._progress: Progress = Progress(*columns, console=console)
+        self._progress = Progress(*columns, console=console)
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Callable[[Any], None]:

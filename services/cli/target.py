@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 
+
 @dataclass
 class Target:
     """A server.

@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 from .completion import complete_dataset, complete_network
+from .grids import Grid
 from .job_options import JobDisplay, backend_option, given, job_options, parse_json, read_network
-from .output import add_row, create_console, create_table, join_words, number, percent, print_line, print_table
+from .output import create_console, join_words, number, percent, print_line
 from .submissions import run_job
 from .target import Target
 
@@ -32,6 +33,7 @@ from .target import Target
 @click.pass_obj
 def train(
     target: Target,
+    /,
     network: str,
     backends: tuple[str, ...],
     optimizer: str | None,
@@ -63,19 +65,18 @@ def show_training(training: Any) -> None:
     """Print a table with a row per backend, what the comparison says, and what to do next."""
     console = create_console()
     name, version = training["name"], training["version"]
-    columns = ("backend", "accuracy", "loss", "s/epoch", "examples/s")
-    table = create_table(columns, columns[1:])
+    columns = ("backend", "accuracy", "loss", "epoch s", "images per s")
+    table = Grid(columns, columns[1:])
     for backend, run in training["runs"].items():
         last = run["history"][-1]
-        add_row(
-            table,
+        table.add(
             backend,
             percent(last["test_accuracy"]),
             number(last["test_loss"]),
             f"{median(epoch['seconds'] for epoch in run['history']):.2f}",
             number(run["examples_per_second"], ",.0f"),
         )
-    print_table(console, table, f"{name} version {version}, on the test split")
+    table.print(console, f"{name} version {version}, on the test split")
     for pair in training["comparisons"]:
         names = join_words(pair["backends"])
         print_line(console, f"{names} give the same answer for {percent(pair['agreement'])} of the test pictures.")
