@@ -2,15 +2,18 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from urllib3 import BaseHTTPResponse
 
 from .errors import InputError
 from .files import refuse_binary_terminal, save_response
 from .job_options import parse_json
 from .output import clean, print_json
 from .target import Target
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
 
 JSON_TYPE = "application/json"
 MAX_JSON_BYTES = 16 * 2**20  # larger answers are passed on as they are
@@ -51,7 +54,7 @@ def api(
             _print_response(response)
 
 
-def _print_response(response: BaseHTTPResponse) -> None:
+def _print_response(response: "BaseHTTPResponse") -> None:
     """Print an answer: JSON indented if this is a terminal, and other text as it comes.
 
     Raises:

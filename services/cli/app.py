@@ -49,11 +49,14 @@ COMMANDS = {
     type=click.Path(dir_okay=False, path_type=Path),
     help="A file with the token; also TANDEM_TOKEN_FILE.",
 )
+@click.option("--no-color", envvar="NO_COLOR", hidden=True, help="Any text: print no colours.")
 @click.version_option(__version__, message="tandem %(version)s")
 @click.pass_context
-def main(context: click.Context, url: str, token: str | None, token_file: Path | None) -> None:
+def main(context: click.Context, url: str, token: str | None, token_file: Path | None, no_color: str | None) -> None:
     """Train, evaluate and serve one network in TensorFlow and in PyTorch."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows "?" for what it cannot show
+    if no_color:
+        context.color = False
     context.obj = Target(parse_url(url), read_token(token, token_file))

@@ -9,7 +9,7 @@ from .completion import complete_dataset, complete_network
 from .files import save_download
 from .grids import Grid
 from .job_options import JobDisplay, given, job_options, read_network
-from .output import create_console, join_words, print_line
+from .output import join_words, print_line
 from .submissions import run_job
 from .target import Target
 
@@ -59,8 +59,7 @@ def certificate(
 
 def show_certificate(document: Any) -> None:
     """Print the verdict, the largest differences, and where numbers first differ."""
-    console = create_console()
-    print_line(console, f"Verdict: {document['verdict']}. {MEANINGS.get(document['verdict'], '')}", "bold")
+    print_line(f"Verdict: {document['verdict']}. {MEANINGS.get(document['verdict'], '')}", bold=True)
     compared = {join_words(pair["backends"]): pair for pair in document["comparisons"]}
     compared |= {f"{backend} and NumPy": run["reference"] for backend, run in document["runs"].items()}
     columns = ("compared", "verdict", "float64", "float32")
@@ -68,17 +67,16 @@ def show_certificate(document: Any) -> None:
     for names, parity in compared.items():
         if parity:
             table.add(names, parity["verdict"], *(_largest(parity, precision) for precision in columns[2:]))
-    table.print(console, "Largest relative difference of any tensor")
+    table.print("Largest relative difference of any tensor")
     for names, parity in compared.items():
         first = parity and parity["first_difference"]
         if first and parity["verdict"] == "different":
             print_line(
-                console,
                 f"{names} first differ at step {first['step']}, {first['layer']}, {first['what']} "
                 f"({first['precision']}): {first['difference']:.1e}.",
             )
     for note in document["notes"]:
-        print_line(console, f"Note: {note}")
+        print_line(f"Note: {note}")
 
 
 def _largest(parity: Any, precision: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import (
@@ -25,8 +25,9 @@ from urllib3.exceptions import (
 from .connections import open_pool
 from .errors import ClientError, NotAllowedError, UnreachableError
 from .event_stream import EVENT_STREAM, read_events
+from .jobs_api import FINAL
 
-__all__ = ["FINAL", "Client", "ClientError", "NotAllowedError", "UnreachableError", "quote_part"]
+__all__ = ["FINAL", "Client", "ClientError", "NotAllowedError", "UnreachableError"]
 
 TIMEOUT_S = 30
 POLL_S = 0.2
@@ -34,7 +35,6 @@ NO_CONTENT = 204
 NOT_ALLOWED = (401, 403)
 REDIRECTS = (301, 302, 303, 307, 308)
 ADVICE = "Start Tandem with `make up` or `docker compose up`, or name its address: --url or TANDEM_URL."
-FINAL = ("succeeded", "failed", "cancelled")
 
 
 class Client:
@@ -244,11 +244,6 @@ def _reason_of(error: Exception) -> str:
     if isinstance(error, SSLError):
         return f"TLS: {error}"
     return type(error).__name__
-
-
-def quote_part(text: str) -> str:
-    """Return text as one part of a path: a slash or a question mark in it does not end the part."""
-    return quote(text, safe="")
 
 
 def check_success(path: str, job: Any) -> None:

@@ -1,18 +1,20 @@
 """`tandem compare`: evaluate the backends' models of one version, and say in plain words how they differ."""
 
 from math import sqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
-from .client import Client, ClientError
 from .completion import complete_dataset, complete_model
+from .errors import ClientError
 from .grids import Grid
 from .job_options import JobDisplay, backend_option, given, job_options
-from .output import create_console, join_words, number, percent, print_line
+from .output import join_words, number, percent, print_line
 from .submissions import run_job
 from .target import Target
+
+if TYPE_CHECKING:
+    from .client import Client
 
 Z_95 = 1.959964  # the normal distribution's quantile for 95 % intervals
 LEVEL = 0.05  # below this p-value, chance alone is an unlikely reason
@@ -43,7 +45,7 @@ def compare(
 
     def show(evaluation: Any) -> None:
         drifts = _read_weight_drifts(target.client, evaluation["model"], evaluation["version"])
-        _show_comparison(create_console(), evaluation, drifts, disagreements)
+        _show_comparison(evaluation, drifts, disagreements)
 
     body = given(model=model, backends=list(backends) or None, **settings)
     run_job(target, "evaluations", body, display, show)
@@ -82,7 +84,7 @@ def describe_mcnemar(only: dict[str, int], p_value: float) -> str:
     return f"McNemar's test: {counts}. {verdict} ({p_text})."
 
 
-def _read_weight_drifts(client: Client, model: str, version: int) -> dict[frozenset[str], float]:
+def _read_weight_drifts(client: "Client", model: str, version: int) -> dict[frozenset[str], float]:
     """Return the largest difference of any weight for each pair of backends, as the training stored it.
 
     The result is empty if the training's record no longer exists, or its backends did not start from the same weights.
@@ -100,9 +102,7 @@ def _read_weight_drifts(client: Client, model: str, version: int) -> dict[frozen
     }
 
 
-def _show_comparison(
-    console: Console, evaluation: Any, drifts: dict[frozenset[str], float], disagreements: int
-) -> None:
+def _show_comparison(evaluation: Any, drifts: dict[frozenset[str], float], disagreements: int) -> None:
     columns = ("backend", "accuracy", "95 % interval", "loss")
     table = Grid(columns, columns[1:])
     total = 0
@@ -113,34 +113,33 @@ def _show_comparison(
         interval = f"{low * 100:.2f}-{high * 100:.2f}"
         table.add(backend, percent(result["accuracy"]), interval, number(result["loss"], ".5f"))
     title = f"{evaluation['model']} version {evaluation['version']}, on {total:,} pictures of {evaluation['dataset']}"
-    table.print(console, f"{title} ({evaluation['split']})")
+    table.print(f"{title} ({evaluation['split']})")
     for pair in evaluation["comparisons"]:
-        _show_pair(console, pair, drifts.get(frozenset(pair["backends"])), disagreements)
+        _show_pair(pair, drifts.get(frozenset(pair["backends"])), disagreements)
     if not evaluation["comparisons"]:
-        print_line(console, "One backend has nothing to be compared with: name none, or several.")
+        print_line("One backend has nothing to be compared with: name none, or several.")
 
 
-def _show_pair(console: Console, pair: Any, drift: float | None, disagreements: int) -> None:
+def _show_pair(pair: Any, drift: float | None, disagreements: int) -> None:
     names, difference = join_words(pair["backends"]), pair["accuracy_difference"]
     low, high = (f"{difference[end] * 100:+.2f}" for end in ("low", "high"))
-    console.print()
-    print_line(console, names, "bold")
-    print_line(console, f"Same answer: {percent(pair['agreement'])} of the pictures.")
+    click.echo()
+    print_line(names, bold=True)
+    print_line(f"Same answer: {percent(pair['agreement'])} of the pictures.")
     print_line(
-        console,
         f"Accuracy of {pair['backends'][0]} minus that of {pair['backends'][1]}: {difference['value'] * 100:+.2f} "
         f"points (95 % interval {low} to {high}).",
     )
-    print_line(console, describe_mcnemar(pair["mcnemar"]["only"], pair["mcnemar"]["p_value"]))
-    print_line(console, f"Largest difference of a probability: {pair['max_probability_difference']:.1e}.")
+    print_line(describe_mcnemar(pair["mcnemar"]["only"], pair["mcnemar"]["p_value"]))
+    print_line(f"Largest difference of a probability: {pair['max_probability_difference']:.1e}.")
     if drift is not None:
-        print_line(console, f"Largest difference of a weight after training: {drift:.1e}.")
+        print_line(f"Largest difference of a weight after training: {drift:.1e}.")
     for note in pair["notes"]:
-        print_line(console, f"Note: {note}")
+        print_line(f"Note: {note}")
     found = pair["disagreements"][:disagreements]
     if found:
         table = Grid(("picture", "label", *pair["backends"]), ("picture", "label", *pair["backends"]))
         for entry in found:
             table.add(entry["index"], entry["label"], *(entry[backend] for backend in pair["backends"]))
-        console.print()
-        table.print(console, f"The first {len(found)} pictures with different answers")
+        click.echo()
+        table.print(f"The first {len(found)} pictures with different answers")

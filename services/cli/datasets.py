@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from .client import quote_part
 from .completion import complete_dataset
 from .files import save_download
 from .grids import Grid
-from .output import clean, create_console, print_json, print_line
+from .jobs_api import quote_part
+from .output import clean, print_json, print_line
 from .target import Target
 
 ZIP_TYPE = "application/zip"
@@ -32,17 +32,16 @@ def list_datasets(target: Target, as_json: bool = False) -> None:
     if as_json:
         print_json(listing)
         return
-    console = create_console()
     columns = ("dataset", "ready", "size", "classes", "train", "test")
     table = Grid(columns, columns[2:])
     for entry in listing["datasets"]:
         sizes = (f"{entry['sizes'][split]:,}" if split in entry["sizes"] else "-" for split in ("train", "test"))
         shape = "x".join(map(str, entry["shape"])) or "-"
         table.add(entry["name"], "yes" if entry["ready"] else "no", shape, len(entry["classes"]), *sizes)
-    table.print(console)
+    table.print()
     for entry in listing["datasets"]:
         if entry["problem"]:
-            print_line(console, f"{entry['name']}: {entry['problem']}")
+            print_line(f"{entry['name']}: {entry['problem']}")
 
 
 @data.command()
@@ -60,14 +59,13 @@ def upload(target: Target, source: Path, name: str | None) -> None:
     with open_zip(source) as (file, size):
         click.echo(f"Uploading {clean(source)} as {clean(chosen)} ({size / 1e6:,.1f} MB).", err=True)
         target.client.upload(f"/v1/datasets/{quote_part(chosen)}", file, size, ZIP_TYPE)
-    console = create_console()
     found = [entry for entry in target.client.get("/v1/datasets")["datasets"] if entry["name"] == chosen]
     for entry in found:
         sizes = ", ".join(f"{count:,} pictures in {split}" for split, count in entry["sizes"].items())
-        print_line(console, f"{chosen}: {len(entry['classes'])} classes, {sizes}.")
+        print_line(f"{chosen}: {len(entry['classes'])} classes, {sizes}.")
         for note in entry["notes"]:
-            print_line(console, f"Note: {note}")
-    print_line(console, f"Next: tandem train mlp --dataset {chosen}", style="dim")
+            print_line(f"Note: {note}")
+    print_line(f"Next: tandem train mlp --dataset {chosen}", dim=True)
 
 
 @data.command()

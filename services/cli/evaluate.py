@@ -7,7 +7,7 @@ import click
 from .completion import complete_dataset, complete_model
 from .grids import Grid
 from .job_options import JobDisplay, backend_option, given, job_options
-from .output import create_console, number, percent, print_line
+from .output import number, percent, print_line
 from .submissions import run_job
 from .target import Target
 
@@ -40,18 +40,18 @@ def evaluate(
 
 
 def _show_evaluation(evaluation: Any, shows_classes: bool) -> None:
-    console, results = create_console(), evaluation["results"]
+    results = evaluation["results"]
     name, version = evaluation["model"], evaluation["version"]
     table = Grid(("backend", "accuracy", "loss"), ("accuracy", "loss"))
     for backend, result in results.items():
         table.add(backend, percent(result["accuracy"]), number(result["loss"], ".5f"))
-    table.print(console, f"{name} version {version}, on {evaluation['dataset']}, split {evaluation['split']}")
+    table.print(f"{name} version {version}, on {evaluation['dataset']}, split {evaluation['split']}")
     for backend, result in results.items() if shows_classes else ():
         figures = ("precision", "recall", "f1")
         by_class = Grid(("class", *figures), figures)
         for entry in result["per_class"]:
             by_class.add(entry["class"], *(percent(entry[figure], 1) for figure in figures))
-        console.print()
-        by_class.print(console, backend)
+        click.echo()
+        by_class.print(backend)
     if len(results) > 1:
-        print_line(console, f"Next: tandem compare {name} --version {version}", style="dim")
+        print_line(f"Next: tandem compare {name} --version {version}", dim=True)

@@ -6,19 +6,22 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import click
-from urllib3 import BaseHTTPResponse
 
-from .client import Client
 from .errors import InputError
 from .output import clean
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
+    from .client import Client
 
 BLOCK_BYTES = 2**16
 
 
-def save_download(client: Client, path: str, place: Path) -> None:
+def save_download(client: "Client", path: str, place: Path) -> None:
     """Write what a path of the API answers to a file, and say so on the error output. `-` is the standard output.
 
     Args:
@@ -36,7 +39,7 @@ def save_download(client: Client, path: str, place: Path) -> None:
         save_response(response, place)
 
 
-def save_response(response: BaseHTTPResponse, place: Path) -> None:
+def save_response(response: "BaseHTTPResponse", place: Path) -> None:
     """Write the body of a response to a file, as `save_download` does.
 
     Raises:
@@ -64,7 +67,7 @@ def refuse_binary_terminal() -> None:
         raise InputError("the answer is binary: name a file with --output, or use a pipe")
 
 
-def _copy(response: BaseHTTPResponse, file: IO[bytes]) -> int:
+def _copy(response: "BaseHTTPResponse", file: IO[bytes]) -> int:
     """Copy a body to a file. Returns the number of bytes."""
     return sum(file.write(block) for block in iter(lambda: response.read(BLOCK_BYTES), b""))
 

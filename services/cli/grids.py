@@ -5,11 +5,8 @@ from typing import NamedTuple
 
 import click
 from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from .output import clean, print_line
+from .output import clean, print_line, terminal_width
 
 GAP = 2  # blanks between two columns
 NARROW_GAP = 1
@@ -39,49 +36,48 @@ class Grid:
         """Add a row. Cells are converted to text; control characters in them are escaped."""
         self._rows.append(_Row(tuple(map(clean, cells)), style))
 
-    def print(self, console: Console, title: str = "") -> None:
-        """Print the rows below a title. Output that goes to no terminal has no blanks at the ends of its lines."""
+    def print(self, title: str = "") -> None:
+        """Print the rows below a title."""
         if title:
-            print_line(console, title, "bold")
-        table = self._fit(console.width)
-        if table is None:
-            self._print_records(console)
-        elif console.is_terminal:
-            console.print(table)
-        else:
-            with console.capture() as captured:
-                console.print(table)
-            click.echo("\n".join(line.rstrip() for line in captured.get().rstrip().split("\n")))
+            print_line(title, bold=True)
+        if not self._print_table(terminal_width()):
+            self._print_records()
 
-    def _fit(self, width: int) -> Table | None:
-        """Return a table of at most this width, or None. Only the titles of columns may be broken, between words."""
-        for gap, titles in (
-            (GAP, self._columns),
-            (NARROW_GAP, self._columns),
-            (NARROW_GAP, [max(title.split() or [""], key=cell_len) for title in self._columns]),
-        ):
+    def _print_table(self, width: int) -> bool:
+        """Print a table, unless it does not fit. Only the titles of columns may be broken, between words."""
+        broken = [title.split() for title in self._columns]
+        for gap, titles in ((GAP, [[title] for title in self._columns]), (NARROW_GAP, broken)):
             widths = [
-                max(map(cell_len, (title, *(row.cells[index] for row in self._rows))))
+                max(map(cell_len, ("", *title, *(row.cells[index] for row in self._rows))))
                 for index, title in enumerate(titles)
             ]
             if sum(widths) + gap * (len(widths) - 1) <= width:
-                return self._create_table(widths, gap)
-        return None
+                height = max(map(len, titles))
+                padded = [[""] * (height - len(title)) + title for title in titles]
+                for line in zip(*padded, strict=True):
+                    self._print_cells(line, widths, gap, "bold")
+                for row in self._rows:
+                    self._print_cells(row.cells, widths, gap, row.style)
+                return True
+        return False
 
-    def _create_table(self, widths: list[int], gap: int) -> Table:
-        table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold")
-        for title, width in zip(self._columns, widths, strict=True):
-            justify: str = "right" if title in self._right else "left"
-            table.add_column(Text(title), justify=justify, width=width, vertical="bottom")  # type: ignore[arg-type]
-        for row in self._rows:
-            table.add_row(*map(Text, row.cells), style=row.style)
-        return table
+    def _print_cells(self, cells: Iterable[str], widths: list[int], gap: int, style: str) -> None:
+        """Print one line of a table, without blanks at its end."""
+        padded = []
+        for column, cell, width in zip(self._columns, cells, widths, strict=True):
+            blanks = " " * (width - cell_len(cell))
+            padded.append(blanks + cell if column in self._right else cell + blanks)
+        _echo((" " * gap).join(padded).rstrip(), style)
 
-    def _print_records(self, console: Console) -> None:
+    def _print_records(self) -> None:
         """Print each cell on a line of its own, after the title of its column."""
         for index, row in enumerate(self._rows):
             if index:
-                console.print()
+                click.echo()
             for title, cell in zip(self._columns, row.cells, strict=True):
                 if cell:
-                    console.print(Text(f"{title}: {cell}"), style=row.style, overflow="fold")
+                    _echo(f"{title}: {cell}", row.style)
+
+
+def _echo(line: str, style: str) -> None:
+    click.echo(click.style(line, bold=True) if style == "bold" else line)

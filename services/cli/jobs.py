@@ -1,19 +1,19 @@
 """`tandem jobs`, `follow` and `cancel`: list the newest jobs, watch one until it has ended, cancel one."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .client import Client, ClientError, quote_part
-from .errors import NotAllowedError, UnreachableError
+from .errors import ClientError, NotAllowedError, UnreachableError
 from .grids import Grid
 from .job_options import JobDisplay
-from .output import clean, create_console, minute_of, print_json, print_line
-from .progress import CANCELLABLE
+from .jobs_api import CANCELLABLE, KINDS, quote_part
+from .output import clean, minute_of, print_json, print_line
 from .submissions import finish_job
 from .target import Target
 
-KINDS = ("trainings", "evaluations", "certificates", "loadtests", "transplants", "deletions")
+if TYPE_CHECKING:
+    from .client import Client
 
 
 @click.command()
@@ -28,14 +28,13 @@ def jobs(target: Target, kind: str, limit: int, as_json: bool) -> None:
     if as_json:
         print_json(listing)
         return
-    console = create_console()
     if not listing[kind]:
-        print_line(console, f"There are no {kind} yet.")
+        print_line(f"There are no {kind} yet.")
         return
     table = Grid(("id", "status", "submitted", "about"))
     for job in listing[kind]:
         table.add(job["id"], job["status"], minute_of(job["created_at"]), _describe(job))
-    table.print(console)
+    table.print()
 
 
 @click.command()
@@ -72,7 +71,7 @@ def cancel(target: Target, job: str) -> None:
     click.echo(f"{kind}/{clean(identity)} is {clean(cancelled['status'])}.")
 
 
-def find_job(client: Client, text: str, kinds: tuple[str, ...]) -> tuple[str, str]:
+def find_job(client: "Client", text: str, kinds: tuple[str, ...]) -> tuple[str, str]:
     """Return the kind and the id of a job.
 
     Args:
@@ -114,7 +113,6 @@ def _describe(job: Any) -> str:
 
 
 def _show_end(job: Any) -> None:
-    console = create_console()
     if "runs" in job and "name" in job:
         from .train import show_training
 
@@ -128,4 +126,4 @@ def _show_end(job: Any) -> None:
 
         show_load_test(job)
     else:
-        print_line(console, f"{job['status']}: {_describe(job)}")
+        print_line(f"{job['status']}: {_describe(job)}")

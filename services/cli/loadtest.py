@@ -9,7 +9,7 @@ from .completion import complete_model
 from .files import save_download
 from .grids import Grid
 from .job_options import JobDisplay, backend_option, given, job_options
-from .output import create_console, number, print_line
+from .output import number, print_line
 from .submissions import run_job
 from .target import Target
 
@@ -80,7 +80,6 @@ def loadtest(
 
 def show_load_test(load_test: Any) -> None:
     """Print the latencies of each backend at each rate, the claims, and whether they can be relied on."""
-    console = create_console()
     columns = ("backend", "rate", "per s", "p50 ms", "p99 ms", "errors")
     table = Grid(columns, columns[1:])
     for backend, results in load_test["results"].items():
@@ -88,11 +87,11 @@ def show_load_test(load_test: Any) -> None:
             rate, answered = number(result["target_qps"], ".4g"), number(result["achieved_qps"], ".1f")
             latencies = (number(result[key], ".2f") for key in ("p50_ms", "p99_ms"))
             table.add(backend, rate, answered, *latencies, sum(result["errors"].values()))
-    table.print(console, f"Load test of {load_test['model']} version {load_test['version']}")
+    table.print(f"Load test of {load_test['model']} version {load_test['version']}")
     for backend, estimate in load_test["largest_qps"].items():
         interval = f" ({estimate['low']:.4g} to {estimate['high']:.4g})" if estimate["low"] is not None else ""
-        print_line(console, f"{backend}: at most {estimate['value']:.4g} requests per second{interval}")
+        print_line(f"{backend}: at most {estimate['value']:.4g} requests per second{interval}")
     for comparison in load_test["comparisons"]:
-        print_line(console, comparison["claim"])
+        print_line(comparison["claim"])
     if load_test["valid"] is False:
-        print_line(console, f"Do not rely on these figures: {load_test['invalid_reason']}", "bold")
+        print_line(f"Do not rely on these figures: {load_test['invalid_reason']}", bold=True)

@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from .client import quote_part
 from .completion import complete_backend, complete_model
 from .files import save_download
 from .grids import Grid
 from .job_options import JobDisplay
-from .output import clean, create_console, number, percent, print_json, print_line
+from .jobs_api import quote_part
+from .output import clean, number, percent, print_json, print_line
 from .submissions import run_job
 from .target import Target
 
@@ -35,15 +35,14 @@ def list_models(target: Target, as_json: bool = False) -> None:
     if as_json:
         print_json(listing)
         return
-    console = create_console()
     if not listing["models"]:
-        print_line(console, "There are no models yet: tandem train")
+        print_line("There are no models yet: tandem train")
         return
     table = Grid(("model", "backend", "versions"))
     for model in listing["models"]:
         for index, (backend, versions) in enumerate(model["versions"].items()):
             table.add("" if index else model["name"], backend, describe_versions(versions))
-    table.print(console)
+    table.print()
 
 
 @models.command()
@@ -56,7 +55,6 @@ def show(target: Target, name: str, as_json: bool) -> None:
     if as_json:
         print_json(model)
         return
-    console = create_console()
     columns = ("backend", "versions", "newest", "accuracy", "loss", "weights")
     table = Grid(columns, columns[2:])
     for backend, versions in model["versions"].items():
@@ -64,14 +62,14 @@ def show(target: Target, name: str, as_json: bool) -> None:
         metrics, size = manifest["metrics"], sum(file["size"] for file in manifest["files"].values())
         figures = (percent(metrics["test_accuracy"]), number(metrics["test_loss"]))
         table.add(backend, describe_versions(versions), versions[-1], *figures, f"{size / 1000:,.0f} kB")
-    table.print(console, name)
+    table.print(name)
     first: Any = next(iter(model["manifests"].values()))
     layers = ", ".join(layer["kind"] for layer in first["network"]["layers"])
-    print_line(console, f"Trained on {first['data']['dataset']}, {len(first['classes'])} classes. Layers: {layers}.")
+    print_line(f"Trained on {first['data']['dataset']}, {len(first['classes'])} classes. Layers: {layers}.")
     for alias, version in model["aliases"].items():
-        print_line(console, f"{alias} is version {version}.")
+        print_line(f"{alias} is version {version}.")
     if not model["ready"]:
-        print_line(console, "A backend of this model answers no predictions now: see tandem status.")
+        print_line("A backend of this model answers no predictions now: see tandem status.")
 
 
 @models.command()
@@ -150,11 +148,9 @@ def _path_of(name: str, backend: str, version: int) -> str:
 
 def _show_transplant(document: Any) -> None:
     model, proof = document["model"], document["proof"]
-    console = create_console()
-    print_line(console, f"Published {model['name']} {model['backend']} version {model['version']}.")
+    print_line(f"Published {model['name']} {model['backend']} version {model['version']}.")
     if proof:
         print_line(
-            console,
             f"The same answer for {proof['same_class']:,} of {proof['examples']:,} test pictures. "
             f"Probabilities differ by at most {proof['max_probability_difference']:.1e}.",
         )

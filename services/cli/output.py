@@ -1,19 +1,18 @@
 """What the commands print: tables, JSON and numbers.
 
 Names and messages come from a server, so they may contain anything. `clean` makes control characters visible, so that
-none of them changes the terminal. Consoles interpret no markup.
+none of them changes the terminal. The package rich is not used here: its import takes as long as a prediction.
 """
 
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from shutil import get_terminal_size
-from typing import IO, Any
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 PIPE_COLUMNS = 200  # of output that goes to no terminal: a program reads it, so nothing is broken into two lines
 NARROW_COLUMNS = 60
@@ -31,20 +30,23 @@ def _escape(found: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def create_console(file: IO[str] | None = None) -> Console:
-    """Return a console that interprets no markup and highlights nothing.
+def terminal_width() -> int:
+    """Return how many columns a line may have."""
+    return get_terminal_size((80 if sys.stdout.isatty() else PIPE_COLUMNS, 24)).columns
+
+
+def print_line(text: str, err: bool = False, **style: bool) -> None:
+    """Print text that may contain names from the server. In a terminal, long lines are broken between words.
 
     Args:
-        file: where it prints; by default to the standard output.
+        text: the text.
+        err: print it to the error output.
+        style: of the text, such as `bold=True`.
     """
-    stream = file or sys.stdout
-    width = None if stream.isatty() else get_terminal_size((PIPE_COLUMNS, 24)).columns
-    return Console(file=stream, markup=False, highlight=False, emoji=False, width=width)
-
-
-def print_line(console: Console, text: str, style: str = "") -> None:
-    """Print text that may contain names from the server. A long line is broken between words in a terminal only."""
-    console.print(Text(clean(text)), style=style, soft_wrap=not console.is_terminal)
+    lines = [clean(text)]
+    if (sys.stderr if err else sys.stdout).isatty() and len(text) > terminal_width():
+        lines = textwrap.wrap(lines[0], terminal_width(), break_long_words=False, break_on_hyphens=False)
+    click.echo(click.style("\n".join(lines), **style) if style else "\n".join(lines), err=err)  # type: ignore[arg-type]
 
 
 def print_json(value: Any) -> None:

@@ -10,7 +10,7 @@ import click
 from .completion import complete_model
 from .errors import InputError
 from .grids import Grid
-from .output import clean, create_console, percent, print_json, print_line
+from .output import clean, percent, print_json, print_line
 from .target import Target
 
 MAX_PICTURES = 64  # in one request
@@ -85,24 +85,22 @@ def _read_picture(file: str) -> bytes:
 
 
 def _show_answers(images: Sequence[Any], errors: dict[str, str]) -> None:
-    console = create_console()
     backends = list(dict.fromkeys(backend for image in images for backend in image["results"]))
     table = Grid(("picture", *backends, "agree") if len(backends) > 1 else ("picture", *backends))
     for image in images:
         cells = [_describe(image["results"].get(backend)) for backend in backends]
         agreement = [{True: "yes", False: "NO", None: "-"}[image["agree"]]] if len(backends) > 1 else []
         table.add(image["name"], *cells, *agreement, style="bold" if image["agree"] is False else "")
-    table.print(console)
+    table.print()
     several = sum(image["agree"] is not None for image in images)
     if several > 1:
         agreed = sum(image["agree"] is True for image in images)
-        print_line(console, f"The backends agree on {agreed} of {several} pictures.")
-    errors_console = create_console(sys.stderr)
+        print_line(f"The backends agree on {agreed} of {several} pictures.")
     for image in images:
         for warning in image["warnings"]:
-            print_line(errors_console, f"{image['name']}: {warning}")
+            print_line(err=True, text=f"{image['name']}: {warning}")
     for backend, reason in errors.items():
-        print_line(errors_console, f"{backend} gave no answer: {reason}")
+        print_line(err=True, text=f"{backend} gave no answer: {reason}")
 
 
 def _describe(result: Any) -> str:

@@ -9,14 +9,13 @@ import click
 
 from .errors import EXIT_INTERRUPTED
 from .job_options import JobDisplay
-from .output import NARROW_COLUMNS, clean, create_console, duration
+from .jobs_api import CANCELLABLE, quote_part
+from .output import NARROW_COLUMNS, clean, duration
 from .target import Target
 from .tracks import Track, read_tracks
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
-
-CANCELLABLE = ("trainings", "loadtests")
 
 
 def follow_job(target: Target, kind: str, identity: str, display: JobDisplay) -> Any:
@@ -34,7 +33,6 @@ def follow_job(target: Target, kind: str, identity: str, display: JobDisplay) ->
         ClientError: the server does not answer.
         click.exceptions.Exit: the user pressed Ctrl+C. The job goes on.
     """
-    from .client import quote_part
 
     job: Any = None
     try:
@@ -50,9 +48,13 @@ def follow_job(target: Target, kind: str, identity: str, display: JobDisplay) ->
 
 
 def _choose_display(kind: str, display: JobDisplay) -> "_Lines | _Bars | _Nothing":
-    console = create_console(sys.stderr if display.is_json else sys.stdout)
-    if console.is_terminal and not console.is_dumb_terminal and not display.is_plain:
-        return _Bars(kind, console)
+    stream = sys.stderr if display.is_json else sys.stdout
+    if stream.isatty() and not display.is_plain:
+        from rich.console import Console
+
+        console = Console(file=stream, markup=False, highlight=False, emoji=False)
+        if not console.is_dumb_terminal:
+            return _Bars(kind, console)
     return _Nothing() if display.is_json else _Lines(kind)
 
 

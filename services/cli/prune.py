@@ -1,16 +1,19 @@
 """`tandem prune`: delete all but the newest versions of each model, never the one that `stable` means."""
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from .client import Client, quote_part
 from .completion import complete_model
 from .grids import Grid
+from .jobs_api import quote_part
 from .models import STABLE, delete_version
-from .output import create_console, print_line
+from .output import print_line
 from .target import Target
+
+if TYPE_CHECKING:
+    from .client import Client
 
 
 class PrunedVersion(NamedTuple):
@@ -29,17 +32,16 @@ class PrunedVersion(NamedTuple):
 @click.pass_obj
 def prune(target: Target, names: tuple[str, ...], keep: int, yes: bool, dry_run: bool) -> None:
     """Delete all but the newest versions of each MODEL, or of all models. The version `stable` always remains."""
-    console = create_console()
     chosen = _choose_versions(target.client, names, keep)
     if not chosen:
-        print_line(console, "There is nothing to delete.")
+        print_line("There is nothing to delete.")
         return
     table = Grid(("model", "backend", "version"), ("version",))
     for entry in chosen:
         table.add(*entry)
-    table.print(console)
+    table.print()
     if dry_run:
-        print_line(console, f"{_count(chosen)} would be deleted.")
+        print_line(f"{_count(chosen)} would be deleted.")
         return
     if not yes:
         click.confirm(f"Delete {_count(chosen)}?", abort=True)
@@ -68,7 +70,7 @@ def choose_old_versions(versions: Mapping[str, Iterable[int]], keep: int, stable
     ]
 
 
-def _choose_versions(client: Client, names: tuple[str, ...], keep: int) -> list[PrunedVersion]:
+def _choose_versions(client: "Client", names: tuple[str, ...], keep: int) -> list[PrunedVersion]:
     """Return what is to be deleted.
 
     Raises:

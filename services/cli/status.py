@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from .grids import Grid
-from .output import create_console, print_json, print_line
+from .output import print_json, print_line
 from .target import Target
 
 
@@ -18,17 +18,16 @@ def status(target: Target, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    console = create_console()
     table = Grid(("service", "predictor", "trainers", "waiting"), ("waiting",))
     for backend, state in found["backends"].items():
         table.add(backend, state["predictor"], *_describe_queue(state))
     table.add("load tests", "", *_describe_queue(found["loadtest"]))
-    table.print(console, f"Tandem {found['version']} at {target.url}, Redis is {found['redis']}")
+    table.print(f"Tandem {found['version']} at {target.url}, Redis is {found['redis']}")
     for queue in (*found["backends"].values(), found["loadtest"]):
         for trainer in queue["trainers"]:
             if trainer["job"]:
-                print_line(console, f"Running: {trainer['job']}")
-    print_line(console, f"Models: {len(found['models'])}. Datasets: {', '.join(found['datasets'])}.")
+                print_line(f"Running: {trainer['job']}")
+    print_line(f"Models: {len(found['models'])}. Datasets: {', '.join(found['datasets'])}.")
 
 
 def _describe_queue(queue: Any) -> tuple[str, str]:

@@ -2,9 +2,9 @@
 
 import click
 
-from .client import quote_part
 from .grids import Grid
-from .output import clean, create_console, minute_of
+from .jobs_api import quote_part
+from .output import clean, minute_of
 from .responses import CreatedTokenJson, TokenListJson
 from .target import Target
 
@@ -38,7 +38,7 @@ def list_tokens(target: Target) -> None:
     for token in found["tokens"]:
         times = [minute_of(token[key]) for key in ("created_at", "expires_at", "last_used_at")]
         table.add(token["id"], token["name"], ", ".join(token["scopes"]), *times)
-    table.print(create_console())
+    table.print()
 
 
 @tokens.command()

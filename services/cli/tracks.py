@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from .client import FINAL
+from .jobs_api import FINAL
 from .output import percent
 
 

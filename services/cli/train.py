@@ -8,7 +8,7 @@ import click
 from .completion import complete_dataset, complete_network
 from .grids import Grid
 from .job_options import JobDisplay, backend_option, given, job_options, parse_json, read_network
-from .output import create_console, join_words, number, percent, print_line
+from .output import join_words, number, percent, print_line
 from .submissions import run_job
 from .target import Target
 
@@ -63,7 +63,6 @@ def train(
 
 def show_training(training: Any) -> None:
     """Print a table with a row per backend, what the comparison says, and what to do next."""
-    console = create_console()
     name, version = training["name"], training["version"]
     columns = ("backend", "accuracy", "loss", "epoch s", "images per s")
     table = Grid(columns, columns[1:])
@@ -76,13 +75,11 @@ def show_training(training: Any) -> None:
             f"{median(epoch['seconds'] for epoch in run['history']):.2f}",
             number(run["examples_per_second"], ",.0f"),
         )
-    table.print(console, f"{name} version {version}, on the test split")
+    table.print(f"{name} version {version}, on the test split")
     for pair in training["comparisons"]:
         names = join_words(pair["backends"])
-        print_line(console, f"{names} give the same answer for {percent(pair['agreement'])} of the test pictures.")
+        print_line(f"{names} give the same answer for {percent(pair['agreement'])} of the test pictures.")
     overlapped = [backend for backend, run in training["runs"].items() if run["overlapped"]]
     if overlapped:
-        print_line(
-            console, "Several runs shared this machine. For speeds to quote, train each backend alone.", style="dim"
-        )
-    print_line(console, f"Next: tandem compare {name}   or   tandem predict --model {name} FILE.png", style="dim")
+        print_line("Several runs shared this machine. For speeds to quote, train each backend alone.", dim=True)
+    print_line(f"Next: tandem compare {name}   or   tandem predict --model {name} FILE.png", dim=True)
