@@ -30,6 +30,7 @@ from .jobs_api import FINAL
 __all__ = ["FINAL", "Client", "ClientError", "NotAllowedError", "UnreachableError"]
 
 TIMEOUT_S = 30
+UPLOAD_TIMEOUT_S = 600  # the server looks at every picture before it answers
 POLL_S = 0.2
 NO_CONTENT = 204
 NOT_ALLOWED = (401, 403)
@@ -123,7 +124,7 @@ class Client:
             ClientError: the gateway does not answer, or answers with an error.
         """
         headers = {"Content-Type": media_type, "Content-Length": str(size)}
-        return self._call("PUT", path, body=file, headers=headers)
+        return self._call("PUT", path, body=file, headers=headers, timeout=UPLOAD_TIMEOUT_S)
 
     @contextmanager
     def open(

@@ -9,6 +9,7 @@ from .completion import complete_dataset, complete_model
 from .errors import ClientError
 from .grids import Grid
 from .job_options import JobDisplay, backend_option, given, job_options
+from .jobs_api import quote_part
 from .output import join_words, number, percent, print_line
 from .submissions import run_job
 from .target import Target
@@ -90,7 +91,7 @@ def _read_weight_drifts(client: "Client", model: str, version: int) -> dict[froz
     The result is empty if the training's record no longer exists, or its backends did not start from the same weights.
     """
     try:
-        trainings = client.get("/v1/trainings")["trainings"]
+        trainings = client.get(f"/v1/trainings?search={quote_part(model)}")["trainings"]
     except ClientError:
         return {}
     return {
@@ -103,7 +104,7 @@ def _read_weight_drifts(client: "Client", model: str, version: int) -> dict[froz
 
 
 def _show_comparison(evaluation: Any, drifts: dict[frozenset[str], float], disagreements: int) -> None:
-    columns = ("backend", "accuracy", "95 % interval", "loss")
+    columns = ("backend", "accuracy", "95% interval", "loss")
     table = Grid(columns, columns[1:])
     total = 0
     for backend, result in evaluation["results"].items():

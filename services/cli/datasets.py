@@ -58,13 +58,11 @@ def upload(target: Target, source: Path, name: str | None) -> None:
     chosen = name or _name_of(source)
     with open_zip(source) as (file, size):
         click.echo(f"Uploading {clean(source)} as {clean(chosen)} ({size / 1e6:,.1f} MB).", err=True)
-        target.client.upload(f"/v1/datasets/{quote_part(chosen)}", file, size, ZIP_TYPE)
-    found = [entry for entry in target.client.get("/v1/datasets")["datasets"] if entry["name"] == chosen]
-    for entry in found:
-        sizes = ", ".join(f"{count:,} pictures in {split}" for split, count in entry["sizes"].items())
-        print_line(f"{chosen}: {len(entry['classes'])} classes, {sizes}.")
-        for note in entry["notes"]:
-            print_line(f"Note: {note}")
+        entry = target.client.upload(f"/v1/datasets/{quote_part(chosen)}", file, size, ZIP_TYPE)
+    sizes = ", ".join(f"{count:,} pictures in {split}" for split, count in entry["sizes"].items())
+    print_line(f"{chosen}: {len(entry['classes'])} classes, {sizes}.")
+    for note in entry["notes"]:
+        print_line(f"Note: {note}")
     print_line(f"Next: tandem train mlp --dataset {chosen}", dim=True)
 
 

@@ -18,13 +18,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--kind", type=click.Choice(KINDS), default=KINDS[0], show_default=True)
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many jobs.")
+@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True, help="How many jobs.")
 @click.option("--json", "as_json", is_flag=True, help="Print the server's list as JSON.")
 @click.pass_obj
 def jobs(target: Target, kind: str, limit: int, as_json: bool) -> None:
     """List the newest jobs of one kind, newest first."""
-    listing = target.client.get(f"/v1/{kind}")
-    listing[kind] = listing[kind][:limit]
+    listing = target.client.get(f"/v1/{kind}?limit={limit}")
     if as_json:
         print_json(listing)
         return
@@ -125,5 +124,9 @@ def _show_end(job: Any) -> None:
         from .loadtest import show_load_test
 
         show_load_test(job)
+    elif "proof" in job:
+        from .models import show_transplant
+
+        show_transplant(job)
     else:
         print_line(f"{job['status']}: {_describe(job)}")

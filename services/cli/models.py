@@ -9,7 +9,7 @@ import click
 from .completion import complete_backend, complete_model
 from .files import save_download
 from .grids import Grid
-from .job_options import JobDisplay
+from .job_options import JobDisplay, job_options
 from .jobs_api import quote_part
 from .output import clean, number, percent, print_json, print_line
 from .submissions import run_job
@@ -99,11 +99,12 @@ def download(target: Target, name: str, backend: str, version: int, output: Path
 @click.argument("backend", shell_complete=complete_backend)
 @click.argument("version", type=click.IntRange(1))
 @click.option("--to", required=True, shell_complete=complete_backend, help="The backend that gets the same weights.")
+@job_options
 @click.pass_obj
-def transplant(target: Target, name: str, backend: str, version: int, to: str) -> None:
+def transplant(target: Target, /, name: str, backend: str, version: int, to: str, display: JobDisplay) -> None:
     """Publish one backend's weights as a model of another backend."""
     path = f"{_path_of(name, backend, version)}/transplant"
-    run_job(target, "transplants", {"to": to}, JobDisplay(is_plain=True), _show_transplant, path=path)
+    run_job(target, "transplants", {"to": to}, display, show_transplant, path=path)
 
 
 @models.command()
@@ -111,24 +112,25 @@ def transplant(target: Target, name: str, backend: str, version: int, to: str) -
 @click.argument("backend", shell_complete=complete_backend)
 @click.argument("version", type=click.IntRange(1))
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print the finished deletion as JSON.")
 @click.pass_obj
-def delete(target: Target, name: str, backend: str, version: int, yes: bool) -> None:
+def delete(target: Target, name: str, backend: str, version: int, yes: bool, as_json: bool) -> None:
     """Delete one version of a backend's model."""
     described = clean(f"{name} {backend} version {version}")
     if not yes:
         click.confirm(f"Delete {described}?", abort=True)
-    delete_version(target, name, backend, version)
+    deletion = delete_version(target, name, backend, version)
+    print_json(deletion) if as_json else click.echo(f"Deleted {described}.")
 
 
-def delete_version(target: Target, name: str, backend: str, version: int) -> None:
-    """Delete one version of a backend's model, and wait until it is deleted.
+def delete_version(target: Target, name: str, backend: str, version: int) -> Any:
+    """Delete one version of a backend's model, wait until it is deleted, and return the deletion.
 
     Raises:
         ClientError: it was not deleted.
     """
     deletion = target.client.delete(_path_of(name, backend, version))
-    target.client.follow(f"/v1/deletions/{deletion['id']}")
-    click.echo(f"Deleted {clean(name)} {clean(backend)} version {version}.")
+    return target.client.follow(f"/v1/deletions/{deletion['id']}")
 
 
 def describe_versions(versions: Iterable[int]) -> str:
@@ -146,7 +148,8 @@ def _path_of(name: str, backend: str, version: int) -> str:
     return f"/v1/models/{quote_part(name)}/{quote_part(backend)}/{version}"
 
 
-def _show_transplant(document: Any) -> None:
+def show_transplant(document: Any) -> None:
+    """Print which model was published, and how its predictions compare with the source's."""
     model, proof = document["model"], document["proof"]
     print_line(f"Published {model['name']} {model['backend']} version {model['version']}.")
     if proof:

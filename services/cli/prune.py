@@ -47,6 +47,7 @@ def prune(target: Target, names: tuple[str, ...], keep: int, yes: bool, dry_run:
         click.confirm(f"Delete {_count(chosen)}?", abort=True)
     for entry in chosen:
         delete_version(target, *entry)
+        print_line(f"Deleted {entry.name} {entry.backend} version {entry.version}.")
 
 
 def choose_old_versions(versions: Mapping[str, Iterable[int]], keep: int, stable: int | None) -> list[tuple[str, int]]:
