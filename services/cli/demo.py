@@ -1,15 +1,17 @@
-"""The demo: train a network in every backend, evaluate it, predict one image, and print one table."""
+"""`tandem demo`: train a network in every backend, evaluate it, predict one image, and print one table."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from services.cli.client import Client
-from services.cli.responses import ComparisonJson, EvaluationJson, PredictionJson, TrainingJson
+from .client import Client
+from .responses import ComparisonJson, EvaluationJson, PredictionJson, TrainingJson
+from .target import Target
 
 # Settings with which `mlp` reaches a test accuracy of 95 % in every backend.
 HYPERPARAMETERS: Mapping[str, Mapping[str, object]] = {
@@ -17,6 +19,13 @@ HYPERPARAMETERS: Mapping[str, Mapping[str, object]] = {
     "digits": {"epochs": 30, "batch_size": 32, "optimizer": {"name": "sgd", "learning_rate": 0.2}},
 }
 IMAGES = {"mnist": Path("samples/seven.png"), "digits": Path("samples/seven-8x8.png")}
+
+
+@click.command()
+@click.pass_obj
+def demo(target: Target) -> None:
+    """Train, evaluate and predict with every backend, and show the results in one table."""
+    run_demo(target.client, Console(highlight=False))
 
 
 def run_demo(client: Client, console: Console) -> None:
