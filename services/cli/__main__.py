@@ -25,11 +25,12 @@ def main(context: click.Context, url: str, token: str | None) -> None:
 
 
 @main.command()
+@click.option("--server-stops", is_flag=True, hidden=True, help="The server stops after the demo: name no address.")
 @click.pass_obj
-def demo(client: Client) -> None:
+def demo(client: Client, server_stops: bool) -> None:
     """Train, evaluate and predict with every backend, and show the results in one table."""
     with _exit_on_error():
-        run_demo(client, Console(highlight=False))
+        run_demo(client, Console(highlight=False), is_server_kept=not server_stops)
 
 
 @main.group("token")
