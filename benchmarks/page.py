@@ -123,12 +123,12 @@ def measure_clicks(browser: Browser, client: Client) -> dict[str, float]:
     shown, slowest = 0, 0.0
     while older.count():
         slowest = max(slowest, click(page, older))
-        page.wait_for_function(f"document.querySelectorAll('.training-list tbody tr').length > {shown}")
-        shown = page.locator(".training-list tbody tr").count()
+        page.wait_for_function(f"document.querySelectorAll('.job-list tbody tr').length > {shown}")
+        shown = page.locator(".job-list tbody tr").count()
         page.wait_for_load_state("networkidle")
     print(f"{shown} trainings are listed")
     delays["show older trainings, slowest"] = slowest
-    delays["open a training"] = click(page, page.locator(".training-list a").nth(250))
+    delays["open a training"] = click(page, page.locator(".job-list a").nth(250))
     delays["open the settings"] = click(page, page.get_by_text("More settings"))
     delays["switch the language"] = click(page, page.get_by_role("button", name="中文"))
     for view in ("draw", "compare", "load", "code", "models", "data", "queue", "train"):
