@@ -2,8 +2,8 @@
 
     .venv/test/bin/python -m benchmarks.page
 
-An epoch's delay is measured from the message that Redis publishes with the trainer's report until the page's text has
-changed. A click's delay is the browser's own: from the input until the next frame is painted (Event Timing API).
+An epoch's delay is measured from the moment when Redis has the trainer's report until the page's text has changed.
+A click's delay is the browser's own: from the input until the next frame is painted (Event Timing API).
 """
 
 import os
@@ -19,10 +19,10 @@ from redis import Redis
 
 from benchmarks.stack import running_stack
 from services.cli.client import Client
-from shared.jobs.changes import CHANNEL
 from shared.jobs.connection import connect
 
 PAGES = 10
+REPORT_POLL_S = 0.005  # how often Redis is asked for the newest epoch
 EPOCHS = 40  # that are measured, once all pages are open
 TRAININGS = 500
 LONG = {"network": "cnn", "dataset": "digits", "epochs": 1000, "backends": ["pytorch"]}
@@ -70,14 +70,9 @@ def measure_epochs(browser: Browser, client: Client, redis: Redis, is_shared: bo
     has_ended = threading.Event()
 
     def note_reports() -> None:
-        with redis.pubsub() as messages:
-            messages.subscribe(CHANNEL)
-            while not has_ended.is_set():
-                if messages.get_message(timeout=1):
-                    now_ms = time.time() * 1000
-                    newest = redis.llen(f"tandem:training:{training['id']}:pytorch:history")
-                    if newest > max(reported, default=0):
-                        reported[newest] = now_ms
+        while not has_ended.wait(REPORT_POLL_S):
+            newest = redis.llen(f"tandem:training:{training['id']}:pytorch:history")
+            reported.setdefault(newest, time.time() * 1000)
 
     listener = threading.Thread(target=note_reports, daemon=True)
     listener.start()
