@@ -1,6 +1,6 @@
 // A list of jobs of one kind, newest first. The server searches; older jobs are read when they are asked for.
 
-import { html, useEffect, useState } from "../vendor/htm-preact-standalone.module.js";
+import { html, useEffect, useMemo, useState } from "../vendor/htm-preact-standalone.module.js";
 import { api } from "../api.js";
 import { t } from "../texts.js";
 import { Empty, Failure, Loading } from "./states.js";
@@ -47,16 +47,20 @@ export function JobList({ kind, title, columns, current, round, filter = "" }) {
 
 /** A table with one row per job. */
 export function JobTable({ jobs, title, columns, current }) {
-  const [heading, ...others] = columns;
   return html`<div class="scroll"><table class="wide">
     <caption class="hidden">${title}</caption>
     <thead><tr>${columns.map((column) => html`<th scope="col" class=${column.className}>${column.title}</th>`)}</tr></thead>
     <tbody>
-      ${jobs.map((job) => html`<tr key=${job.id} class=${job.id === current ? "current" : null}>
-        <th scope="row">${heading.cell(job)}</th>
-        ${others.map((column) => html`<td class=${column.className}>${column.cell(job)}</td>`)}</tr>`)}
+      ${jobs.map((job) => html`<${Row} key=${job.id} job=${job} columns=${columns} isCurrent=${job.id === current} />`)}
     </tbody>
   </table></div>`;
+}
+
+/** A row is drawn again only if its job has changed: hundreds of them may be listed. */
+function Row({ job, columns: [heading, ...others], isCurrent }) {
+  return useMemo(() => html`<tr class=${isCurrent ? "current" : null}>
+    <th scope="row">${heading.cell(job)}</th>
+    ${others.map((column) => html`<td class=${column.className}>${column.cell(job)}</td>`)}</tr>`, [job, isCurrent]);
 }
 
 function useJobs(kind, filter, search, round) {
