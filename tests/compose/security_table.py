@@ -28,7 +28,7 @@ true
 
 @dataclass(frozen=True)
 class Container:
-    """What a container may do: one row of the table."""
+    """What a container may do: one row of the table. The text below it says that no process has a capability."""
 
     user: str
     capabilities: frozenset[str]
@@ -51,8 +51,8 @@ def read_rows(first_column: str) -> list[list[str]]:
 def read_table() -> dict[str, Container]:
     """Return what SECURITY.md says about each service."""
     return {
-        service.strip("`"): Container(user, _split(capabilities), _split(paths), _split(networks), _split(ports))
-        for service, user, capabilities, paths, networks, ports in read_rows("service")
+        service.strip("`"): Container(user, frozenset(), _split(paths), _split(networks), _split(ports))
+        for service, user, paths, networks, ports in read_rows("service")
     }
 
 
