@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.compose.conftest import ONE_SHOT, PROJECT, Compose
 
-IN_MEMORY = {"/dev/shm", "/dev/mqueue"}  # Docker makes them writable in every container
+IN_MEMORY = {"/tmp", "/dev/shm", "/dev/mqueue"}  # writable in every container, and not in the table
 LISTENING = "0A"  # a state in /proc/net/tcp
 # Addresses that only the container itself reaches: 127.0.0.0/8, in which Docker answers questions about names, and ::1.
 LOOPBACK = re.compile(r"[0-9A-F]{6}7F|0{24}01000000")
