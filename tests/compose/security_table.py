@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.compose.conftest import COMMAND, ONE_SHOT, PROJECT, Compose
 
-IN_MEMORY = {"/dev/shm", "/dev/mqueue"}  # Docker makes them writable in every container
+IN_MEMORY = {"/tmp", "/dev/shm", "/dev/mqueue"}  # writable in every container, and not in the table
 LISTENING = "0A"  # a state in /proc/net/tcp
 # Addresses that only the container itself reaches: 127.0.0.0/8, in which Docker answers questions about names, and ::1.
 LOOPBACK = re.compile(r"[0-9A-F]{6}7F|0{24}01000000")
@@ -28,7 +28,7 @@ true
 
 @dataclass(frozen=True)
 class Container:
-    """What a container may do: one row of the table."""
+    """What a container may do: one row of the table. The text below it says that no process has a capability."""
 
     user: str
     capabilities: frozenset[str]
@@ -51,8 +51,8 @@ def read_rows(first_column: str) -> list[list[str]]:
 def read_table() -> dict[str, Container]:
     """Return what SECURITY.md says about each service."""
     return {
-        service.strip("`"): Container(user, _split(capabilities), _split(paths), _split(networks), _split(ports))
-        for service, user, capabilities, paths, networks, ports in read_rows("service")
+        service.strip("`"): Container(user, frozenset(), _split(paths), _split(networks), _split(ports))
+        for service, user, paths, networks, ports in read_rows("service")
     }
 
 
