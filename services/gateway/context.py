@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from redis import Redis
 
 from services.gateway.access.token_store import TokenStore
+from services.gateway.feeds.job_feeds import JobFeeds
 from services.gateway.prediction.dispatcher import Dispatcher
 from services.gateway.prediction.model_address import ModelAddresses
 from services.gateway.prediction.triton_statistics import TritonStatistics
@@ -38,6 +39,7 @@ class Context:
         addresses: finds the model that a request names.
         tokens: the access tokens.
         job_key: the key that signs jobs.
+        feeds: the states of jobs that clients watch.
         statistics: counts predictions for clients of Triton.
         shared: what the gateway's processes share; None if there is only this one.
         decoders: threads that open and decode pictures.
@@ -53,6 +55,7 @@ class Context:
     addresses: ModelAddresses
     tokens: TokenStore
     job_key: bytes
+    feeds: JobFeeds
     statistics: TritonStatistics = field(default_factory=TritonStatistics)
     shared: SharedState | None = None
     decoders: Executor = field(default_factory=lambda: ThreadPoolExecutor(DECODER_THREADS, "decoder"))
@@ -78,6 +81,7 @@ class Context:
             ModelAddresses(registry, aliases, settings.backends),
             TokenStore(settings.token_file),
             job_key,
+            JobFeeds(settings),
             TritonStatistics(shared.statistics if shared else None),
             shared,
         )
