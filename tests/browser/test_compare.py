@@ -9,7 +9,7 @@ from services.cli.client import Client
 from tests.browser.conftest import WAIT_MS, assert_accessible
 
 NATIVE = {"network": "mlp", "dataset": "digits", "name": "compared", "epochs": 2, "pairing": "native"}
-ALONE = {**NATIVE, "name": "alone", "backends": ["pytorch"], "optimizer": {"name": "sgd", "learning_rate": 0.07}}
+ALONE = {**NATIVE, "name": "alone", "backends": ["pytorch"], "optimizer": {"name": "sgd", "learning_rate": 0.08}}
 PHONE = {"width": 390, "height": 800}
 
 
@@ -56,7 +56,7 @@ def test_a_model_of_one_backend_has_figures_too_and_a_certificate_compares_its_n
     expect(page.get_by_role("table", name="Confusion matrix of TensorFlow")).to_have_count(0)
     page.get_by_role("button", name="Check parity").click()
     parity = page.get_by_role("region", name="Parity certificate")
-    expect(parity.get_by_text("The backends compute the same.")).to_be_visible(timeout=WAIT_MS)
+    expect(parity.get_by_text("The backends compute the same.")).to_be_visible(timeout=3 * WAIT_MS)
     expect(parity).to_contain_text("the first difference is")
     parity.get_by_text("Differences at each step").click()
     expect(parity.get_by_role("img", name="Verdict: rounding")).to_be_visible(timeout=WAIT_MS)
