@@ -6,10 +6,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from services.cli.client import Client
-from tests.browser.conftest import assert_accessible
+from tests.browser.conftest import WAIT_MS, assert_accessible
 
 NATIVE = {"network": "mlp", "dataset": "digits", "name": "compared", "epochs": 2, "pairing": "native"}
-ALONE = {**NATIVE, "name": "alone", "backends": ["pytorch"], "pairing": "shared"}
+ALONE = {**NATIVE, "name": "alone", "backends": ["pytorch"], "optimizer": {"name": "sgd", "learning_rate": 0.08}}
 PHONE = {"width": 390, "height": 800}
 
 
@@ -23,10 +23,10 @@ def trainings(client: Client) -> list[dict]:
 def test_an_evaluation_is_started_and_its_figures_are_those_of_the_api(
     new_page: Callable[..., Page], client: Client, trainings: list[dict]
 ) -> None:
-    page = new_page("/compare?model=compared&version=1")
+    page = new_page(f"/compare?model=compared&version={trainings[0]['version']}")
     page.get_by_role("button", name="Evaluate on the test pictures").press("Enter")
     pair = page.get_by_role("region", name="TensorFlow and PyTorch")
-    expect(pair).to_be_visible()
+    expect(pair).to_be_visible(timeout=WAIT_MS)
     evaluation = client.get("/v1/evaluations?search=compared")["evaluations"][0]
     for result in evaluation["results"].values():
         expect(page.get_by_role("cell", name=f"{result['accuracy']:.2%}", exact=True).first).to_be_visible()
@@ -52,14 +52,14 @@ def test_a_model_of_one_backend_has_figures_too_and_a_certificate_compares_its_n
 ) -> None:
     page = new_page("/compare?model=alone")
     page.get_by_role("button", name="Evaluate on the test pictures").click()
-    expect(page.get_by_role("table", name="Confusion matrix of PyTorch")).to_be_visible()
+    expect(page.get_by_role("table", name="Confusion matrix of PyTorch")).to_be_visible(timeout=WAIT_MS)
     expect(page.get_by_role("table", name="Confusion matrix of TensorFlow")).to_have_count(0)
     page.get_by_role("button", name="Check parity").click()
     parity = page.get_by_role("region", name="Parity certificate")
-    expect(parity.get_by_text("The backends compute the same.")).to_be_visible()
+    expect(parity.get_by_text("The backends compute the same.")).to_be_visible(timeout=3 * WAIT_MS)
     expect(parity).to_contain_text("the first difference is")
     parity.get_by_text("Differences at each step").click()
-    expect(parity.get_by_role("img", name="Verdict: rounding")).to_be_visible()
+    expect(parity.get_by_role("img", name="Verdict: rounding")).to_be_visible(timeout=WAIT_MS)
 
 
 def test_a_version_that_does_not_exist_is_said_to_be_missing(new_page: Callable[..., Page]) -> None:

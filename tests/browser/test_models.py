@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from services.cli.client import Client
-from tests.browser.conftest import assert_accessible
+from tests.browser.conftest import WAIT_MS, assert_accessible
 
 REQUEST = {"network": "article", "dataset": "digits", "name": "kept", "epochs": 1}
 
@@ -36,7 +36,7 @@ def test_stable_is_moved_by_keyboard_and_its_version_cannot_be_deleted(
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Delete version 2 of kept in PyTorch?")
     dialog.get_by_role("button", name="Delete").press("Enter")
-    expect(dialog.get_by_role("alert")).to_contain_text("stable")
+    expect(dialog.get_by_role("alert")).to_contain_text("stable", timeout=WAIT_MS)
     assert_accessible(page)
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
@@ -55,7 +55,7 @@ def test_weights_are_downloaded_and_a_version_is_deleted_after_a_question(
     assert hashlib.sha256(content).hexdigest() == manifest["files"]["weights.safetensors"]["sha256"]
     first.get_by_role("button", name="Delete kept 1, PyTorch").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    expect(first.get_by_role("button", name="Delete kept 1, PyTorch")).to_have_count(0)
+    expect(first.get_by_role("button", name="Delete kept 1, PyTorch")).to_have_count(0, timeout=WAIT_MS)
     expect(page.get_by_role("dialog")).to_have_count(0)
     assert client.get("/v1/models/kept")["versions"] == {"tensorflow": [1, 2], "pytorch": [2]}
 

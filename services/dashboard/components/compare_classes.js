@@ -51,7 +51,7 @@ function shareOf(count, row) {
 export function ClassFigures({ results }) {
   const figures = ["precision", "recall", "f1"];
   return html`
-    <section aria-labelledby="compare-classes">
+    <div>
       <h2 id="compare-classes">${t("compare.classes")}</h2>
       <div class="scroll" tabindex="0" role="region" aria-labelledby="compare-classes">
         <table class="compare-classes">
@@ -66,5 +66,5 @@ export function ClassFigures({ results }) {
               html`<td key=${backend + figure} class="figure">${percent(classes[row][figure], 1)}</td>`))}</tr>`)}</tbody>
         </table>
       </div>
-    </section>`;
+    </div>`;
 }

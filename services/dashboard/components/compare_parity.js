@@ -34,6 +34,7 @@ function Certificate({ request: { network, dataset, optimizer } }) {
   const begin = () => api.post("/v1/certificates", { network, dataset, optimizer })
     .then((certificate) => setBegun({ id: certificate.id, error: null }))
     .catch((refusal) => setBegun({ id: begun.id, error: refusal }));
+  if (earlier.isLoading) return html`<${Loading} />`;
   return html`
     ${begun.error && html`<${Failure} error=${begun.error} />`}
     ${error && html`<${Failure} error=${error} />`}
