@@ -11,6 +11,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from services.gateway.access.token_store import TokenStore
+from services.gateway.feeds.job_feeds import JobFeeds
 from services.gateway.prediction.dispatcher import Dispatcher
 from services.gateway.prediction.model_address import ModelAddresses
 from services.gateway.prediction.triton_statistics import TritonStatistics
@@ -46,6 +47,7 @@ class Context:
         addresses: finds the model that a request names.
         tokens: the access tokens.
         job_key: the key that signs jobs.
+        feeds: the states of jobs that clients watch.
         uploads: the uploaded datasets.
         statistics: counts predictions for clients of Triton.
         shared: what the gateway's processes share; None if there is only this one.
@@ -62,6 +64,7 @@ class Context:
     addresses: ModelAddresses
     tokens: TokenStore
     job_key: bytes
+    feeds: JobFeeds
     uploads: UploadStore
     statistics: TritonStatistics = field(default_factory=TritonStatistics)
     shared: SharedState | None = None
@@ -88,6 +91,7 @@ class Context:
             ModelAddresses(registry, aliases, settings.backends),
             TokenStore(settings.token_file),
             job_key,
+            JobFeeds(settings),
             UploadStore(settings, partial(_find_pinned_versions, redis)),
             TritonStatistics(shared.statistics if shared else None),
             shared,

@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import structlog
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import AuthenticationError, ConnectionError, OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -51,13 +53,40 @@ def connect_observer(settings: Settings) -> Redis:
     return _client(settings, Retry(NoBackoff(), 0), 1)
 
 
-def _client(settings: Settings, retry: Retry, timeout_s: float) -> Redis:
-    login = {}
-    if settings.redis_password_file:
-        login = {"username": settings.redis_user, "password": settings.redis_password_file.read_text().strip()}
-    return Redis.from_url(
-        settings.redis_url, retry=retry, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, **login
+def connect_subscriber(settings: Settings) -> AsyncRedis:
+    """Return a client for an event loop that waits for messages. It never retries by itself.
+
+    Raises:
+        OSError: the file with the password cannot be read.
+    """
+    user, password = _login(settings)
+    return AsyncRedis.from_url(
+        settings.redis_url,
+        retry=AsyncRetry(NoBackoff(), 0),
+        socket_connect_timeout=1,
+        socket_keepalive=True,
+        username=user,
+        password=password,
     )
+
+
+def _client(settings: Settings, retry: Retry, timeout_s: float) -> Redis:
+    user, password = _login(settings)
+    return Redis.from_url(
+        settings.redis_url,
+        retry=retry,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        username=user,
+        password=password,
+    )
+
+
+def _login(settings: Settings) -> tuple[str | None, str | None]:
+    """Return the user and the password of this process; both are None if Redis knows no users."""
+    if not settings.redis_password_file:
+        return None, None
+    return settings.redis_user, settings.redis_password_file.read_text().strip()
 
 
 class ImpatientRetry(Retry):

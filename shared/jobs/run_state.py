@@ -29,6 +29,7 @@ from pydantic_core import to_jsonable_python
 from redis import Redis
 
 from shared.errors import SupersededError
+from shared.jobs.changes import PUBLISH_LUA
 from shared.jobs.payloads import Status
 from shared.jobs.results import Epoch, RunState
 
@@ -42,8 +43,9 @@ OPEN: tuple[Status, ...] = (QUEUED, RUNNING)
 THROUGHPUT_KEY = "tandem:throughput"
 HISTORY_FIELDS = {"epoch", "history"}  # of a TrainingRun: read from the list of epochs, not from the hash
 RUNNING_KEY = "tandem:running"
-# Ends each script. KEYS[1]: a run. The other keys expire with it.
-_KEEP = """
+# Ends each script. KEYS[1]: a run. The other keys expire with it. Whoever watches the run learns that it has changed.
+_KEEP = f"""
+{PUBLISH_LUA}
 local keep = redis.call('HGET', KEYS[1], 'keep_s')
 local function expire(key) if keep then redis.call('EXPIRE', key, keep) end end
 """

@@ -54,8 +54,8 @@ class RouteTable:
     def find(self, method: str, target: str) -> Destination | None:
         """Return the destination of a target without percent-encoded characters.
 
-        The last MAX_KEPT answers are kept. None means that there is no route for this method, or that the target is
-        long or unusual: `match` knows more.
+        The last MAX_KEPT answers are kept. None means that there is no route for this method, that its
+        response is a stream, or that the target is long or unusual: `match` knows more.
         """
         key = method, target
         if key in self._kept:
@@ -65,7 +65,7 @@ class RouteTable:
         path, _, query = target.partition("?")
         route, path_values = self.match(method, path)
         destination = None
-        if route and route.rule != UNKNOWN_ROUTE and route.method == method:
+        if route and route.rule != UNKNOWN_ROUTE and route.method == method and not route.is_stream:
             destination = Destination(route, path_values, path, query)
         if len(self._kept) >= MAX_KEPT:
             self._kept.clear()

@@ -34,7 +34,7 @@ class BufferedRequest:
     caller: Caller
 
 
-Handler = Callable[[BufferedRequest], Awaitable[web.Response]]
+Handler = Callable[[BufferedRequest], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Route:
         handler: may raise any error; the server turns it into a problem document.
         scope: what a client must be allowed to do; "" if nothing special.
         method: GET or POST.
+        is_stream: whether the handler returns a `StreamedResponse` (`streams.py`).
     """
 
     rule: str
@@ -54,6 +55,7 @@ class Route:
     handler: Handler
     scope: str = ""
     method: str = "POST"
+    is_stream: bool = False
 
     def answers(self, method: str) -> bool:
         """Return whether the handler answers requests of a method."""

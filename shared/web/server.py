@@ -18,32 +18,32 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import cast
 
 import structlog
 import uvloop
 from aiohttp import web
-from aiohttp.http_exceptions import BadHttpMessage
-from aiohttp.http_parser import RawRequestMessage
 from flask import Flask
 
 from shared.heap import freeze_heap, limit_collection
-from shared.logs import REQUEST_ID, begin_request, configure_logs, request_id
+from shared.logs import REQUEST_ID, begin_request, configure_logs
 from shared.process import raise_file_limit
 from shared.settings import Settings
 from shared.web.body_reader import BodyReader, HeldBytes
-from shared.web.complete_requests import CompleteRequest, CompleteRequestConnection
+from shared.web.complete_requests import CompleteRequest
 from shared.web.connections import ConnectionLimits, LimitedServer
 from shared.web.fair_accept import FairSite
 from shared.web.gate import CALLER, AnsweredByGate, Caller, Gate, OpenGate
-from shared.web.malformed_requests import MAX_HEADER_BYTES, describe_malformed_request
-from shared.web.problems import PROBLEM_TYPE, ProblemDocument, problem_of
+from shared.web.malformed_requests import MAX_HEADER_BYTES
+from shared.web.problems import problem_of
 from shared.web.process_slots import SharedConnections
-from shared.web.request_metrics import record_request
 from shared.web.route_table import Destination, RouteTable
 from shared.web.routes import BufferedRequest, Route, run_in_thread
 from shared.web.security_headers import SECURITY_HEADERS, DefaultHeaders
+from shared.web.server_connection import ServerConnection, finish_response, response_of
 from shared.web.server_processes import ALIVE_S, BACKLOG
 from shared.web.spooled_bodies import SPOOLED_BODY, BodySpooler
+from shared.web.streams import OpenStreams, StreamedResponse
 from shared.web.unix_sockets import listen_on_unix_socket
 from shared.web.wsgi_bridge import UNKNOWN_ROUTE, call_flask, environ_of, install_route_names
 
@@ -91,6 +91,7 @@ class HttpServer:
         self._connection_limits = connections or ConnectionLimits()
         self._shared_connections = shared_connections
         self._is_draining = False
+        self._streams = OpenStreams()
         install_route_names(app)
 
     async def serve(
@@ -124,7 +125,7 @@ class HttpServer:
         server = LimitedServer(
             self._respond,
             partial(
-                _Connection,
+                ServerConnection,
                 find_destination=self._find_destination,
                 answer=self._respond_to_complete,
                 default_headers=self._default_headers,
@@ -151,6 +152,7 @@ class HttpServer:
             _repeat(loop, on_alive)
         events = [loop.create_task(event.wait()) for event in (stop, drain)]
         await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
+        self._streams.end_all()
         if drain.is_set():
             await self._drain(runner, server, stop)
         for event in events:
@@ -181,19 +183,22 @@ class HttpServer:
         try:
             caller = self._gate.admit(request, route.scope)
             buffered = BufferedRequest(path, path_values, query, request.headers, request.body, caller)
-            response = await route.handler(buffered)
+            found = await route.handler(buffered)
+            assert isinstance(found, web.Response)  # `find` leaves requests for streams to aiohttp
+            response = found
         except Exception as error:
             response = _response_to(error, path)
         if self._is_draining:
             response.force_close()
         self._gate.complete(request, response)
-        return _finish(response, path, route.rule, route.method, started)
+        return finish_response(response, path, route.rule, route.method, started)
 
-    async def _respond(self, request: web.BaseRequest) -> web.Response:
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request: set its id, record its metrics, and turn errors into problem documents."""
         started = perf_counter()
         begin_request(request.headers.get(REQUEST_ID, ""))
         rule, held = UNKNOWN_ROUTE, HeldBytes()
+        response: web.StreamResponse
         try:
             route, path_values = self._routes.match(request.method, request.path)
             rule = route.rule if route else UNKNOWN_ROUTE
@@ -222,42 +227,9 @@ class HttpServer:
         method = request.method if rule != UNKNOWN_ROUTE else UNKNOWN_ROUTE
         self._gate.complete(request, response)
         self._default_headers.add_to(response.headers)
-        return _finish(response, request.path, rule, method, started)
-
-
-class _Connection(CompleteRequestConnection):
-    """A connection; aiohttp calls `handle_error` for what is not a valid HTTP request."""
-
-    def data_received(self, data: bytes) -> None:
-        """Pass bytes to aiohttp. If they make the body invalid that is being read, end the reading at once."""
-        super().data_received(data)
-        request = self._current_request
-        if request is None or not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
-            return
-        if not request.content.is_eof() and request.content.exception() is None:
-            request.content.set_exception(BadHttpMessage("malformed chunk"))
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        started = perf_counter()
-        begin_request("")
-        if request.writer.output_size > 0:
-            raise ConnectionError("a part of the response has been sent, so no other response can follow")
-        if status >= 500:
-            document = problem_of(exc if isinstance(exc, Exception) else RuntimeError(message), request.path)
-        else:
-            document = ProblemDocument.of(
-                status, "Bad request", f"the request is not valid HTTP: {describe_malformed_request(exc)}"
-            )
-        response = _from_document(document)
-        self._default_headers.add_to(response.headers)
-        _finish(response, request.path, UNKNOWN_ROUTE, UNKNOWN_ROUTE, started)
-        response.force_close()
+        finish_response(response, request.path, rule, method, started)
+        if isinstance(response, StreamedResponse):
+            await self._streams.send(request, cast(ServerConnection, request.protocol), response)
         return response
 
 
@@ -300,16 +272,4 @@ def _repeat(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> No
 
 def _response_to(error: Exception, path: str) -> web.Response:
     """Return the response to a request whose handling raised an error."""
-    return error.response if isinstance(error, AnsweredByGate) else _from_document(problem_of(error, path))
-
-
-def _from_document(document: ProblemDocument) -> web.Response:
-    headers = {**document.headers, "Content-Type": PROBLEM_TYPE}
-    return web.Response(status=document.status, headers=headers, body=document.body)
-
-
-def _finish(response: web.Response, path: str, rule: str, method: str, started: float) -> web.Response:
-    """Name the request in its response, and record it."""
-    response.headers[REQUEST_ID] = request_id()
-    record_request(path, rule, method, response.status, perf_counter() - started)
-    return response
+    return error.response if isinstance(error, AnsweredByGate) else response_of(problem_of(error, path))

@@ -35,7 +35,7 @@ function Table({ trainings, current }) {
       <table class="wide">
         <caption class="hidden">${t("train.earlier")}</caption>
         <thead><tr>
-          <th scope="col">${t("train.model")}</th><th scope="col" class="optional">${t("train.network")}</th><th scope="col">${t("train.dataset")}</th>
+          <th scope="col">${t("train.model")}</th><th scope="col" class="optional">${t("train.network")}</th><th scope="col" class="optional">${t("train.dataset")}</th>
           <th scope="col">${t("train.status")}</th><th scope="col" class="figure">${t("train.test-accuracy")}</th><th scope="col" class="optional">${t("train.started")}</th>
         </tr></thead>
         <tbody>
@@ -43,7 +43,7 @@ function Table({ trainings, current }) {
             <th scope="row"><a href=${addressOf("train", { id: training.id })} aria-current=${training.id === current || null}>
               ${training.name} ${training.version}</a></th>
             <td class="optional">${typeof training.request.network === "string" ? training.request.network : t("train.custom")}</td>
-            <td>${training.request.dataset}</td>
+            <td class="optional">${training.request.dataset}</td>
             <td><${Status} status=${training.status} /></td>
             <td class="figure">${accuraciesOf(training)}</td>
             <td class="optional">${time(training.created_at)}</td>

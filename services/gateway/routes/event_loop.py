@@ -21,7 +21,7 @@ PLACEHOLDERS = {"": "[^/]+", "title": "[^/:]+", "int": "[0-9]{1,19}"}
 
 MAX_QUERY_FIELDS = 50
 
-ValidatedHandler = Callable[..., Awaitable[web.Response]]
+ValidatedHandler = Callable[..., Awaitable[web.StreamResponse]]
 T = TypeVar("T", bound=Callable[..., Any])
 
 
@@ -33,14 +33,17 @@ class EventLoopBlueprint(APIBlueprint):
 
     Args:
         method: what the event loop answers, GET or POST. `security` of such a route names at most one scope.
+        is_stream: whether the handlers of this method return a `StreamedResponse`.
 
     Attributes:
         event_loop_routes: what the server needs to call the handlers.
     """
 
-    def __init__(self, name: str, import_name: str, method: str = "POST", **options: Any) -> None:
+    def __init__(
+        self, name: str, import_name: str, method: str = "POST", is_stream: bool = False, **options: Any
+    ) -> None:
         super().__init__(name, import_name, **options)
-        self._method = method
+        self._method, self._is_stream = method, is_stream
         self.event_loop_routes: list[Route] = []
 
     def get(self, rule: str, **options: Any) -> Callable[[T], T]:
@@ -58,7 +61,8 @@ class EventLoopBlueprint(APIBlueprint):
         def decorate(handler: T) -> T:
             describe(handler)
             (scope,) = accepted_scopes(security) or ("",)  # the server itself checks it, before it reads the body
-            self.event_loop_routes.append(Route(rule, _pattern_of(rule), _validating(handler), scope, method))
+            route = Route(rule, _pattern_of(rule), _validating(handler), scope, method, self._is_stream)
+            self.event_loop_routes.append(route)
             return handler
 
         return decorate
@@ -94,7 +98,7 @@ def _validating(handler: ValidatedHandler) -> Handler:
             arguments["query"] = query_model.model_validate(_parse_query(query))
         return arguments
 
-    async def call(request: BufferedRequest) -> web.Response:
+    async def call(request: BufferedRequest) -> web.StreamResponse:
         try:
             arguments = validate(tuple(request.path_values.items()), request.query)
         except ValidationError as error:

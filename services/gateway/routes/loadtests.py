@@ -15,9 +15,9 @@ from services.gateway.scopes import READ, TRAIN
 from shared.data import datasets
 from shared.errors import ConflictError, InvalidRequestError
 from shared.jobs.job_queue import LOADTEST
-from shared.jobs.kinds import LOAD_TEST, JobRecord
-from shared.jobs.loadtests import LoadComparison, LoadTestJob, LoadTestRequest
-from shared.jobs.results import LoadTestRun, RunState
+from shared.jobs.kinds import LOAD_TEST
+from shared.jobs.loadtests import LoadTestJob, LoadTestRequest
+from shared.jobs.results import RunState
 from shared.jobs.run_state import QUEUED, SUCCEEDED
 
 # The page's styles and its figure are inside it. It has no script.
@@ -31,10 +31,10 @@ def routes(context: Context) -> APIBlueprint:
     jobs = context.jobs
 
     def answer(identity: str) -> Response:
-        return accepted(f"/v1/loadtests/{identity}", _load_test(jobs.read(LOAD_TEST, identity)))
+        return accepted(f"/v1/loadtests/{identity}", LoadTest.of(jobs.read(LOAD_TEST, identity)))
 
     def report(identity: str, render: Callable[[LoadTestReport], str | bytes], media_type: str) -> Response:
-        load_test = _load_test(jobs.read(LOAD_TEST, identity))
+        load_test = LoadTest.of(jobs.read(LOAD_TEST, identity))
         if load_test.status != SUCCEEDED:
             raise ConflictError(f"the load test is {load_test.status}: only a load test that succeeded has a report")
         response = make_response(render(LoadTestReport.model_validate(load_test.model_dump())))
@@ -51,12 +51,12 @@ def routes(context: Context) -> APIBlueprint:
     def listing(query: ListingQuery) -> Response:
         """List the load tests, newest first."""
         page = jobs.list_page(LOAD_TEST, query.to_page())
-        return json_response(LoadTests(loadtests=[_load_test(record) for record in page.records], next=page.next))
+        return json_response(LoadTests(loadtests=[LoadTest.of(record) for record in page.records], next=page.next))
 
     @api.get("/v1/loadtests/<id>", security=READ, responses={200: LoadTest})
     def read(path: WorkPath) -> Response:
         """Return the progress of a load test, and its results once it has succeeded."""
-        return json_response(_load_test(jobs.read(LOAD_TEST, path.id)))
+        return json_response(LoadTest.of(jobs.read(LOAD_TEST, path.id)))
 
     @api.post("/v1/loadtests/<id>/cancel", security=TRAIN, responses={202: LoadTest})
     def cancel(path: WorkPath) -> Response:
@@ -129,11 +129,3 @@ def _check_duration(body: LoadTestRequest, sides: int, timeout_s: int) -> None:
             f"{sides} backends at {rates} rates for {body.duration_s:g} s each take {whole_s:,.0f} s, but a job may "
             f"take at most {timeout_s:,} s (TANDEM_JOB_TIMEOUT_S): shorten duration_s, or name fewer rates"
         )
-
-
-def _load_test(record: JobRecord[LoadTestJob, LoadTestRun, LoadComparison]) -> LoadTest:
-    """Return the response body for a record: the job, its only run, and the overall status."""
-    run = record.runs[LOADTEST]
-    conditions = {**run.conditions, "overlapped": run.overlapped} if run.conditions else {}
-    fields = {**record.job.model_dump(mode="json"), **run.model_dump(mode="json")}
-    return LoadTest.model_validate({**fields, "conditions": conditions, "status": record.status})

@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from services.gateway.schemas.listings import JobListing
-from shared.jobs.loadtests import Interval, LoadComparison, LoadResult, Progress
+from shared.jobs.kinds import JobRecord
+from shared.jobs.loadtests import Interval, LoadComparison, LoadResult, LoadTestJob, Progress
 from shared.jobs.payloads import ResponseBody, Status
+from shared.jobs.results import LoadTestRun
 
 
 class LoadTest(ResponseBody):
@@ -32,6 +34,14 @@ class LoadTest(ResponseBody):
         Field(default_factory=dict, description="what was measured with, and on which machine; empty until the end"),
     ]
     note: Literal["Driven by LoadGen; not an MLPerf result"] = "Driven by LoadGen; not an MLPerf result"
+
+    @classmethod
+    def of(cls, record: JobRecord[LoadTestJob, LoadTestRun, LoadComparison]) -> "LoadTest":
+        """Return the body for a record: the job, its only run, and the status of the whole."""
+        (run,) = record.runs.values()
+        conditions = {**run.conditions, "overlapped": run.overlapped} if run.conditions else {}
+        fields = {**record.job.model_dump(mode="json"), **run.model_dump(mode="json")}
+        return cls.model_validate({**fields, "conditions": conditions, "status": record.status})
 
 
 class LoadTests(JobListing):

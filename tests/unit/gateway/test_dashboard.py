@@ -1,0 +1,73 @@
+"""The gateway serves the page: what a browser, another client, and a stranger without a token get."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from services.gateway.routes.dashboard import FOLDER, VIEWS
+from tests.unit.gateway.gateway_process import running_gateway
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_gateway(tmp_path_factory.mktemp("gateway")) as url:
+        yield url
+
+
+def test_a_browser_gets_the_page_and_another_client_the_addresses(url: str) -> None:
+    page = requests.get(url, headers=BROWSER, timeout=10)
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert page.content == (FOLDER / "index.html").read_bytes()
+    addresses = requests.get(url, timeout=10)
+    assert addresses.json()["page"] == "/train"
+    assert page.headers["Vary"].startswith(addresses.headers["Vary"])
+
+
+def test_every_view_is_the_same_document(url: str) -> None:
+    expected = (FOLDER / "index.html").read_bytes()
+    for view in VIEWS:
+        assert requests.get(f"{url}/{view}?id=1", timeout=10).content == expected
+
+
+def test_a_file_is_compressed_and_is_not_sent_again(url: str) -> None:
+    place = f"{url}/page/app.js"
+    plain = requests.get(place, headers={"Accept-Encoding": "identity"}, timeout=10)
+    assert plain.content == (FOLDER / "app.js").read_bytes()
+    assert "Content-Encoding" not in plain.headers
+    packed = requests.get(place, headers={"Accept-Encoding": "gzip"}, stream=True, timeout=10)
+    assert gzip.decompress(packed.raw.read(decode_content=False)) == plain.content
+    assert packed.headers["ETag"] != plain.headers["ETag"]
+    for response in (plain, packed):
+        again = {
+            "If-None-Match": response.headers["ETag"],
+            "Accept-Encoding": response.request.headers["Accept-Encoding"],
+        }
+        unchanged = requests.get(place, headers=again, timeout=10)
+        assert (unchanged.status_code, unchanged.content) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/page/", "/page/missing.js", "/page/vendor.sh", "/page/vendor/SHA256SUMS", "/page/..%2f..%2fgateway%2fapp.py"],
+)
+def test_other_files_are_not_served(url: str, path: str) -> None:
+    response = requests.get(url + path, timeout=10)
+    assert response.status_code == 404
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
+def test_the_page_needs_no_token_but_what_it_shows_does(tmp_path: Path) -> None:
+    with running_gateway(tmp_path) as url:
+        created = requests.post(f"{url}/v1/tokens", json={"name": "admin", "scopes": ["admin"]}, timeout=10)
+        assert created.status_code == 201
+        for path in ("/", "/draw", "/page/app.js"):
+            assert requests.get(url + path, headers=BROWSER, timeout=10).status_code == 200
+        assert requests.get(f"{url}/v1/datasets", timeout=10).status_code == 401
+        assert requests.get(f"{url}/page/missing.js", timeout=10).status_code == 401
+        assert json.loads(requests.get(url, timeout=10).content)["name"] == "Tandem"
