@@ -17,6 +17,7 @@ is without a record.
 import contextlib
 import hashlib
 import json
+import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -41,7 +42,7 @@ from shared.jobs.listings import JobPage, PageRequest, read_page
 from shared.jobs.payloads import DeletionJob, JobPayload, PublishingJob
 from shared.jobs.records import read_records
 from shared.jobs.results import RunState
-from shared.jobs.run_state import FAILED, HISTORY_FIELDS, SUCCEEDED, Run, packed
+from shared.jobs.run_state import FAILED, HISTORY_FIELDS, OPEN, SUCCEEDED, Run, packed
 from shared.jobs.signing import sign
 from shared.logs import request_id
 from shared.models.aliases import Aliases
@@ -55,6 +56,8 @@ MAX_RACES = 100  # how often a submission is repeated because another one change
 MAX_WAITING_LOAD_TESTS = 10  # each keeps the machine busy for up to TANDEM_JOB_TIMEOUT_S
 EXACT_BELOW = 64  # free places in a queue from which on submissions at the same time are counted one by one
 DAY_S = 86_400
+LOOK_AT_WAITING = 4  # times as many places of a queue are looked at as waiting jobs are asked for
+JOB_ID = re.compile("([a-z]+)-([0-9a-f]{32})-")
 
 log = structlog.get_logger()
 
@@ -240,6 +243,24 @@ class JobQueue:
         """
         return read_page(self.redis, kind, page)
 
+    def list_waiting(self, queue: str, limit: int) -> list[tuple[str, str]]:
+        """Return the kind and the id of each job that waits in a queue, in the order in which they will begin.
+
+        Jobs that were cancelled are left out. They stay in the queue until its trainer drops them.
+
+        Args:
+            queue: its name.
+            limit: how many to return at most.
+        """
+        job_ids = queue_of(queue, self.redis).get_job_ids(0, LOOK_AT_WAITING * limit)
+        waiting = [found for found in map(parse_job_id, job_ids) if found]
+        with self.redis.pipeline(transaction=False) as pipeline:
+            for kind, identity in waiting:
+                pipeline.hget(f"tandem:{kind}:{identity}:{queue}", "status")
+            statuses = cast(list[bytes | None], pipeline.execute())
+        ended = [status is None or json.loads(status) not in OPEN for status in statuses]
+        return [work for work, has_ended in zip(waiting, ended, strict=True) if not has_ended][:limit]
+
     def cancel(self, kind: Kind[JobT, RunT, PairT], identity: str) -> None:
         """End every run that has not ended. A run that is being published is not cancelled and succeeds.
 
@@ -268,6 +289,12 @@ def _complete(job: JobPayload, kind: str, identity: str, version: int | None) ->
     """Return the job with its kind and id, and with its version if one was given out."""
     given = {} if version is None else {"version": version}
     return job.model_copy(update={"kind": kind, "id": identity, **given})
+
+
+def parse_job_id(job_id: str) -> tuple[str, str] | None:
+    """Return the kind and the id of the work that a job of RQ's belongs to, or None if the job is not ours."""
+    found = JOB_ID.match(job_id)
+    return (found[1], found[2]) if found else None
 
 
 def _job_id(kind: str, identity: str, backend: str) -> str:

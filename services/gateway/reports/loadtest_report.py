@@ -52,7 +52,12 @@ def render_html(report: LoadTestReport) -> str:
     """Return an HTML page with claims, figures, figure and conditions. It refers to no other file."""
     template = Path(__file__).with_name("loadtest_report.html").read_text()
     picture = base64.b64encode(render_png(report)).decode()
-    return Environment(autoescape=True).from_string(template).render(test=report, picture=picture, colour_of=colour_of)
+    # Older results have other parts.
+    parts = dict.fromkeys(
+        part for found in report.results.values() for result in found for part in result.time_split_ms
+    )
+    page = Environment(autoescape=True).from_string(template)
+    return page.render(test=report, picture=picture, colour_of=colour_of, parts=list(parts))
 
 
 def render_png(report: LoadTestReport) -> bytes:

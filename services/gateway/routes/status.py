@@ -14,17 +14,18 @@ from rq.worker_registration import get_keys
 from services.gateway.context import Context
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import file_of
-from services.gateway.schemas.catalog import BackendStatus, QueueStatus, SystemStatus, TrainerStatus
+from services.gateway.schemas.catalog import BackendStatus, JobReference, QueueStatus, SystemStatus, TrainerStatus
 from services.gateway.scopes import READ
 from services.gateway.version import VERSION
 from shared.data import datasets
-from shared.jobs.job_queue import LOADTEST, queue_of
+from shared.jobs.job_queue import LOADTEST, parse_job_id, queue_of
 from shared.jobs.run_state import THROUGHPUT_KEY
 from shared.serving.health import ProcessUse
 from shared.web.request_metrics import metrics_response
 
 TAG = Tag(name="status", description="What runs, what waits, what is down")
-UNKNOWN_QUEUE = QueueStatus(trainers=[], queued=None)  # while Redis does not answer
+MAX_WAITING = 50  # jobs of a queue that are listed
+UNKNOWN_QUEUE = QueueStatus(trainers=[], queued=None, waiting=[])  # while Redis does not answer
 
 
 def routes(context: Context) -> APIBlueprint:
@@ -77,13 +78,26 @@ def _queue_status(context: Context, name: str) -> QueueStatus:
         for key in sorted(get_keys(queue)):
             pipeline.hmget(key, ["state", "current_job"])
         workers = cast(list[list[bytes | None]], pipeline.execute())
-    trainers = [TrainerStatus(state=state.decode(), job=job and job.decode()) for state, job in workers if state]
-    return QueueStatus(trainers=trainers, queued=queue.count)
+    trainers = [_trainer_status(state.decode(), job.decode() if job else None) for state, job in workers if state]
+    waiting = [JobReference(kind=kind, id=identity) for kind, identity in context.jobs.list_waiting(name, MAX_WAITING)]
+    return QueueStatus(trainers=trainers, queued=queue.count, waiting=waiting)
+
+
+def _trainer_status(state: str, job: str | None) -> TrainerStatus:
+    """Return the state of a worker.
+
+    Args:
+        state: as RQ names it.
+        job: the RQ id of what it performs.
+    """
+    running = parse_job_id(job) if job else None
+    reference = JobReference(kind=running[0], id=running[1]) if running else None
+    return TrainerStatus(state=state, job=job, running=reference)
 
 
 def _backend_status(process: ProcessUse | None, queue: QueueStatus) -> BackendStatus:
     predictor = "up" if process else "down"
-    return BackendStatus(trainers=queue.trainers, queued=queue.queued, predictor=predictor, process=process)
+    return BackendStatus(**dict(queue), predictor=predictor, process=process)
 
 
 def _gauges_in(registry: CollectorRegistry) -> Callable[[str, str, str], Gauge]:

@@ -210,18 +210,33 @@ class Readiness(ResponseBody):
     details: Annotated[dict[str, str] | None, Field(description="for each part, `up` or `down`")] = None
 
 
+class JobReference(ResponseBody):
+    """A job. GET /v1/{kind}s/{id} returns it."""
+
+    kind: Annotated[str, Field(description="training, evaluation, certificate, loadtest, transplant or deletion")]
+    id: str
+
+
 class TrainerStatus(ResponseBody):
     """A process that takes jobs from a queue."""
 
     state: Annotated[str, Field(description="idle, busy, started or suspended")]
     job: Annotated[str | None, Field(description="the current job: <kind>-<id>-<backend>")]
+    running: Annotated[JobReference | None, Field(description="the same job as kind and id")]
 
 
 class QueueStatus(ResponseBody):
     """A queue and its workers."""
 
     trainers: Annotated[list[TrainerStatus], Field(description="processes that take jobs from the queue")]
-    queued: Annotated[int | None, Field(description="waiting jobs; null when Redis is down")]
+    queued: Annotated[
+        int | None,
+        Field(description="waiting jobs, cancelled ones included until a trainer drops them; null when Redis is down"),
+    ]
+    waiting: Annotated[
+        list[JobReference],
+        Field(description="the jobs that wait, in the order in which they will begin; the first 50, none cancelled"),
+    ]
 
 
 class BackendStatus(QueueStatus):
