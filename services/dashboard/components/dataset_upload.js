@@ -1,6 +1,6 @@
 // The form that uploads a dataset: choose or drop a zip file or a folder, name it, and watch the upload.
 
-import { html, useRef, useState } from "../vendor/htm-preact-standalone.module.js";
+import { html, useEffect, useRef, useState } from "../vendor/htm-preact-standalone.module.js";
 import { api } from "../api.js";
 import { bytes, number, t } from "../texts.js";
 import { countClasses, isName, readChosen, readDropped, suggestName } from "./picked_files.js";
@@ -46,7 +46,7 @@ export function DatasetUpload({ datasets, onStored }) {
       ${upload.phase ? html`<${UploadProgress} upload=${upload} />` : html`
         <${Chooser} onPick=${pick} isFirst=${!picked} />
         ${error && html`<p class="field-error" role="alert">${error}</p>`}
-        ${upload.error && html`<p class="field-error" role="alert">${upload.error}</p>`}
+        ${upload.error && html`<${Refusal} text=${upload.error} />`}
         ${picked ? html`
           <form class="stack" onSubmit=${submit}>
             <${Summary} picked=${picked} />
@@ -109,14 +109,23 @@ function Summary({ picked }) {
     </div>`;
 }
 
+/** Why an upload failed. The button that had the focus is gone, so the text takes it. */
+function Refusal({ text }) {
+  const message = useRef(null);
+  useEffect(() => message.current.focus(), [text]);
+  return html`<p class="field-error" role="alert" tabindex="-1" ref=${message}>${text}</p>`;
+}
+
 function UploadProgress({ upload }) {
   const { phase, done, total } = upload;
+  const heading = useRef(null);
+  useEffect(() => heading.current.focus(), []);
   const text = phase === "packing" ? t("data.packing", { done: number(done), total: number(total) })
     : phase === "sending" ? t("data.sending", { done: bytes(done), total: bytes(total) }) : t("data.checking");
   const isKnown = phase !== "checking";
   return html`
     <div>
-      <p role="status">${t(`data.phase-${phase}`)}</p>
+      <p role="status" tabindex="-1" ref=${heading}>${t(`data.phase-${phase}`)}</p>
       <p class="soft">${text}</p>
       <div class=${isKnown ? "bar" : "bar endless"} role="progressbar" aria-label=${t("data.upload")} aria-valuemin="0" aria-valuemax=${total}
         aria-valuenow=${isKnown ? done : null}><span style=${{ width: isKnown ? `${(100 * done) / Math.max(1, total)}%` : "100%" }}></span></div>

@@ -105,29 +105,18 @@ function Ends({ ends }) {
   return ends ? html`<small>${t("load.interval", { low: number(ends[0], 1), high: number(ends[1], 1) })}</small>` : null;
 }
 
+/** With what and where was measured. Conditions have the names that the API gives them. */
 function Conditions({ test }) {
   const { models, versions, threads, backends, overlapped, shared_machine, ...others } = test.conditions;
-  const listed = {
-    ...Object.fromEntries(Object.entries(versions).map(([side, found]) => [titleOfSide(side),
-      [...Object.entries(found).map(([name, version]) => `${name} ${version}`), t("load.threads", { count: threads[side] ?? "–" })].join(", ")])),
-    ...Object.fromEntries(Object.entries(others).map(([name, value]) => [CONDITIONS[name] ? t(CONDITIONS[name]) : name, String(value)])),
-    [t("load.seed")]: String(test.request.seed),
-  };
+  const listed = [
+    ...Object.entries(versions).map(([side, found]) => [titleOfSide(side),
+      [...Object.entries(found).map(([name, version]) => `${name} ${version}`), t("load.threads", { count: threads[side] ?? "–" })].join(", ")]),
+    ...Object.entries({ ...others, seed: test.request.seed }),
+  ];
   return html`
     <section aria-labelledby="load-conditions">
       <h2 id="load-conditions">${t("load.conditions")}</h2>
       <p>${t(shared_machine ? "load.shared-machine" : "load.own-machine")} ${t("load.note")}</p>
-      <dl class="load-conditions">${Object.entries(listed).map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
+      <dl class="load-conditions">${listed.map(([name, value]) => html`<div key=${name}><dt>${name.replaceAll("_", " ")}</dt><dd>${String(value)}</dd></div>`)}</dl>
     </section>`;
 }
-
-const CONDITIONS = {
-  cpu: "load.condition-cpu",
-  cores: "load.condition-cores",
-  python: "load.condition-python",
-  commit: "load.condition-commit",
-  generator: "load.condition-generator",
-  connections: "load.condition-connections",
-  allowed_late_ms: "load.condition-late-ms",
-  allowed_late_share: "load.condition-late-share",
-};

@@ -19,7 +19,7 @@ export function isName(text) {
 
 /** Return a valid name for a dataset that is like the title of a file or folder. */
 export function suggestName(title) {
-  const plain = title.replace(/\.zip$/i, "").normalize("NFKD").toLowerCase();
+  const plain = title.replace(/\.zip$/i, "").normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
   const name = plain.replace(/[^a-z0-9_-]+/g, "-").replace(/^[^a-z0-9]+|-+$/g, "").slice(0, 63);
   return isName(name) ? name : "pictures";
 }

@@ -37,10 +37,7 @@ export default {
   "data.choose-zip": ["Choose a zip file", "选择 zip 文件"],
   "data.layout": ["Put the pictures of each class into a folder of its own, two classes or more:", "每个类别的图片放在各自的文件夹中，至少两个类别："],
   "data.tree": ["A folder pets with the folders cats and dogs, which hold pictures", "文件夹 pets 内有 cats 与 dogs 两个文件夹，其中是图片"],
-  "data.layout-more": [
-    "The server keeps a part of the pictures for testing. If you choose them yourself, use train/cats and test/cats.",
-    "服务器会留出一部分图片用于测试。如需自行划分，请使用 train/cats 与 test/cats。",
-  ],
+  "data.layout-more": ["The server keeps a part of the pictures for testing. If you choose them yourself, use train/cats and test/cats.", "服务器会留出一部分图片用于测试。如需自行划分，请使用 train/cats 与 test/cats。"],
   "data.not-one": ["Drop one zip file, or folders.", "请拖入一个 zip 文件或若干文件夹。"],
   "data.not-readable": ["The browser cannot read these files any more: choose them again.", "浏览器无法再读取这些文件，请重新选择。"],
   "data.folders": ["Folders", "文件夹"],

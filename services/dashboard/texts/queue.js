@@ -10,16 +10,10 @@ export default {
   "queue.waiting": ["Waiting", "等待中"],
   "queue.nothing-waits": ["Nothing waits", "没有等待的任务"],
   "queue.more": ["and {count} more", "另有 {count} 个"],
-  "queue.no-trainer": [
-    "No process takes jobs from this queue. What is submitted waits until {service} runs.",
-    "没有进程从此队列取任务。提交的任务会等待 {service} 启动。",
-  ],
+  "queue.no-trainer": ["No process takes jobs from this queue. What is submitted waits until {service} runs.", "没有进程从此队列取任务。提交的任务会等待 {service} 启动。"],
   "queue.predictor-down": ["Predictions are not answered: {service} does not run.", "无法预测：{service} 没有运行。"],
   "queue.redis-down": ["Redis does not answer", "Redis 没有响应"],
-  "queue.redis-down-hint": [
-    "The queues are kept in Redis, so it is not known what waits. Start it again: nothing that was submitted is lost.",
-    "队列保存在 Redis 中，目前无法得知哪些任务在等待。请重新启动它：已提交的任务不会丢失。",
-  ],
+  "queue.redis-down-hint": ["The queues are kept in Redis, so it is not known what waits. Start it again: nothing that was submitted is lost.", "队列保存在 Redis 中，目前无法得知哪些任务在等待。请重新启动它：已提交的任务不会丢失。"],
   "queue.since": ["submitted {time}", "提交于 {time}"],
   "queue.progress-epochs": ["epoch {done} of {of}", "第 {done} / {of} 轮"],
   "queue.progress-blocks": ["{done} of {of} blocks measured", "已测 {done} / {of} 个区块"],

@@ -18,6 +18,7 @@ from services.gateway.schemas.catalog import BackendStatus, JobReference, QueueS
 from services.gateway.scopes import READ
 from services.gateway.version import VERSION
 from shared.data import datasets
+from shared.jobs.executions import ExecutionKey
 from shared.jobs.job_queue import LOADTEST, parse_job_id, queue_of
 from shared.jobs.run_state import THROUGHPUT_KEY
 from shared.serving.health import ProcessUse
@@ -71,25 +72,29 @@ def _queue_status(context: Context, name: str) -> QueueStatus:
     """Return a queue's length and its workers.
 
     RQ's own `Worker.all` would set the time limit of every connection of the gateway to some minutes. So the keys that
-    RQ's workers write are read directly. A worker that died leaves its name, and its record expires.
+    RQ's workers write are read directly. A worker that died leaves its name, and its record expires. What a worker
+    performs is in the set of its executions; it does one job at a time.
     """
     queue = queue_of(name, context.redis)
     with context.redis.pipeline(transaction=False) as pipeline:
         for key in sorted(get_keys(queue)):
-            pipeline.hmget(key, ["state", "current_job"])
-        workers = cast(list[list[bytes | None]], pipeline.execute())
-    trainers = [_trainer_status(state.decode(), job.decode() if job else None) for state, job in workers if state]
+            pipeline.hget(key, "state")
+            pipeline.smembers(f"{key}:executions")
+        found = pipeline.execute()
+    workers = cast(list[tuple[bytes | None, set[bytes]]], list(zip(found[::2], found[1::2], strict=True)))
+    trainers = [_trainer_status(state.decode(), executions) for state, executions in workers if state]
     waiting = [JobReference(kind=kind, id=identity) for kind, identity in context.jobs.list_waiting(name, MAX_WAITING)]
     return QueueStatus(trainers=trainers, queued=queue.count, waiting=waiting)
 
 
-def _trainer_status(state: str, job: str | None) -> TrainerStatus:
+def _trainer_status(state: str, executions: set[bytes]) -> TrainerStatus:
     """Return the state of a worker.
 
     Args:
         state: as RQ names it.
-        job: the RQ id of what it performs.
+        executions: what it performs, as RQ names it.
     """
+    job = ExecutionKey.of(min(executions).decode()).job_id if executions else None
     running = parse_job_id(job) if job else None
     reference = JobReference(kind=running[0], id=running[1]) if running else None
     return TrainerStatus(state=state, job=job, running=reference)
