@@ -120,6 +120,21 @@ def test_when_the_server_is_gone_the_browser_answers_alone(draw_page):
     expect(draw_page.locator(".draw-notice")).to_have_count(0)
 
 
+def test_a_model_that_only_scales_gets_a_light_pen_and_the_weights_that_the_user_chooses(new_page, client, stack):
+    request = {"network": "mlp", "dataset": "digits", "name": "draw-digits", "epochs": 1}
+    client.follow(f"/v1/trainings/{client.post('/v1/trainings', request)['id']}")
+    page = new_page("/draw?model=draw-digits")
+    expect(page.get_by_label("Light pen on dark paper")).to_be_checked()
+    draw(page, [(0.5, 0.1), (0.5, 0.9)])
+    for backend in ("TensorFlow", "PyTorch"):
+        page.get_by_label("The browser's weights").select_option(label=backend)
+        rows = {name: page.locator(".draw-answers tbody tr", has_text=name) for name in (backend, "Browser")}
+        cells = [row.locator("td").nth(1) for row in rows.values()]
+        expect(cells[0]).to_contain_text("%")
+        expect(cells[1]).to_have_text(cells[0].inner_text())
+    expect(page.locator(".draw-seen canvas")).to_have_js_property("width", 8)
+
+
 def test_the_view_stays_within_the_width_of_a_phone(new_page):
     page = new_page("/draw", viewport={"width": 360, "height": 740}, has_touch=True)
     draw(page, SEVEN)

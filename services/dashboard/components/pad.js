@@ -45,6 +45,7 @@ export function Pad({ isLightOnDark, onChange }) {
     repaint();
   };
   const extend = (points) => {
+    if (!kept.strokes.length) return; // cleared while the pointer was down
     kept.strokes.at(-1).push(...points);
     paintStroke(canvas.current, kept.strokes.at(-1).slice(-points.length - 1), isLightOnDark);
     changed();
@@ -74,19 +75,20 @@ export function Pad({ isLightOnDark, onChange }) {
   }, [isLightOnDark]);
 
   const pointerDown = (event) => {
-    if (event.button !== 0 || pointer.current !== null) return;
-    pointer.current = event.pointerId;
+    if (event.button !== 0 || pointer.current) return;
+    // The box is kept: a notice that appears above the canvas meanwhile must not bend the stroke.
+    pointer.current = { id: event.pointerId, box: canvas.current.getBoundingClientRect() };
     canvas.current.setPointerCapture(event.pointerId);
     liftPen();
-    begin(pointOf(event, canvas.current));
+    begin(pointOf(event, pointer.current.box));
   };
   const pointerMove = (event) => {
-    if (event.pointerId !== pointer.current) return;
+    if (event.pointerId !== pointer.current?.id) return;
     const events = event.getCoalescedEvents?.() ?? [];
-    extend((events.length ? events : [event]).map((each) => pointOf(each, canvas.current)));
+    extend((events.length ? events : [event]).map((each) => pointOf(each, pointer.current.box)));
   };
   const pointerUp = (event) => {
-    if (event.pointerId === pointer.current) pointer.current = null;
+    if (event.pointerId === pointer.current?.id) pointer.current = null;
   };
 
   const keyDown = (event) => {
@@ -205,8 +207,7 @@ function paintStroke(canvas, points, isLightOnDark) {
 }
 
 /** Return [x, y, width] in the canvas' pixels. A pen that is pressed harder draws a wider line. */
-function pointOf(event, canvas) {
-  const box = canvas.getBoundingClientRect();
+function pointOf(event, box) {
   const width = event.pointerType === "pen" && event.pressure ? PEN * (0.75 + 0.5 * event.pressure) : PEN;
   return [((event.clientX - box.left) / box.width) * SIDE, ((event.clientY - box.top) / box.height) * SIDE, width];
 }

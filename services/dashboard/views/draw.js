@@ -50,7 +50,7 @@ function Choice({ query, models, backends }) {
   const weightsOf = owners.includes(source) ? source : owners[0];
   const choose = (model, chosen) => navigate(addressOf("draw", { model, version: chosen }), { replace: true });
   return html`
-    <div class="fields draw-choice">
+    <div class="row draw-choice">
       <div class="field"><label for="draw-model">${t("draw.model")}</label>
         <select id="draw-model" value=${name} onChange=${(event) => choose(event.target.value)}>
           ${!versions.size && html`<option value=${name}>${name}</option>`}
