@@ -1,7 +1,9 @@
 """The command reaches every operation of the API, and works from a training to a pruned version."""
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
@@ -14,6 +16,7 @@ from services.cli.client import Client
 from services.stack.stack import Stack
 from tests.polling import wait_until
 from tests.stack.recording_proxy import RecordingProxy, recording_proxy
+from tests.stack.test_readme import END_OF_BLOCK, check_output, read_examples, wait_for_starter_model
 
 pytestmark = pytest.mark.stack
 
@@ -198,7 +201,7 @@ def test_every_operation_of_the_openapi_document_is_used_by_a_command(
 
 def test_predictions_of_a_picture_a_pipe_and_many_pictures(stack: Stack, tmp_path: Path) -> None:
     seven = Path("samples/seven.png").read_bytes()
-    wait_until(lambda: "tensorflow" in tandem(stack.url, "predict", "samples/seven.png").stdout, message="not loaded")
+    wait_for_starter_model(stack)
     piped = tandem(stack.url, "predict", "-", stdin=seven, columns=40)
     assert [line.split() for line in piped.stdout.splitlines()] == [
         ["picture", "tensorflow", "pytorch", "agree"],
@@ -224,3 +227,14 @@ def test_a_model_is_trained_compared_and_pruned(stack: Stack, client: Client) ->
     pruned = tandem(stack.url, "prune", "cli-pruned", "--keep", "1", "--yes")
     assert pruned.exit_code == 0, pruned.output
     assert client.get("/v1/models/cli-pruned")["versions"] == {"tensorflow": [1, 3], "pytorch": [1, 3]}
+
+
+def test_the_commands_of_the_page_print_what_the_page_shows(stack: Stack) -> None:
+    wait_for_starter_model(stack)
+    examples = [example for example in read_examples("docs/cli.md") if example.language == "sh"]
+    script = "".join(f"{example.command}\nprintf '%s\\n' {END_OF_BLOCK}\n" for example in examples)
+    command, environ = ["bash", "-euo", "pipefail", "-c", script], {**os.environ, "TANDEM_URL": stack.url}
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    for example, printed in zip(examples, ran.stdout.split(f"{END_OF_BLOCK}\n"), strict=False):
+        check_output(example, printed)

@@ -145,10 +145,10 @@ def test_prune_asks_and_deletes_only_after_a_yes() -> None:
 def test_names_are_completed_from_the_server_and_nothing_if_it_does_not_answer() -> None:
     models = {"models": [{"name": "mlp-mnist"}, {"name": "welcome"}]}
     with fake_gateway({"GET /v1/models": Answer(models)}) as gateway:
-        for url, expected in ((gateway.url, "plain,mlp-mnist\n"), ("http://127.0.0.1:9", "")):
+        for url, expected in ((gateway.url, "plain,mlp-mnist"), ("http://127.0.0.1:9", "")):
             environ = {"_TANDEM_COMPLETE": "bash_complete", "COMP_WORDS": "tandem compare m", "COMP_CWORD": "2"}
             answer = run_command(TANDEM_URL=url, **environ)
-            assert (answer.stdout, answer.stderr) == (expected, "")
+            assert (answer.stdout.strip(), answer.stderr) == (expected, "")
 
 
 def test_the_completion_scripts_name_the_command() -> None:
