@@ -251,7 +251,7 @@ function Answers({ answer, contenders, sentence, manifest }) {
         ${answer.warnings.length > 0 && html`<ul class="draw-warnings">${answer.warnings.map((warning) => html`<li key=${warning}>${warning}</li>`)}</ul>`}
       </div>
     </div>
-    <div class="scroll"><table class="draw-answers">
+    <div class="scroll" tabindex="0" role="region" aria-label=${t("draw.answers")}><table class="draw-answers">
       <caption>${t("draw.answers")}</caption>
       <thead><tr><th scope="col">${t("draw.who")}</th><th scope="col">${t("draw.class")}</th>
         <th scope="col" class="figure">${t("draw.probability")}</th><th scope="col" class="figure">${t("draw.time")}</th></tr></thead>
