@@ -5,10 +5,7 @@ import { html, useEffect, useState } from "../vendor/htm-preact-standalone.modul
 import { BackendName } from "../components/backends.js";
 import { Empty, Failure, Loading } from "../components/states.js";
 import { useResource } from "../resources.js";
-import { addTexts, number, t } from "../texts.js";
-import codeTexts from "../texts/code.js";
-
-addTexts(codeTexts);
+import { number, t } from "../texts.js";
 
 const REM_PER_FILE = 36; // 79 characters in the smallest size that a projector shows well
 const ALL = "all";

@@ -9,10 +9,7 @@ import { ParityCheck } from "../components/compare_parity.js";
 import { Empty, Failure, Loading } from "../components/states.js";
 import { hasEnded, useJob } from "../live.js";
 import { useResource } from "../resources.js";
-import { addTexts, t } from "../texts.js";
-import compareTexts from "../texts/compare.js";
-
-addTexts(compareTexts);
+import { t } from "../texts.js";
 
 /** The view of /compare?model=&version=. Without a model in the address, it shows the newest training's. */
 export function View({ query }) {

@@ -11,10 +11,7 @@ import { startModel } from "../network/background_model.js";
 import { showPixels } from "../network/drawing.js";
 import { useResource } from "../resources.js";
 import { addressOf, navigate } from "../router.js";
-import { addTexts, language, number, percent, t } from "../texts.js";
-import drawTexts from "../texts/draw.js";
-
-addTexts(drawTexts);
+import { language, number, percent, t } from "../texts.js";
 
 const STARTER = "welcome";
 const BROWSER = "browser";

@@ -7,10 +7,7 @@ import { LoadTest } from "../components/load_test.js";
 import { Empty, Failure, Loading } from "../components/states.js";
 import { useResource } from "../resources.js";
 import { addressOf, navigate } from "../router.js";
-import { addTexts, t } from "../texts.js";
-import loadTexts from "../texts/load.js";
-
-addTexts(loadTexts);
+import { t } from "../texts.js";
 
 /** The view of /load?id=&model=&version=. With an id it shows that load test, else the form and earlier load tests. */
 export function View({ query }) {

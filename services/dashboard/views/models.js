@@ -7,10 +7,7 @@ import { ModelVersions } from "../components/models_versions.js";
 import { Empty, Failure, Loading } from "../components/states.js";
 import { useResource } from "../resources.js";
 import { addressOf, navigate } from "../router.js";
-import { addTexts, number, t } from "../texts.js";
-import modelsTexts from "../texts/models.js";
-
-addTexts(modelsTexts);
+import { number, t } from "../texts.js";
 
 const PAGE = 50; // models that are listed before the user asks for more
 
