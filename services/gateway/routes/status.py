@@ -76,20 +76,25 @@ def _queue_status(context: Context, name: str) -> QueueStatus:
     queue = queue_of(name, context.redis)
     with context.redis.pipeline(transaction=False) as pipeline:
         for key in sorted(get_keys(queue)):
-            pipeline.hmget(key, ["state", "current_job"])
-        workers = cast(list[list[bytes | None]], pipeline.execute())
-    trainers = [_trainer_status(state.decode(), job.decode() if job else None) for state, job in workers if state]
+            pipeline.hget(key, "state")
+            pipeline.smembers(f"{key}:executions")
+        found = pipeline.execute()
+    states, executions = cast(list[bytes | None], found[::2]), cast(list[set[bytes]], found[1::2])
+    trainers = [
+        _trainer_status(state.decode(), begun) for state, begun in zip(states, executions, strict=True) if state
+    ]
     waiting = [JobReference(kind=kind, id=identity) for kind, identity in context.jobs.list_waiting(name, MAX_WAITING)]
     return QueueStatus(trainers=trainers, queued=queue.count, waiting=waiting)
 
 
-def _trainer_status(state: str, job: str | None) -> TrainerStatus:
+def _trainer_status(state: str, executions: set[bytes]) -> TrainerStatus:
     """Return the state of a worker.
 
     Args:
         state: as RQ names it.
-        job: the RQ id of what it performs.
+        executions: what it performs, each as `<job id>:<execution>`. A worker performs one job at a time.
     """
+    job = min(executions).decode().partition(":")[0] if executions else None
     running = parse_job_id(job) if job else None
     reference = JobReference(kind=running[0], id=running[1]) if running else None
     return TrainerStatus(state=state, job=job, running=reference)
