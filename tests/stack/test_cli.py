@@ -123,7 +123,7 @@ COMMANDS: list[tuple[str, list[str]]] = [
 # The jobs that are cancelled. They are submitted just before, because others wait until they have ended.
 TO_CANCEL: dict[str, tuple[str, dict[str, object]]] = {
     "POST /v1/loadtests/{id}/cancel": ("/v1/loadtests", {"model": "welcome", "target_qps": [5], "duration_s": 60}),
-    "POST /v1/trainings/{id}/cancel": ("/v1/trainings", {"dataset": "digits", "epochs": 1000, "network": "lenet5"}),
+    "POST /v1/trainings/{id}/cancel": ("/v1/trainings", {"dataset": "digits", "epochs": 1000, "batch_size": 1}),
 }
 # Commands whose JSON has the id of a job, under which name it is remembered.
 REMEMBERED = {
