@@ -22,7 +22,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from .connections import open_pool
+from .connections import create_timeout, open_pool
 from .errors import ClientError, NotAllowedError, UnreachableError
 from .event_stream import EVENT_STREAM, read_events
 from .jobs_api import FINAL
@@ -30,7 +30,8 @@ from .jobs_api import FINAL
 __all__ = ["FINAL", "Client", "ClientError", "NotAllowedError", "UnreachableError"]
 
 TIMEOUT_S = 30
-UPLOAD_TIMEOUT_S = 600  # the server looks at every picture before it answers
+LONG_TIMEOUT_S = 600  # of uploads, whose every picture the server checks, and of reports and figures that it draws
+EVENT_TIMEOUT_S = 60  # without an event or a comment; then the connection is dead
 POLL_S = 0.2
 NO_CONTENT = 204
 NOT_ALLOWED = (401, 403)
@@ -53,7 +54,6 @@ class Client:
     def __init__(self, url: str, token: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._timeout_s = timeout_s
         self._pool = open_pool(self.url, timeout_s)
 
     def get(self, path: str) -> Any:
@@ -124,18 +124,32 @@ class Client:
             ClientError: the gateway does not answer, or answers with an error.
         """
         headers = {"Content-Type": media_type, "Content-Length": str(size)}
-        return self._call("PUT", path, body=file, headers=headers, timeout=UPLOAD_TIMEOUT_S)
+        return self._call("PUT", path, body=file, headers=headers, timeout=create_timeout(LONG_TIMEOUT_S))
 
     @contextmanager
     def open(
-        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = LONG_TIMEOUT_S,
     ) -> Iterator[BaseHTTPResponse]:
         """Send a request, and yield the response before its body is read.
+
+        Args:
+            method: GET, POST, PUT, DELETE or HEAD.
+            path: the path, with the query.
+            body: the content of the request.
+            headers: are added to those that every request has.
+            timeout_s: how long each wait for bytes may take, in seconds.
 
         Raises:
             ClientError: the gateway does not answer, or answers with an error.
         """
-        response = self._request(method, path, body=body, headers=headers, preload_content=False)
+        response = self._request(
+            method, path, headers, body=body, preload_content=False, timeout=create_timeout(timeout_s)
+        )
         try:
             if response.status >= min(REDIRECTS):
                 raise self._error_of(response.status, path, response.read(), response.headers.get("Location"))
@@ -190,7 +204,7 @@ class Client:
     def _events(self, path: str) -> Iterator[Any]:
         """Yield the states of a job that the gateway sends, until the connection ends. None if there is no route."""
         try:
-            with self.open("GET", path, headers={"Accept": EVENT_STREAM}) as response:
+            with self.open("GET", path, headers={"Accept": EVENT_STREAM}, timeout_s=EVENT_TIMEOUT_S) as response:
                 if response.headers.get("Content-Type", "").startswith(EVENT_STREAM):
                     yield from read_events(response)
         except ClientError:
@@ -230,7 +244,7 @@ class Client:
     def _unreachable(self, error: Exception) -> UnreachableError:
         """Return the error for a request without a response."""
         if isinstance(error, ReadTimeoutError):
-            return UnreachableError(f"{self.url} did not answer within {self._timeout_s:g} s")
+            return UnreachableError(f"{self.url} accepted the request, but did not answer in time")
         return UnreachableError(f"{self.url} does not answer ({_reason_of(error)}). {ADVICE}")
 
 

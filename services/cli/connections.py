@@ -19,11 +19,16 @@ def open_pool(url: str, timeout_s: float) -> PoolManager:
         url: the server's URL.
         timeout_s: how long an answer may take, in seconds.
     """
-    timeout = Timeout(connect=min(CONNECT_TIMEOUT_S, timeout_s), read=timeout_s)
+    timeout = create_timeout(timeout_s)
     proxy = _find_proxy(url)
     if proxy:
         return ProxyManager(proxy, maxsize=CONNECTIONS, timeout=timeout, retries=False)
     return PoolManager(maxsize=CONNECTIONS, timeout=timeout, retries=False)
+
+
+def create_timeout(read_s: float) -> Timeout:
+    """Return the limits of a request: `read_s` seconds for each wait for bytes, and at most 10 s for the connection."""
+    return Timeout(connect=min(CONNECT_TIMEOUT_S, read_s), read=read_s)
 
 
 def _find_proxy(url: str) -> str | None:

@@ -33,15 +33,14 @@ def follow_job(target: Target, kind: str, identity: str, display: JobDisplay) ->
         ClientError: the server does not answer.
         click.exceptions.Exit: the user pressed Ctrl+C. The job goes on.
     """
-
     job: Any = None
     try:
         with _choose_display(kind, display) as show:
             for job in target.client.watch(f"/v1/{kind}/{quote_part(identity)}"):
                 show(job)
     except KeyboardInterrupt:
-        advice = f" Cancel it: tandem cancel {kind}/{identity}" if kind in CANCELLABLE else ""
-        follow = f"Watch it again: tandem follow {kind}/{identity}"
+        advice = f" Cancel it: tandem cancel {kind}/{clean(identity)}" if kind in CANCELLABLE else ""
+        follow = f"Watch it again: tandem follow {kind}/{clean(identity)}"
         click.echo(f"\nYou no longer watch the job. It goes on.{advice}\n{follow}", err=True)
         raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
     return job

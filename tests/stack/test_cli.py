@@ -48,8 +48,8 @@ COMMANDS: list[tuple[str, list[str]]] = [
     ("GET /v1/loadtests/{id}/report.html", ["api", "GET", "/v1/loadtests/$loadtest/report.html"]),
     ("GET /v1/loadtests/{id}/report.png", ["api", "GET", "/v1/loadtests/$loadtest/report.png"]),
     ("GET /v1/loadtests/{id}/report.csv", ["api", "GET", "/v1/loadtests/$loadtest/report.csv"]),
-    ("POST /v1/loadtests/{id}/cancel", ["cancel", "$open_loadtest"]),
-    ("POST /v1/trainings/{id}/cancel", ["cancel", "trainings/$open_training"]),
+    ("POST /v1/loadtests/{id}/cancel", ["cancel", "$open_job"]),
+    ("POST /v1/trainings/{id}/cancel", ["cancel", "trainings/$open_job"]),
     ("PUT /v1/models/{name}/aliases/{alias}", ["models", "stable", "cli", "1"]),
     (
         "POST /v1/models/{name}/{backend}/{version}/transplant",
@@ -120,6 +120,11 @@ COMMANDS: list[tuple[str, list[str]]] = [
     ("GET /v1/tokens", ["--token", "$token", "token", "list"]),
     ("DELETE /v1/tokens/{id}", ["--token", "$token", "token", "revoke", "$token_id"]),
 ]
+# The jobs that are cancelled. They are submitted just before, because others wait until they have ended.
+TO_CANCEL: dict[str, tuple[str, dict[str, object]]] = {
+    "POST /v1/loadtests/{id}/cancel": ("/v1/loadtests", {"model": "welcome", "target_qps": [5], "duration_s": 60}),
+    "POST /v1/trainings/{id}/cancel": ("/v1/trainings", {"dataset": "digits", "epochs": 1000, "batch_size": 1}),
+}
 # Commands whose JSON has the id of a job, under which name it is remembered.
 REMEMBERED = {
     "POST /v1/trainings": "training",
@@ -139,16 +144,14 @@ def proxy(stack: Stack) -> Iterator[RecordingProxy]:
 
 
 @pytest.fixture
-def values(client: Client, tmp_path: Path) -> dict[str, str]:
+def values(tmp_path: Path) -> dict[str, str]:
     """Return the values of the commands: jobs to cancel, pixels, and a folder with pictures of two classes."""
     for label in ("seven", "again"):
         (tmp_path / "pictures" / label).mkdir(parents=True)
         for number in range(4):
             (tmp_path / "pictures" / label / f"{number}.png").write_bytes(Path("samples/seven-8x8.png").read_bytes())
-    endless = client.post("/v1/trainings", {"dataset": "digits", "epochs": 1000, "name": "cli-endless"})
     return {
         "folder": str(tmp_path),
-        "open_training": endless["id"],
         "pixels": str([0] * 64),
         "instance": str([[[0]] * 8] * 8),
     }
@@ -177,9 +180,9 @@ def test_every_operation_of_the_openapi_document_is_used_by_a_command(
         for operation, command in COMMANDS:
             if operation not in operations:
                 continue
-            if operation == "POST /v1/loadtests/{id}/cancel":
-                open_test = {"model": "welcome", "target_qps": [5], "duration_s": 60}
-                values["open_loadtest"] = client.post("/v1/loadtests", open_test)["id"]
+            if operation in TO_CANCEL:
+                path, body = TO_CANCEL[operation]
+                values["open_job"] = client.post(path, body)["id"]
             proxy.requests.clear()
             answer = tandem(proxy.url, *(Template(word).substitute(values) for word in command))
             assert answer.exit_code == 0, (command, answer.output)
