@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -15,6 +16,18 @@ from tests.browser.conftest import assert_accessible
 
 BRIGHTNESS = {"cats": 40, "dogs": 210}
 PER_CLASS = 12
+
+
+@pytest.fixture
+def data_page(page: Page) -> Page:
+    """Return a page that shows the view Data, and whose file dialogs the test answers.
+
+    The listener makes the browser announce each dialog from now on. Without it, a key could open one too early.
+    """
+    page.on("filechooser", lambda _: None)
+    page.get_by_role("link", name="Data", exact=True).click()
+    expect(page.get_by_role("heading", name="Upload your own")).to_be_visible(timeout=30_000)
+    return page
 
 
 def write_pictures(folder: Path) -> Path:
@@ -39,9 +52,9 @@ def write_zip(folder: Path, *, broken: str | None = None) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_folder_is_uploaded_and_both_backends_train_on_it(page: Page, client: Client, tmp_path: Path) -> None:
+def test_a_folder_is_uploaded_and_both_backends_train_on_it(data_page: Page, client: Client, tmp_path: Path) -> None:
+    page = data_page
     folder = write_pictures(tmp_path / "My Pets!")
-    page.get_by_role("link", name="Data", exact=True).click()
     expect(page.get_by_role("link", name="digits")).to_be_visible()
     expect(page.locator(".picture-strip img").first).to_be_visible()
     with page.expect_file_chooser() as chooser:
@@ -61,11 +74,10 @@ def test_a_folder_is_uploaded_and_both_backends_train_on_it(page: Page, client: 
     assert ended["status"] == "succeeded"
 
 
-def test_a_zip_file_is_refused_corrected_and_deleted_by_keyboard_alone(page: Page, tmp_path: Path) -> None:
+def test_a_zip_file_is_refused_corrected_and_deleted_by_keyboard_alone(data_page: Page, tmp_path: Path) -> None:
+    page = data_page
     page.watched.expected = ("422",)
     folder = write_pictures(tmp_path / "birds")
-    page.goto("/data")
-    expect(page.get_by_role("heading", name="Upload your own")).to_be_visible()
     focus_by_tab(page, "Choose a zip file")
     choose_and_upload(page, write_zip(folder, broken="dogs/3.png"))
     refusal = page.get_by_role("alert")

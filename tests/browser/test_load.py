@@ -28,7 +28,7 @@ def test_a_short_load_test_is_started_by_keyboard_alone_and_its_report_read(page
     expect(page.get_by_role("status").filter(has_text="Time under load")).to_contain_text("= 2.0 s")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1, name="Load test of welcome, version 1")).to_be_focused()
-    expect(page.get_by_role("heading", name="Figures")).to_be_visible(timeout=180_000)
+    expect(page.get_by_role("heading", name="Figures", exact=True)).to_be_visible(timeout=180_000)
     table = page.get_by_role("table", name="At 20 requests per second")
     for row in ("p50 latency", "p99 latency", "Rate achieved", "Peak memory"):
         expect(table.get_by_role("row", name=row).get_by_role("cell")).to_have_count(2)

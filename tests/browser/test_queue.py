@@ -15,7 +15,7 @@ def long_trainings(client: Client) -> list[dict]:
     submitted = [client.post("/v1/trainings", {**LONG, "name": name}) for name in ("runs-first", "waits-behind")]
     yield submitted
     for training in submitted:
-        client.post(f"/v1/trainings/{training['id']}/cancel")
+        client.post(f"/v1/trainings/{training['id']}/cancel", {})
     for training in submitted:
         client.follow(f"/v1/trainings/{training['id']}")
 
@@ -31,6 +31,6 @@ def test_the_queue_shows_what_runs_and_waits_and_cancels_it_by_keyboard(page: Pa
     page.get_by_role("button", name="Cancel: waits-behind").first.focus()
     page.keyboard.press("Enter")
     ended = page.get_by_role("region", name="Ended")
-    expect(ended.get_by_role("row", name="waits-behind")).to_contain_text("cancelled", timeout=30_000)
+    expect(ended.get_by_role("row", name="waits-behind").first).to_contain_text("cancelled", timeout=30_000)
     page.get_by_role("link", name="runs-first").first.click()
     expect(page.get_by_role("heading", name="runs-first, version 1")).to_be_visible()
