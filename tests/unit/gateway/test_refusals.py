@@ -52,12 +52,13 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def operations(url: str) -> list[Operation]:
-    """Return every operation of the OpenAPI document."""
+    """Return every operation of the OpenAPI document but uploads: their body is a file, which is not read as others."""
     paths = Client(url).get("/openapi.json")["paths"]
     return [
         Operation(method.upper(), path.format(**VALUES), "requestBody" in operation)
         for path, item in paths.items()
         for method, operation in item.items()
+        if (method, path) != ("put", "/v1/datasets/{name}")
     ]
 
 
