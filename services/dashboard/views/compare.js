@@ -29,11 +29,11 @@ export function View({ query }) {
       : html`<${Chosen} models=${models.data.models} query=${query} newest=${newest.data?.trainings[0]?.name} />`}`;
 }
 
-/** The choice of a model and a version, and what is known about them. Without a choice, all backends have the version. */
+/** The choice of a model and a version, and what is known about them. */
 function Chosen({ models, query, newest }) {
   const order = Object.keys(useResource("/v1/status").data?.backends ?? {});
-  const find = (wanted) => models.find(({ name }) => name === wanted);
-  const { name, versions } = query.model ? find(query.model) ?? { name: query.model, versions: {} } : find(newest) ?? models[0];
+  const found = models.find((model) => model.name === (query.model ?? newest));
+  const { name, versions } = found ?? (query.model ? { name: query.model, versions: {} } : models[0]);
   const lists = Object.values(versions);
   const all = [...new Set(lists.flat())].sort((one, other) => other - one);
   const version = Number(query.version ?? all.find((each) => lists.every((list) => list.includes(each))) ?? all[0]);

@@ -53,7 +53,7 @@ function Versions({ model: { name, versions }, order, reload }) {
     <section class="models-versions stack" aria-label=${name}>
       <h2 ref=${title} tabindex="-1">${name}</h2>
       ${error && html`<${Failure} error=${error} />`}
-      ${all.slice(0, limit).map((version) => html`<section key=${version} class="panel" aria-label=${t("models.version", { version })}>
+      ${all.slice(0, limit).map((version) => html`<section key=${version} aria-label=${t("models.version", { version })}>
         <div class="row">
           <h3>${t("models.version", { version })}</h3>
           ${version === stable ? html`<strong class="status status-succeeded">stable</strong>`
@@ -61,7 +61,7 @@ function Versions({ model: { name, versions }, order, reload }) {
           ${["draw", "compare"].map((view) => html`<a href=${addressOf(view, { model: name, version })}>${t(`view.${view}`)}</a>`)}
         </div>
         <${Version} name=${name} version=${version} order=${order} reload=${reload} setRefusal=${setRefusal}
-          backends=${Object.keys(versions).filter((backend) => versions[backend].includes(version))} /></section>`)}
+          backends=${order.filter((backend) => versions[backend]?.includes(version))} /></section>`)}
       ${all.length > limit && html`<button type="button" onClick=${() => setLimit(all.length)}>${t("compare.all", { count: all.length })}</button>`}
     </section>`;
 }
@@ -76,7 +76,7 @@ function Version({ name, version, backends, order, reload, setRefusal }) {
     { title: t("models.backend"), cell: ({ id }) => html`<${BackendName} backend=${id} index=${order.indexOf(id)} />` },
     { title: t("train.test-accuracy"), className: "figure", cell: ({ metrics }) => percent(metrics?.test_accuracy) },
     { title: t("train.test-loss"), className: "figure optional", cell: ({ metrics }) => number(metrics?.test_loss, 4) },
-    { title: t("models.weights"), cell: ({ id, files, path, label }) => html`<div class="row end">
+    { title: t("models.weights"), className: "figure", cell: ({ id, files, path, label }) => html`<div class="row end">
       ${files && bytes(files["weights.safetensors"].size)}
       <button type="button" class="plain" aria-label=${`${t("models.download")} ${label}`}
         onClick=${() => api.download(`${path}/weights.safetensors`, `${name}-${id}-${version}.safetensors`).catch(setRefusal)}>${t("models.download")}</button>
