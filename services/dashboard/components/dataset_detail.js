@@ -5,8 +5,7 @@ import { api } from "../api.js";
 import { addressOf, navigate } from "../router.js";
 import { number, t } from "../texts.js";
 import { Readiness, describeDataset } from "./dataset_list.js";
-import { LabelledPicture } from "./labelled_picture.js";
-import { Picture } from "./picture.js";
+import { LabelledPicture, Picture } from "./picture.js";
 
 const PER_PAGE = 24;
 const SPLITS = ["train", "test"];

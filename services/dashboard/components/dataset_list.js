@@ -3,7 +3,7 @@
 import { html } from "../vendor/htm-preact-standalone.module.js";
 import { addressOf } from "../router.js";
 import { bytes, number, t, time } from "../texts.js";
-import { LabelledPicture } from "./labelled_picture.js";
+import { LabelledPicture } from "./picture.js";
 
 const IN_STRIP = 8;
 

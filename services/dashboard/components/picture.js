@@ -1,8 +1,10 @@
-// A picture that the API returns. An `<img>` could not send the access token, so a request reads it.
+// Pictures that the API returns. An `<img>` could not send the access token, so a request reads them.
 
 import { html, useEffect, useState } from "../vendor/htm-preact-standalone.module.js";
-import { api, hasToken } from "../api.js";
+import { send } from "../api.js";
 import { t } from "../texts.js";
+
+const LABEL = "X-Label"; // the header of a dataset's picture that holds the index of its class
 
 /**
  * Show a picture.
@@ -10,35 +12,44 @@ import { t } from "../texts.js";
  *   the edges of enlarged pixels sharp.
  */
 export function Picture({ path, alt, width, height, isPixelated = false }) {
-  const source = usePictureSource(path);
+  const { url, error } = usePicture(path);
   const className = isPixelated ? "picture pixelated" : "picture";
-  if (source.error) return html`<span class="picture-failure" role="img" aria-label=${alt}>${source.error.message}</span>`;
-  if (!source.url) return html`<span class="picture-loading" role="img" aria-label=${t("state.loading")} style=${{ width, height }}></span>`;
-  return html`<img class=${className} src=${source.url} alt=${alt} width=${width} height=${height} />`;
+  if (error) return html`<span class="picture-failure" role="img" aria-label=${alt}>${error.message}</span>`;
+  if (!url) return html`<span class="picture-loading" role="img" aria-label=${t("state.loading")} style=${{ width, height }}></span>`;
+  return html`<img class=${className} src=${url} alt=${alt} width=${width} height=${height} />`;
 }
 
-function usePictureSource(path) {
-  const [source, setSource] = useState({ url: null, error: null });
+/**
+ * Show one picture of a dataset, and its class below it if `hasCaption`.
+ * @param {{dataset: Object, split: string, index: number, hasCaption?: boolean}} props `dataset` as GET /v1/datasets
+ *   describes it.
+ */
+export function LabelledPicture({ dataset, split, index, hasCaption = false }) {
+  const { url, label, error } = usePicture(`/v1/datasets/${dataset.name}/pictures/${split}/${index}.png`);
+  const title = dataset.classes[label];
+  const alt = error?.message ?? title ?? t("data.picture", { index });
+  const picture = url ? html`<img class="pixelated" src=${url} alt=${alt} />` : html`<span class="picture-loading" role="img" aria-label=${alt}></span>`;
+  return hasCaption ? html`<figure>${picture}<figcaption>${error ? "✕" : title ?? " "}</figcaption></figure>` : picture;
+}
+
+/** The hook that reads a picture. `label` is the index of its class, if it belongs to a dataset. */
+function usePicture(path) {
+  const [picture, setPicture] = useState({});
   useEffect(() => {
-    if (!hasToken()) {
-      setSource({ url: path, error: null }); // the browser may keep it in its cache
-      return undefined;
-    }
     const reading = new AbortController();
     let url = null;
-    api.blob(path, { signal: reading.signal })
-      .then((blob) => {
-        if (reading.signal.aborted) return;
-        url = URL.createObjectURL(blob);
-        setSource({ url, error: null });
-      })
-      .catch((error) => {
-        if (!reading.signal.aborted) setSource({ url: null, error });
-      });
+    const read = async () => {
+      const response = await send(path, { signal: reading.signal });
+      const blob = await response.blob();
+      if (reading.signal.aborted) return;
+      url = URL.createObjectURL(blob);
+      setPicture({ url, label: response.headers.get(LABEL) });
+    };
+    read().catch((error) => !reading.signal.aborted && setPicture({ error }));
     return () => {
       reading.abort();
-      if (url) URL.revokeObjectURL(url);
+      URL.revokeObjectURL(url);
     };
   }, [path]);
-  return source;
+  return picture;
 }

@@ -1,62 +1,85 @@
-// The view Models: every model with its versions. What a model consists of is read when it is opened, so that hundreds
-// of models stay quick.
+// The view Models: every model, and the versions of the chosen one with their figures, weights and the alias `stable`.
 
-import { html, useState } from "../vendor/htm-preact-standalone.module.js";
-import { BackendName } from "../components/backends.js";
-import { ModelVersions } from "../components/models_versions.js";
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact-standalone.module.js";
+import { api } from "../api.js";
+import { BackendName, titleOf } from "../components/backends.js";
+import { DeleteButton } from "../components/delete_button.js";
+import { JobTable } from "../components/job_list.js";
 import { Empty, Failure, Loading } from "../components/states.js";
 import { useResource } from "../resources.js";
-import { addressOf, navigate } from "../router.js";
-import { number, t } from "../texts.js";
+import { addressOf } from "../router.js";
+import { bytes, number, percent, t } from "../texts.js";
 
-const PAGE = 50; // models that are listed before the user asks for more
+const FIRST = 10; // versions that are shown before the user asks for all
 
-/** The view of /models?model=. The model of the address is open. */
+/** The view of /models?model=. The versions of the address's model are shown above the list of models. */
 export function View({ query }) {
   const models = useResource("/v1/models");
   const status = useResource("/v1/status");
-  const failed = [models, status].find(({ error, data }) => error && !data);
+  const order = Object.keys(status.data?.backends ?? {});
+  const rows = useMemo(() => models.data?.models.map((model) => ({ id: model.name, ...model })), [models.data, status.data]);
+  const chosen = rows?.find(({ name }) => name === query.model);
+  const columns = [
+    { title: t("train.model"), cell: ({ name }) => html`<a href=${addressOf("models", { model: name })}>${name}</a>` },
+    { title: t("models.versions"), className: "figure", cell: ({ versions }) => number(numbersOf(versions).length) },
+    { title: t("train.backends"), cell: ({ versions }) => html`<div class="row">${order.filter((backend) => versions[backend])
+      .map((backend) => html`<${BackendName} backend=${backend} index=${order.indexOf(backend)} />`)}</div>` },
+  ];
   return html`
-    <h1 tabindex="-1">${t("models.title")}</h1>
-    ${failed ? html`<${Failure} error=${failed.error} retry=${() => { models.reload(); status.reload(); }} />`
-      : !models.data || !status.data ? html`<${Loading} />`
-      : models.data.models.length === 0
-        ? html`<${Empty} title=${t("models.none")}><p><a href="/train">${t("models.train-one")}</a></p><//>`
-        : html`<${ModelList} models=${models.data.models} order=${Object.keys(status.data.backends)} opened=${query.model} reload=${models.reload} />`}`;
+    <h1 tabindex="-1">${t("view.models")}</h1>
+    ${!rows ? models.error ? html`<${Failure} error=${models.error} retry=${models.reload} />` : html`<${Loading} />`
+      : !rows.length ? html`<${Empty} title=${t("list.none-yet")}><a href="/train">${t("view.train")}</a><//>`
+      : html`${chosen && html`<${Versions} key=${chosen.name} model=${chosen} order=${order} reload=${models.reload} />`}
+        <${JobTable} jobs=${rows} title=${t("view.models")} columns=${columns} current=${query.model} />`}`;
 }
 
-function ModelList({ models, order, opened, reload }) {
-  const [search, setSearch] = useState("");
-  const [limit, setLimit] = useState(PAGE);
-  const words = search.toLowerCase().split(/\s+/);
-  const found = models.filter(({ name }) => words.every((word) => name.includes(word)));
-  const isBeyond = found.findIndex(({ name }) => name === opened) >= limit;
-  const shown = isBeyond ? [...found.slice(0, limit), found.find(({ name }) => name === opened)] : found.slice(0, limit);
-  return html`
-    <div class="row models-search">
-      <div class="field"><label for="models-search">${t("models.search")}</label>
-        <input id="models-search" type="search" value=${search} onInput=${(event) => { setSearch(event.target.value); setLimit(PAGE); }} /></div>
-      <p class="soft" role="status">${t("models.count", { count: number(found.length), all: number(models.length) })}</p>
-    </div>
-    ${found.length === 0 && html`<${Empty} title=${t("models.none-found")} />`}
-    <ul class="models">${shown.map((model) => html`<li key=${model.name}>
-      <${Model} model=${model} order=${order} isOpen=${model.name === opened} reload=${reload} /></li>`)}</ul>
-    ${found.length > shown.length && html`<button type="button" onClick=${() => setLimit(limit + PAGE)}>${t("models.more")}</button>`}`;
+/** Return the version numbers of all backends, newest first. */
+function numbersOf(versions) {
+  return [...new Set(Object.values(versions).flat())].sort((one, other) => other - one);
 }
 
-/** A model, folded. Its address is that of the open one, so that a link leads to it and the back button closes it. */
-function Model({ model, order, isOpen, reload }) {
-  const versions = [...new Set(Object.values(model.versions).flat())].sort((a, b) => b - a);
-  const backends = order.filter((backend) => model.versions[backend]);
-  const toggle = (event) => {
-    if (event.currentTarget.open !== isOpen) navigate(addressOf("models", isOpen ? {} : { model: model.name }), { replace: isOpen });
-  };
+function Versions({ model: { name, versions }, order, reload }) {
+  const path = `/v1/models/${name}`;
+  const detail = useResource(path);
+  const title = useRef(null);
+  const [limit, setLimit] = useState(FIRST);
+  const [refusal, setRefusal] = useState(null);
+  const all = numbersOf(versions);
+  const stable = detail.data?.aliases.stable;
+  useEffect(() => title.current.focus(), []); // so that a screen reader says what the link led to
+  const move = (version) => api.put(`${path}/aliases/stable`, { version }).then(() => { setRefusal(null); detail.reload(); }, setRefusal);
+  const error = refusal ?? detail.error;
   return html`
-    <details open=${isOpen} onToggle=${toggle}>
-      <summary><h2>${model.name}</h2>
-        <span class="soft">${t(versions.length === 1 ? "models.one-version" : "models.versions", { count: number(versions.length), newest: versions[0] })}</span>
-        <span class="models-backends">${backends.map((backend) => html`<${BackendName} key=${backend} backend=${backend} index=${order.indexOf(backend)} />`)}</span>
-      </summary>
-      ${isOpen && html`<${ModelVersions} model=${model} versions=${versions} order=${order} reload=${reload} />`}
-    </details>`;
+    <section class="models-versions stack" aria-label=${name}>
+      <h2 ref=${title} tabindex="-1">${name}</h2>
+      ${error && html`<${Failure} error=${error} />`}
+      ${all.slice(0, limit).map((version) => html`<section key=${version} aria-label=${t("models.version", { version })}>
+        <div class="row">
+          <h3>${t("models.version", { version })}</h3>
+          ${version === stable ? html`<strong class="status status-succeeded">stable</strong>`
+            : html`<button type="button" onClick=${() => move(version)}>${t("models.make-stable")}</button>`}
+          ${["draw", "compare"].map((view) => html`<a href=${addressOf(view, { model: name, version })}>${t(`view.${view}`)}</a>`)}
+        </div>
+        <${Version} name=${name} version=${version} order=${order} reload=${reload} setRefusal=${setRefusal}
+          backends=${order.filter((backend) => versions[backend]?.includes(version))} /></section>`)}
+      ${all.length > limit && html`<button type="button" onClick=${() => setLimit(all.length)}>${t("compare.all", { count: all.length })}</button>`}
+    </section>`;
+}
+
+/** A row per backend: its figures, and what can be done with its weights. */
+function Version({ name, version, backends, order, reload, setRefusal }) {
+  const detail = useResource(`/v1/models/${name}?version=${version}`);
+  const rows = backends.map((id) => ({
+    ...detail.data?.manifests[id], id, path: `/v1/models/${name}/${id}/${version}`, label: `${name} ${version}, ${titleOf(id)}`,
+  }));
+  return html`<${JobTable} jobs=${rows} title=${t("models.version", { version })} columns=${[
+    { title: t("models.backend"), cell: ({ id }) => html`<${BackendName} backend=${id} index=${order.indexOf(id)} />` },
+    { title: t("train.test-accuracy"), className: "figure", cell: ({ metrics }) => percent(metrics?.test_accuracy) },
+    { title: t("train.test-loss"), className: "figure optional", cell: ({ metrics }) => number(metrics?.test_loss, 4) },
+    { title: t("models.weights"), className: "figure", cell: ({ id, files, path, label }) => html`<div class="row end">
+      ${files && bytes(files["weights.safetensors"].size)}
+      <button type="button" class="plain" aria-label=${`${t("models.download")} ${label}`}
+        onClick=${() => api.download(`${path}/weights.safetensors`, `${name}-${id}-${version}.safetensors`).catch(setRefusal)}>${t("models.download")}</button>
+      <${DeleteButton} path=${path} name=${label} hint=${t("models.delete-hint")} onDelete=${reload} /></div>` },
+  ]} />`;
 }
