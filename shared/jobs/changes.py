@@ -1,17 +1,22 @@
-"""How Redis tells that a job has changed: a message on one channel, with the key of the record or of the run.
+"""How Redis tells that a job has changed: an entry in one short stream, with the key of the record or of the run.
 
-The scripts and the transaction that change a job publish the message in the same atomic step. A message may be lost,
-because Redis stores none. Therefore who listens also reads the job again every few seconds.
+    tandem:changes      stream: the newest changes of all jobs
+
+The scripts and the transaction that change a job add the entry in the same atomic step. Old entries are dropped, so who
+listens also reads the job again every few seconds.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
-CHANNEL: Final = "tandem:changes"
-# For Lua scripts. A service whose Redis does not let it publish still writes: its messages are missing then.
-PUBLISH_LUA: Final = f"redis.pcall('PUBLISH', '{CHANNEL}', KEYS[1]) "
+CHANGES_KEY: Final = "tandem:changes"
+MAX_CHANGES: Final = 1000  # that the stream keeps, about
+FIELD: Final = "key"  # of an entry
+# For Lua scripts. A service that may not write the stream changes its job all the same.
+SIGNAL_LUA: Final = f"redis.pcall('XADD', '{CHANGES_KEY}', 'MAXLEN', '~', {MAX_CHANGES}, '*', '{FIELD}', KEYS[1])"
 
 
-def parse_change(message: bytes) -> tuple[str, str] | None:
-    """Return the kind and the id of the job that a message is about, or None for a malformed message."""
-    parts = message.decode(errors="replace").split(":")
+def parse_change(entry: Mapping[bytes, bytes]) -> tuple[str, str] | None:
+    """Return the kind and the id of the job that an entry is about, or None for a malformed entry."""
+    parts = entry.get(FIELD.encode(), b"").decode(errors="replace").split(":")
     return (parts[1], parts[2]) if len(parts) > 2 and parts[0] == "tandem" else None

@@ -53,8 +53,12 @@ def connect_observer(settings: Settings) -> Redis:
     return _client(settings, Retry(NoBackoff(), 0), 1)
 
 
-def connect_subscriber(settings: Settings) -> AsyncRedis:
-    """Return a client for an event loop that waits for messages. It never retries by itself.
+def connect_listener(settings: Settings, block_s: float) -> AsyncRedis:
+    """Return a client for an event loop that waits for something to happen. It never retries by itself.
+
+    Args:
+        settings: Redis's address, and the user and the password of this process.
+        block_s: how long Redis may keep a command waiting.
 
     Raises:
         OSError: the file with the password cannot be read.
@@ -63,8 +67,9 @@ def connect_subscriber(settings: Settings) -> AsyncRedis:
     return AsyncRedis.from_url(
         settings.redis_url,
         retry=AsyncRetry(NoBackoff(), 0),
+        protocol=2,  # replies of XREAD are lists, whatever redis-py prefers
         socket_connect_timeout=1,
-        socket_keepalive=True,
+        socket_timeout=block_s + PATIENT_TIMEOUT_S,
         username=user,
         password=password,
     )

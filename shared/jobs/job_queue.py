@@ -36,7 +36,7 @@ from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.serializers import JSONSerializer
 
 from shared.errors import ConflictError, InvalidRequestError, NotFoundError, UnavailableError
-from shared.jobs.changes import CHANNEL
+from shared.jobs.changes import CHANGES_KEY, FIELD, MAX_CHANGES
 from shared.jobs.kinds import JobRecord, JobT, Kind, PairT, RunT
 from shared.jobs.listings import JobPage, PageRequest, read_page
 from shared.jobs.payloads import DeletionJob, JobPayload, PublishingJob
@@ -191,7 +191,8 @@ class JobQueue:
         transaction.expire(index, self._keep_record_s)
         if isinstance(job, DeletionJob):
             Aliases.mark_deletion(transaction, job.name, job.model_version, job.id, list(runs), self._keep_record_s)
-        transaction.publish(CHANNEL, f"tandem:{job.kind}:{job.id}")
+        change = {FIELD: f"tandem:{job.kind}:{job.id}"}
+        transaction.xadd(CHANGES_KEY, change, maxlen=MAX_CHANGES)  # type: ignore[arg-type] # redis-py's type is invariant
         for backend, state in runs.items():
             first = state.model_dump(mode="json", exclude_unset=True, exclude=HISTORY_FIELDS)
             fields = {"error": None, "overlapped": False, "publishing": False, "keep_s": self._keep_s, **first}

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.jobs.changes import CHANNEL
+from shared.jobs.changes import CHANGES_KEY
 from shared.process import write_atomically
 
 OPERATOR = "operator"
@@ -84,10 +84,10 @@ def list_users(backends: Iterable[str]) -> list[RedisUser]:
     """Return the user of each service that uses Redis: the gateway, the load tester, and a trainer per backend."""
     gateway = RedisUser(
         "gateway",
-        (*_LOGIN, *_TRANSACTIONS, *_RECORDS, "publish", "subscribe", "unsubscribe"),
+        (*_LOGIN, *_TRANSACTIONS, *_RECORDS, "publish", "xadd", "xread", "xrevrange"),
         keys=("tandem:*", "rq:queues", "rq:queue:*", "rq:job:*"),
         readable_keys=("rq:execution:*", "rq:workers:*", "rq:worker:*"),
-        channels=("rq:pubsub:*", CHANNEL),
+        channels=("rq:pubsub:*",),
     )
     return [gateway, _worker_user("loadtest", "loadtest"), *(_worker_user(name_of(one), one) for one in backends)]
 
@@ -135,10 +135,10 @@ def _worker_user(name: str, queue: str) -> RedisUser:
     """
     return RedisUser(
         name,
-        (*_LOGIN, *_TRANSACTIONS, *_RECORDS, "blmove", "lmove", "publish", "subscribe", "unsubscribe"),
+        (*_LOGIN, *_TRANSACTIONS, *_RECORDS, "xadd", "blmove", "lmove", "subscribe", "unsubscribe"),
         keys=(
             *(f"tandem:*:{_ID}:{queue}", f"tandem:*:{_ID}:{queue}:history", f"tandem:*:{_ID}:comparisons"),
-            *("tandem:running", "tandem:throughput"),
+            *("tandem:running", "tandem:throughput", CHANGES_KEY),
             *(f"rq:queue:{queue}", f"rq:queue:{queue}:intermediate", f"rq:wip:{queue}"),
             *(f"rq:job:*-{_ID}-{queue}", f"rq:job:*-{_ID}-{queue}:depend*"),
             *(f"rq:execution:*-{_ID}-{queue}:*", f"rq:executions:*-{_ID}-{queue}", f"rq:results:*-{_ID}-{queue}"),
@@ -147,5 +147,5 @@ def _worker_user(name: str, queue: str) -> RedisUser:
             *(f"rq:worker:{_ID}", f"rq:worker:{_ID}:executions"),
         ),
         readable_keys=("tandem:*", "rq:suspended"),
-        channels=(f"rq:pubsub:{queue}.*", CHANNEL),
+        channels=(f"rq:pubsub:{queue}.*",),
     )

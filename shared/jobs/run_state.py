@@ -29,7 +29,7 @@ from pydantic_core import to_jsonable_python
 from redis import Redis
 
 from shared.errors import SupersededError
-from shared.jobs.changes import PUBLISH_LUA
+from shared.jobs.changes import SIGNAL_LUA
 from shared.jobs.payloads import Status
 from shared.jobs.results import Epoch, RunState
 
@@ -45,7 +45,7 @@ HISTORY_FIELDS = {"epoch", "history"}  # of a TrainingRun: read from the list of
 RUNNING_KEY = "tandem:running"
 # Ends each script. KEYS[1]: a run. The other keys expire with it. Whoever watches the run learns that it has changed.
 _KEEP = f"""
-{PUBLISH_LUA}
+{SIGNAL_LUA}
 local keep = redis.call('HGET', KEYS[1], 'keep_s')
 local function expire(key) if keep then redis.call('EXPIRE', key, keep) end end
 """

@@ -71,11 +71,11 @@ def test_a_search_finds_an_earlier_training(page: Page, client: Client) -> None:
     page.get_by_label("Search").fill("needle")
     link = page.get_by_role("link", name="needle 1")
     expect(link).to_be_visible()
-    expect(page.locator(".training-list tbody tr")).to_have_count(1)
+    expect(page.locator(".job-list tbody tr")).to_have_count(1)
     link.click()
     expect(page.get_by_role("heading", name="needle, version 1")).to_be_visible()
     page.get_by_label("Search").fill("nothing has this name")
-    expect(page.get_by_text("No training matches")).to_be_visible()
+    expect(page.get_by_text("None matches")).to_be_visible()
 
 
 def test_the_page_speaks_chinese(new_page: Callable[..., Page]) -> None:

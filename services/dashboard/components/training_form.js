@@ -4,6 +4,7 @@ import { html, useState } from "../vendor/htm-preact-standalone.module.js";
 import { api } from "../api.js";
 import { number, t } from "../texts.js";
 import { BackendName, titleOf } from "./backends.js";
+import { Choice, NumberField } from "./fields.js";
 import { NetworkEditor } from "./network_editor.js";
 import { Picture } from "./picture.js";
 
@@ -47,6 +48,7 @@ export function TrainingForm({ presets, datasets, backends, dataset, onStart }) 
   const chooseOptimizer = (name) => {
     setSettings((before) => ({ ...before, optimizer: name, learning_rate: LEARNING_RATES[name] }));
   };
+  const field = (name) => ({ id: name, label: t(`train.${name}`), value: settings[name], onChange: (value) => set(name, value) });
   const start = async (event) => {
     event.preventDefault();
     setSubmission({ isSending: true, error: null });
@@ -63,29 +65,21 @@ export function TrainingForm({ presets, datasets, backends, dataset, onStart }) 
       <${NetworkEditor} presets=${presets} dataset=${settings.dataset} network=${settings.network} onChange=${(network) => set("network", network)} />
       <${DatasetField} datasets=${datasets} chosen=${chosen} onChange=${chooseDataset} />
       <div class="fields">
-        <${NumberField} id="epochs" label=${t("train.epochs")} value=${settings.epochs} min="1" max="1000" onChange=${(value) => set("epochs", value)} />
-        <${NumberField} id="batch-size" label=${t("train.batch-size")} value=${settings.batch_size} min="1" max="65536" isOptional
-          placeholder="64" onChange=${(value) => set("batch_size", value)} />
-        <${Choice} id="optimizer" label=${t("train.optimizer")} value=${settings.optimizer} options=${{ sgd: "SGD", adam: "Adam" }} onChange=${chooseOptimizer} />
-        <${NumberField} id="learning-rate" label=${t("train.learning-rate")} value=${settings.learning_rate} min="0" max="100" step="any"
-          onChange=${(value) => set("learning_rate", value)} />
+        <${NumberField} ...${field("epochs")} min="1" max="1000" />
+        <${NumberField} ...${field("batch_size")} min="1" max="65536" isOptional placeholder="64" />
+        <${Choice} ...${field("optimizer")} options=${Object.keys(LEARNING_RATES)} onChange=${chooseOptimizer} />
+        <${NumberField} ...${field("learning_rate")} min="0" max="100" step="any" />
       </div>
       <details>
         <summary>${t("train.more-settings")}</summary>
         <div class="fields more">
-          <${NumberField} id="seed" label=${t("train.seed")} value=${settings.seed} min="0" max=${2 ** 32 - 1} onChange=${(value) => set("seed", value)} />
-          <${Choice} id="pairing" label=${t("train.pairing")} value=${settings.pairing} onChange=${(value) => set("pairing", value)}
-            options=${{ shared: t("train.pairing-shared"), native: t("train.pairing-native") }} />
-          <${Choice} id="schedule" label=${t("train.schedule")} value=${settings.schedule} onChange=${(value) => set("schedule", value)}
-            options=${{ constant: t("train.schedule-constant"), cosine: t("train.schedule-cosine") }} />
-          <${Choice} id="precision" label=${t("train.precision")} value=${settings.precision} onChange=${(value) => set("precision", value)}
-            options=${{ float32: "float32", float64: "float64" }} />
-          <div class="field">
-            <label for="name">${t("train.name")}</label>
+          <${NumberField} ...${field("seed")} min="0" max=${2 ** 32 - 1} />
+          <${Choice} ...${field("pairing")} options=${{ shared: t("train.pairing-shared"), native: t("train.pairing-native") }} />
+          <${Choice} ...${field("schedule")} options=${["constant", "cosine"]} />
+          <${Choice} ...${field("precision")} options=${["float32", "float64"]} />
+          <div class="field"><label for="name">${t("train.name")}</label>
             <input id="name" value=${settings.name} maxlength="63" pattern="[a-z0-9][a-z0-9_\\-]*" title=${t("train.name-rule")}
-              placeholder=${`${typeof settings.network === "string" ? settings.network : "custom"}-${settings.dataset}`}
-              onInput=${(event) => set("name", event.target.value)} />
-          </div>
+              onInput=${({ target }) => set("name", target.value)} /></div>
           <${BackendChoice} backends=${backends} chosen=${settings.backends} onChange=${(value) => set("backends", value)} />
         </div>
       </details>
@@ -107,19 +101,6 @@ function DatasetField({ datasets, chosen, onChange }) {
       ${chosen.problem ? html`<p class="field-error">${chosen.problem}</p>` : html`
         <div class="samples"><${Picture} path=${`/v1/datasets/${chosen.name}/samples.png?count=20`} alt=${t("train.samples", { name: chosen.name })} /></div>`}
     </div>`;
-}
-
-function NumberField({ id, label, value, onChange, isOptional = false, step = "1", ...limits }) {
-  const change = (event) => onChange(event.target.value === "" ? "" : event.target.valueAsNumber);
-  return html`<div class="field"><label for=${id}>${label}</label>
-    <input id=${id} type="number" value=${value} required=${!isOptional} step=${step} ...${limits} onInput=${change} /></div>`;
-}
-
-function Choice({ id, label, value, options, onChange }) {
-  return html`<div class="field"><label for=${id}>${label}</label>
-    <select id=${id} value=${value} onChange=${(event) => onChange(event.target.value)}>
-      ${Object.entries(options).map(([option, title]) => html`<option key=${option} value=${option}>${title}</option>`)}
-    </select></div>`;
 }
 
 function BackendChoice({ backends, chosen, onChange }) {

@@ -33,5 +33,9 @@ export default {
   "status.succeeded": ["succeeded", "成功"],
   "status.failed": ["failed", "失败"],
   "status.cancelled": ["cancelled", "已取消"],
+  "list.search": ["Search by name, dataset or status", "按名称、数据集或状态搜索"],
+  "list.none-yet": ["There are none yet", "还没有内容"],
+  "list.none-found": ["None matches", "没有匹配的内容"],
+  "list.older": ["Show older ones", "显示更早的"],
   "chart.table": ["Figures", "数值"],
 };

@@ -1,16 +1,19 @@
-"""Learns from Redis which job has changed: one subscription for all jobs that a gateway process watches."""
+"""Learns from Redis which job has changed: one connection for all jobs that a gateway process watches."""
 
 import asyncio
 from collections.abc import Callable
+from typing import Any, cast
 
 import structlog
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from shared.jobs.changes import CHANNEL, parse_change
-from shared.jobs.connection import connect_subscriber
+from shared.jobs.changes import CHANGES_KEY, MAX_CHANGES, parse_change
+from shared.jobs.connection import connect_listener
 from shared.settings import Settings
 
-RETRY_S = 1  # between two attempts to subscribe
+BLOCK_S = 5  # how long Redis waits for a change before it answers that there was none
+RETRY_S = 1  # between two attempts, while Redis does not answer
 
 log = structlog.get_logger()
 
@@ -21,20 +24,17 @@ class ChangeSignals:
     Args:
         settings: Redis's address and login.
         on_change: called with the kind and the id of the job.
-        on_subscribed: called when the subscription begins, also again after an interruption. Changes before it may
-            have been missed.
+        on_start: called when listening begins, also again after an interruption. Changes before it may be missed.
     """
 
-    def __init__(
-        self, settings: Settings, on_change: Callable[[str, str], None], on_subscribed: Callable[[], None]
-    ) -> None:
-        self._settings, self._on_change, self._on_subscribed = settings, on_change, on_subscribed
+    def __init__(self, settings: Settings, on_change: Callable[[str, str], None], on_start: Callable[[], None]) -> None:
+        self._settings, self._on_change, self._on_start = settings, on_change, on_start
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to listen, on the running event loop. It changes nothing if it listens already."""
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._listen())
+            self._task = asyncio.get_running_loop().create_task(self._listen_until_stopped())
 
     def stop(self) -> None:
         """Close the connection."""
@@ -42,18 +42,30 @@ class ChangeSignals:
             self._task.cancel()
             self._task = None
 
-    async def _listen(self) -> None:
-        async with connect_subscriber(self._settings) as redis:
+    async def _listen_until_stopped(self) -> None:
+        async with connect_listener(self._settings, BLOCK_S) as redis:
             while True:
                 try:
-                    async with redis.pubsub() as subscription:
-                        await subscription.subscribe(CHANNEL)
-                        async for message in subscription.listen():
-                            if message["type"] == "message":
-                                if change := parse_change(message["data"]):
-                                    self._on_change(*change)
-                            else:
-                                self._on_subscribed()
+                    await self._listen(redis)
                 except RedisError as error:
                     log.warning("changes of jobs are not signalled: Redis does not answer", reason=str(error))
+                except Exception as error:  # feeds go on without signals: they read every few seconds
+                    log.error("changes of jobs are not signalled", exc_info=error)
                 await asyncio.sleep(RETRY_S)
+
+    async def _listen(self, redis: Redis) -> None:
+        """Pass on each change.
+
+        Raises:
+            RedisError: Redis does not answer.
+        """
+        newest = await redis.xrevrange(CHANGES_KEY, count=1)
+        position = cast(bytes, newest[0][0]) if newest else b"0-0"
+        self._on_start()
+        while True:
+            streams: Any = await redis.xread({CHANGES_KEY: position}, count=MAX_CHANGES, block=BLOCK_S * 1000)
+            for _, entries in streams:  # none if Redis waited in vain
+                for _, entry in entries:
+                    if change := parse_change(entry):
+                        self._on_change(*change)
+                position = entries[-1][0]

@@ -1,7 +1,12 @@
-"""The files of the web page, read once when the gateway starts, with what a response needs besides the content."""
+"""The files of the web page, read once when the gateway starts, with what a response needs besides the content.
+
+Comments and indentation are for readers of the repository. A browser gets the files without them, and all styles as
+one file: so the page is a third smaller.
+"""
 
 import gzip
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +17,11 @@ MEDIA_TYPES = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
+VENDOR = "vendor"  # the folder with the files of others, which are served unchanged
+STYLES = "styles"  # the folder whose files are served as one, `styles.css`
+# A comment that begins a line, with its line; and the indentation of a line. Comments behind code are kept, because
+# only a parser could tell them from texts. No line of a template literal may begin like a comment; a test checks it.
+COMMENTS = re.compile(rb"^[ ]*(?://.*|/\*[\s\S]*?\*/[ ]*)\n|^[ ]+", re.MULTILINE)
 COMPRESSION_LEVEL = 9  # it is paid once, when the gateway starts
 
 
@@ -20,7 +30,7 @@ class PageFile:
     """One file of the page.
 
     Attributes:
-        content: as it lies on the disk.
+        content: what a browser gets.
         compressed: the same, compressed with gzip.
         media_type: the value of `Content-Type`.
         tag: a checksum of the content, for `ETag`.
@@ -32,11 +42,10 @@ class PageFile:
     tag: str
 
     @classmethod
-    def read(cls, path: Path) -> "PageFile":
-        """Read a file whose suffix is one of `MEDIA_TYPES`."""
-        content = path.read_bytes()
+    def of(cls, content: bytes, suffix: str) -> "PageFile":
+        """Return a file whose suffix is one of `MEDIA_TYPES`."""
         compressed = gzip.compress(content, COMPRESSION_LEVEL, mtime=0)
-        return cls(content, compressed, MEDIA_TYPES[path.suffix], hashlib.sha256(content).hexdigest()[:32])
+        return cls(content, compressed, MEDIA_TYPES[suffix], hashlib.sha256(content).hexdigest()[:32])
 
 
 def read_page_files(folder: Path) -> dict[str, PageFile]:
@@ -44,8 +53,17 @@ def read_page_files(folder: Path) -> dict[str, PageFile]:
 
     Files with another suffix, such as documentation, are left out. A missing folder has no files.
     """
-    return {
-        path.relative_to(folder).as_posix(): PageFile.read(path)
-        for path in sorted(folder.rglob("*"))
-        if path.suffix in MEDIA_TYPES and path.is_file()
-    }
+    contents: dict[str, bytes] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in MEDIA_TYPES and path.is_file():
+            place = path.relative_to(folder)
+            name = f"{STYLES}.css" if place.parts[0] == STYLES else place.as_posix()
+            contents[name] = contents.get(name, b"") + _read(path)
+    return {name: PageFile.of(content, Path(name).suffix) for name, content in contents.items()}
+
+
+def _read(path: Path) -> bytes:
+    """Return a file's content. The project's own modules and styles lose their comments and indentation."""
+    content = path.read_bytes()
+    is_own = path.suffix in (".js", ".css") and path.parent.name != VENDOR
+    return COMMENTS.sub(b"", content) if is_own else content

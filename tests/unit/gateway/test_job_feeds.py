@@ -50,9 +50,10 @@ class OwnRedis:
         self._server.kill()
         self._server.wait()
 
-    def count_subscriptions(self) -> int:
+    def count_listeners(self) -> int:
+        """Return how many connections wait for changes."""
         with Redis(port=self.port) as connection:
-            return sum(int(client["sub"]) for client in connection.client_list())
+            return sum(client["cmd"] == "xread" for client in connection.client_list())
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def test_ten_watchers_share_one_reader_and_see_the_states_in_order(server: OwnRe
         watches = await asyncio.gather(*(training.watch(feeds) for _ in range(WATCHERS)))
         assert training.reads == 1
         watchers = [asyncio.create_task(collect(watch)) for watch in watches]
-        await until(lambda: server.count_subscriptions() == 1)
+        await until(lambda: server.count_listeners() == 1)
         await asyncio.to_thread(training.run.start)
         for number in (1, 2, 3):
             await training.report_epoch(number)
@@ -129,7 +130,7 @@ def test_ten_watchers_share_one_reader_and_see_the_states_in_order(server: OwnRe
             assert [state.has_ended for state in states] == [*([False] * (len(states) - 1)), True]
         states_of_all = {id(state) for states in found for state in states}
         assert len(states_of_all) <= training.reads < WATCHERS, "each state is read and rendered once for all"
-        await until(lambda: server.count_subscriptions() == 0)
+        await until(lambda: server.count_listeners() == 0)
 
     asyncio.run(follow_training())
 
@@ -142,7 +143,7 @@ def test_a_change_wakes_the_reader_without_waiting_for_the_next_read(
     async def follow_training() -> None:
         feeds, training = JobFeeds(settings), WatchedTraining(settings)
         watcher = asyncio.create_task(collect(await training.watch(feeds)))
-        await until(lambda: server.count_subscriptions() == 1)
+        await until(lambda: server.count_listeners() == 1)
         await asyncio.to_thread(training.jobs.cancel, TRAINING, training.identity)
         async with asyncio.timeout(TIMEOUT_S):
             assert (await watcher)[-1].has_ended

@@ -18,6 +18,7 @@ from shared.network.layers import Dense, Flatten
 from shared.settings import Settings
 
 NETWORK = Network(input_shape=(8, 8, 1), layers=(Flatten(), Dense(units=10)))
+SHARED_KEYS = (b"tandem:running", b"tandem:throughput", b"tandem:changes")
 EPOCH = Epoch(epoch=1, loss=1, accuracy=0.5, test_loss=1, test_accuracy=0.5, seconds=1)
 
 
@@ -66,7 +67,7 @@ def test_every_key_of_a_training_expires(queue: JobQueue, redis: Redis, settings
     run.report_epoch(EPOCH)
     run.report_comparison(["toy", "other"], EPOCH)
     run.finish(SUCCEEDED)
-    keys = [key for key in redis.keys("tandem:*") if key not in (b"tandem:running", b"tandem:throughput")]
+    keys = [key for key in redis.keys("tandem:*") if key not in SHARED_KEYS]
     assert {redis.ttl(key) > 0 for key in keys} == {True}
     assert len(keys) == 7  # the index, the version, the record, two runs, the history and the comparisons
     assert redis.ttl(run.key) <= settings.keep_days * DAY_S < redis.ttl(f"tandem:training:{identity}")

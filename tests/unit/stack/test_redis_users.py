@@ -117,6 +117,7 @@ def test_a_worker_reads_all_records_and_changes_none_but_its_own(redis: RunningR
     client = redis.client(user)
     client.hgetall(f"tandem:training:{ID}")
     client.hset(f"tandem:training:{ID}:comparisons", "pytorch,tensorflow", "{}")
+    client.xadd("tandem:changes", {"key": f"tandem:training:{ID}:pytorch"})
     if redis.version() < 7:
         pytest.skip("Redis 6 cannot separate reading from writing")
     for key in (f"tandem:training:{ID}", "tandem:version:x", "tandem:aliases:pytorch", "tandem:trainings"):
