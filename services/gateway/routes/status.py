@@ -18,7 +18,6 @@ from services.gateway.schemas.catalog import BackendStatus, JobReference, QueueS
 from services.gateway.scopes import READ
 from services.gateway.version import VERSION
 from shared.data import datasets
-from shared.jobs.executions import ExecutionKey
 from shared.jobs.job_queue import LOADTEST, parse_job_id, queue_of
 from shared.jobs.run_state import THROUGHPUT_KEY
 from shared.serving.health import ProcessUse
@@ -72,8 +71,7 @@ def _queue_status(context: Context, name: str) -> QueueStatus:
     """Return a queue's length and its workers.
 
     RQ's own `Worker.all` would set the time limit of every connection of the gateway to some minutes. So the keys that
-    RQ's workers write are read directly. A worker that died leaves its name, and its record expires. What a worker
-    performs is in the set of its executions; it does one job at a time.
+    RQ's workers write are read directly. A worker that died leaves its name, and its record expires.
     """
     queue = queue_of(name, context.redis)
     with context.redis.pipeline(transaction=False) as pipeline:
@@ -81,8 +79,10 @@ def _queue_status(context: Context, name: str) -> QueueStatus:
             pipeline.hget(key, "state")
             pipeline.smembers(f"{key}:executions")
         found = pipeline.execute()
-    workers = cast(list[tuple[bytes | None, set[bytes]]], list(zip(found[::2], found[1::2], strict=True)))
-    trainers = [_trainer_status(state.decode(), executions) for state, executions in workers if state]
+    states, executions = cast(list[bytes | None], found[::2]), cast(list[set[bytes]], found[1::2])
+    trainers = [
+        _trainer_status(state.decode(), begun) for state, begun in zip(states, executions, strict=True) if state
+    ]
     waiting = [JobReference(kind=kind, id=identity) for kind, identity in context.jobs.list_waiting(name, MAX_WAITING)]
     return QueueStatus(trainers=trainers, queued=queue.count, waiting=waiting)
 
@@ -92,9 +92,9 @@ def _trainer_status(state: str, executions: set[bytes]) -> TrainerStatus:
 
     Args:
         state: as RQ names it.
-        executions: what it performs, as RQ names it.
+        executions: what it performs, each as `<job id>:<execution>`. A worker performs one job at a time.
     """
-    job = ExecutionKey.of(min(executions).decode()).job_id if executions else None
+    job = min(executions).decode().partition(":")[0] if executions else None
     running = parse_job_id(job) if job else None
     reference = JobReference(kind=running[0], id=running[1]) if running else None
     return TrainerStatus(state=state, job=job, running=reference)
