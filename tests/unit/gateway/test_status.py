@@ -21,6 +21,10 @@ from services.gateway.context import Context
 from services.stack.redis_server import find_redis_server
 from services.stack.stack import free_ports
 from shared.jobs.job_queue import queue_of
+from shared.jobs.kinds import EVALUATION
+from shared.jobs.payloads import EvaluationJob
+from shared.jobs.results import RunState
+from shared.jobs.run_state import QUEUED
 from shared.settings import Settings
 from shared.web.gate import CALLER, Caller
 from tests.polling import wait_until
@@ -163,3 +167,22 @@ def test_while_redis_is_frozen_every_route_answers_also_after_a_status(
     assert answers["/v1/status"].status_code == answers["/metrics"].status_code == 200
     assert answers["/v1/status"].json["redis"] == "down"
     wait_until(lambda: client.get("/v1/status").json["redis"] == "up", message="Redis is not asked again")
+
+
+def test_the_status_lists_the_jobs_that_wait_and_what_a_trainer_performs(
+    tmp_path: Path, loop: asyncio.AbstractEventLoop, redis_process: tuple[subprocess.Popen[bytes], int]
+) -> None:
+    context, client = gateway(tmp_path, redis_process[1], loop)
+    job = EvaluationJob(model="m", version=1, dataset="digits", split="test", asked=["pytorch"])
+    runs = {"pytorch": RunState(status=QUEUED)}
+    first, cancelled, last = (context.jobs.submit(EVALUATION, job, runs) for _ in range(3))
+    context.jobs.cancel(EVALUATION, cancelled)
+    context.redis.sadd("rq:workers:pytorch", "rq:worker:pytorch.1")
+    performed = f"training-{'1' * 32}-pytorch"
+    context.redis.hset("rq:worker:pytorch.1", "state", "busy")
+    context.redis.sadd("rq:worker:pytorch.1:executions", f"{performed}:1")
+    queue = client.get("/v1/status").json["backends"]["pytorch"]
+    assert queue["waiting"] == [{"kind": "evaluation", "id": identity} for identity in (first, last)]
+    assert queue["queued"] == 3
+    running = {"kind": "training", "id": "1" * 32}
+    assert queue["trainers"] == [{"state": "busy", "job": performed, "running": running}]
