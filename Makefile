@@ -25,8 +25,8 @@ setup: ## check the machine and create the services' virtual environments
 up: setup ## run everything in the foreground, without containers
 	@.venv/stack/bin/python -m services.stack up
 
-demo: setup ## train, evaluate and predict with both backends and show one table
-	@.venv/stack/bin/python -m services.stack demo
+demo: setup ## train both backends and show one table; KEEP=1 leaves the page running
+	@.venv/stack/bin/python -m services.stack demo $(if $(KEEP),--keep)
 
 welcome: setup ## retrain the starter model that an empty model volume receives
 	@$(PYTHON) -m services.stack.environments test

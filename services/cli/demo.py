@@ -1,15 +1,17 @@
-"""The demo: train a network in every backend, evaluate it, predict one image, and print one table."""
+"""`tandem demo`: train a network in every backend, evaluate it, predict one image, and print one table."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from services.cli.client import Client
-from services.cli.responses import ComparisonJson, EvaluationJson, PredictionJson, TrainingJson
+from .client import Client
+from .responses import ComparisonJson, EvaluationJson, PredictionJson, TrainingJson
+from .target import Target
 
 # Settings with which `mlp` reaches a test accuracy of 95 % in every backend.
 HYPERPARAMETERS: Mapping[str, Mapping[str, object]] = {
@@ -19,8 +21,21 @@ HYPERPARAMETERS: Mapping[str, Mapping[str, object]] = {
 IMAGES = {"mnist": Path("samples/seven.png"), "digits": Path("samples/seven-8x8.png")}
 
 
-def run_demo(client: Client, console: Console) -> None:
+@click.command()
+@click.option("--server-stops", is_flag=True, hidden=True, help="The server stops after the demo: name no address.")
+@click.pass_obj
+def demo(target: Target, server_stops: bool) -> None:
+    """Train, evaluate and predict with every backend, and show the results in one table."""
+    run_demo(target.client, Console(highlight=False), is_server_kept=not server_stops)
+
+
+def run_demo(client: Client, console: Console, is_server_kept: bool) -> None:
     """Train, evaluate and predict, which takes about a minute, and print the results.
+
+    Args:
+        client: a client of the server.
+        console: where the results are printed.
+        is_server_kept: the server runs on after the demo, so the address of its page is printed.
 
     Raises:
         ClientError: a step failed. The message says which one.
@@ -56,13 +71,9 @@ def run_demo(client: Client, console: Console) -> None:
             "measure each backend alone.",
             soft_wrap=True,
         )
-    console.print(
-        "\nNext:\n"
-        "  make up                        run Tandem; its API is described at http://127.0.0.1:8080/docs\n"
-        "  docker compose up --build      run Tandem in containers\n"
-        "  README.md                      train, predict and compare over HTTP",
-        soft_wrap=True,
-    )
+    if is_server_kept:
+        address = f"{client.url}/train?id={training['id']}"
+        console.print(f"\nOpen {address} in a browser to see this training on the page.", soft_wrap=True)
 
 
 def _choose_dataset(client: Client, console: Console) -> str:

@@ -1,51 +1,50 @@
-"""What `tandem token` does: make, list and revoke access tokens."""
-
-from collections.abc import Sequence
-from urllib.parse import quote
+"""`tandem token`: make, list and revoke access tokens."""
 
 import click
-from rich.console import Console
-from rich.table import Column, Table
 
-from services.cli.client import Client
-from services.cli.responses import CreatedTokenJson, TokenListJson
+from .grids import Grid
+from .jobs_api import quote_part
+from .output import clean, minute_of
+from .responses import CreatedTokenJson, TokenListJson
+from .target import Target
+
+SCOPES = ("read", "predict", "train", "admin")
 
 
-def create_token(client: Client, name: str, scopes: Sequence[str], days: int | None) -> None:
-    """Make a token. Its text is printed alone to standard output, so that a script can store it.
+@click.group("token")
+def tokens() -> None:
+    """Make, list and revoke access tokens. From the first one on, the gateway requires tokens."""
 
-    Raises:
-        ClientError: the gateway refuses it.
-    """
-    created: CreatedTokenJson = client.post("/v1/tokens", {"name": name, "scopes": list(scopes), "days": days})
+
+@tokens.command()
+@click.option("--name", required=True, help="Whose token it is, or for what.")
+@click.option("--scope", "scopes", required=True, multiple=True, type=click.Choice(SCOPES), help="May be repeated.")
+@click.option("--days", type=click.IntRange(1), help="How long it counts; by default until it is revoked.")
+@click.pass_obj
+def create(target: Target, name: str, scopes: tuple[str, ...], days: int | None) -> None:
+    """Make a token, and print it. It cannot be shown again. The first one needs the scope admin."""
+    body = {"name": name, "scopes": list(scopes), "days": days}
+    created: CreatedTokenJson = target.client.post("/v1/tokens", body)
     click.echo(f"Token {created['id']} ({', '.join(created['scopes'])}). It is shown only now:", err=True)
-    click.echo(created["token"])
+    click.echo(created["token"])  # alone on the standard output, so that a script can store it
 
 
-def list_tokens(client: Client, console: Console) -> None:
-    """Print a table of the tokens.
-
-    Raises:
-        ClientError: the gateway refuses it.
-    """
-    found: TokenListJson = client.get("/v1/tokens")
-    table = Table(Column("ID", no_wrap=True), "name", "scopes", "created", "expires", "last used")
+@tokens.command("list")
+@click.pass_obj
+def list_tokens(target: Target) -> None:
+    """List the tokens with their scopes and the time of their last use."""
+    found: TokenListJson = target.client.get("/v1/tokens")
+    table = Grid(("id", "name", "scopes", "created", "expires", "last used"))
     for token in found["tokens"]:
-        times = [_minute_of(token[key]) for key in ("created_at", "expires_at", "last_used_at")]
-        table.add_row(token["id"], token["name"], ", ".join(token["scopes"]), *times)
-    console.print(table)
+        times = [minute_of(token[key]) for key in ("created_at", "expires_at", "last_used_at")]
+        table.add(token["id"], token["name"], ", ".join(token["scopes"]), *times)
+    table.print()
 
 
-def revoke_token(client: Client, identity: str) -> None:
-    """Revoke a token.
-
-    Raises:
-        ClientError: the gateway refuses it.
-    """
-    client.delete(f"/v1/tokens/{quote(identity, safe='')}")
-    click.echo(f"Token {identity} is revoked.")
-
-
-def _minute_of(time: str | None) -> str:
-    """Return an ISO 8601 time up to its minute; "-" if there is none."""
-    return time[:16].replace("T", " ") if time else "-"
+@tokens.command()
+@click.argument("identity", metavar="ID")
+@click.pass_obj
+def revoke(target: Target, identity: str) -> None:
+    """Revoke the token with this ID. It counts no longer within a second."""
+    target.client.delete(f"/v1/tokens/{quote_part(identity)}")
+    click.echo(f"Token {clean(identity)} is revoked.")

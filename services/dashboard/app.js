@@ -7,12 +7,9 @@ import { titleOf } from "./components/backends.js";
 import { Failure, Loading } from "./components/states.js";
 import { useResource } from "./resources.js";
 import { VIEWS, startRouter, useLocation } from "./router.js";
-import { addTexts, language, onLanguageChange, setLanguage, t } from "./texts.js";
-import frameTexts from "./texts/frame.js";
+import { language, onLanguageChange, setLanguage, t } from "./texts.js";
 
 const STATUS_MS = 5000;
-
-addTexts(frameTexts);
 
 function App() {
   const [round, setRound] = useState(0);

@@ -1,30 +1,23 @@
 // The page's texts in English and Chinese, and how numbers, times and durations are written.
 //
-// The catalogue is the folder texts/: one module per view, which maps each key to its English and its Chinese text.
+// The catalogue is the folder texts/: one file per view, which maps each key to its English and its Chinese text. The
+// gateway serves all of them as one file.
 
 const LANGUAGES = ["en", "zh"];
 const STORED = "tandem.language";
 
-const catalogue = new Map();
+const catalogue = await (await fetch("/page/texts.json")).json();
 const listeners = new Set();
 let current = initialLanguage();
 
 /**
- * Add the texts of a view to the catalogue.
- * @param {Object<string, string[]>} texts key -> [English, Chinese]. `{name}` in a text is filled in by `t`.
- */
-export function addTexts(texts) {
-  for (const [key, translations] of Object.entries(texts)) catalogue.set(key, translations);
-}
-
-/**
  * Return the text of a key in the current language.
  * @param {string} key such as `train.start`.
- * @param {Object<string, string|number>} values what to fill in for `{name}`.
+ * @param {Object<string, string|number>} values what to fill in for `{name}` in the text.
  * @returns {string} the text; the key itself if the catalogue has no such text.
  */
 export function t(key, values = {}) {
-  const text = catalogue.get(key)?.[LANGUAGES.indexOf(current)] ?? key;
+  const text = catalogue[key]?.[LANGUAGES.indexOf(current)] ?? key;
   return text.replace(/\{(\w+)\}/g, (placeholder, name) => values[name] ?? placeholder);
 }
 

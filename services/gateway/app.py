@@ -14,6 +14,7 @@ from services.gateway.context import Context
 from services.gateway.routes import (
     aliases,
     certificates,
+    code,
     dashboard,
     dataset_pictures,
     dataset_uploads,
@@ -50,7 +51,7 @@ EVENT_LOOP_ROUTES = "event_loop_routes"  # the routes that the server answers it
 PUBLIC_PATHS = "public_paths"  # what needs no token
 RESOURCES = (
     *(trainings, evaluations, certificates, loadtests, events, predictions, models, aliases, transplants),
-    *(datasets, dataset_uploads, dataset_pictures),
+    *(code, datasets, dataset_uploads, dataset_pictures),
     *(open_inference, open_inference_models, tfserving, networks, status, health, tokens, dashboard),
 )
 

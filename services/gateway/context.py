@@ -19,7 +19,7 @@ from services.gateway.shared_state import SharedState
 from shared.data import datasets
 from shared.data.datasets import Dataset
 from shared.data.upload_store import UploadStore
-from shared.errors import InvalidRequestError
+from shared.errors import InvalidDatasetError, InvalidRequestError, MissingDatasetError
 from shared.jobs.connection import connect
 from shared.jobs.job_queue import JobQueue
 from shared.jobs.pinned_data import list_pinned_versions
@@ -121,6 +121,23 @@ class Context:
         """
         datasets.ensure_cached(found, self.settings)
         datasets.verify(found)
+
+    def find_training_data(self, name: str) -> Dataset:
+        """Return the dataset on which a model was trained, as it is now.
+
+        Raises:
+            MissingDatasetError: it was deleted, or its folder was removed.
+            InvalidDatasetError: the user's own folder cannot be used.
+        """
+        try:
+            return datasets.find(name, self.settings)
+        except InvalidDatasetError:
+            raise
+        except InvalidRequestError:
+            raise MissingDatasetError(
+                f"the model was trained on the dataset {name!r}, which is not here any more: upload it again, "
+                "or name another dataset"
+            ) from None
 
     def choose_backends(self, asked: list[str] | None) -> tuple[str, ...]:
         """Return the requested backends in the order of the settings; for None all backends.

@@ -31,7 +31,7 @@ class IdxFile:
 
 
 @dataclass(frozen=True)
-class Upload:
+class UploadedArrays:
     """Where the pictures of an uploaded dataset lie. See `uploaded_datasets.py`.
 
     Attributes:
@@ -76,7 +76,7 @@ class Dataset:
     files: tuple[IdxFile, ...] = ()
     mirrors: tuple[str, ...] = ()
     pictures: dict[SplitName, PictureFiles] | None = None
-    upload: Upload | None = None
+    upload: UploadedArrays | None = None
     preparation: Preparation = "resize"
     notes: tuple[str, ...] = ()
 

@@ -14,7 +14,8 @@ from shared.data.catalog import SplitName
 from shared.data.image_folder import ImageFolder, PictureFile, PictureFiles, describe_pictures
 from shared.data.images import open_picture, prepare_opened
 from shared.data.uploaded_datasets import UploadRecord, array_file
-from shared.data.zip_directory import FILE_START, MAX_FILE_BYTES
+from shared.data.zip_directory import FILE_START
+from shared.data.zip_entries import MAX_FILE_BYTES
 from shared.data.zip_pictures import ZipReader
 from shared.errors import InvalidDatasetError, InvalidImageError
 from shared.process import sync_folder

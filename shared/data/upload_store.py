@@ -25,6 +25,8 @@ from shared.settings import Settings
 
 SETTING = "TANDEM_UPLOAD_DIR"
 SPOOLED_SUFFIX = ".zip"
+# Files that are locked while versions are published or removed, and while pictures are decoded.
+CHANGING, DECODING = ".changing.lock", ".decoding.lock"
 
 # Returns the versions that jobs which have not ended read, or None if that cannot be known now. Its argument: only
 # jobs that were submitted after this time can, in seconds since 1970.
@@ -80,8 +82,10 @@ class UploadStore:
         self.check_name(name)
         draft = zip_file.with_suffix("")
         try:
-            record = write_draft_in_process(zip_file, name, draft, datetime.now(UTC).isoformat(timespec="seconds"))
-            with self._lock():
+            with self._lock(DECODING):  # one at a time, because each takes memory and a core
+                uploaded_at = datetime.now(UTC).isoformat(timespec="seconds")
+                record = write_draft_in_process(zip_file, name, draft, uploaded_at)
+            with self._lock(CHANGING):
                 self.check_name(name)
                 is_new = not pointer_of(self.folder, name).exists()
                 self._publish(draft, record)
@@ -102,7 +106,7 @@ class UploadStore:
             ConflictError: it is a built-in dataset, or a folder of the operator's.
         """
         try:
-            with self._lock():
+            with self._lock(CHANGING):
                 # An upload can be hidden by a folder that the operator added later. It may be deleted.
                 if not pointer_of(self.folder, name).exists():
                     self.check_name(name)
@@ -126,16 +130,16 @@ class UploadStore:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(path.with_suffix(""), ignore_errors=True)
                 path.unlink()
-        with self._lock():
+        with self._lock(CHANGING):
             for path in self.folder.glob(".*.tmp"):  # of `write_atomically`
                 path.unlink(missing_ok=True)
             self._prune()
 
     @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Let only one thread of one process publish, delete or prune at a time."""
+    def _lock(self, name: str) -> Iterator[None]:
+        """Let only one thread of one process work at a time on what a lock is for."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / ".lock", "wb") as file:
+        with open(self.folder / name, "wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

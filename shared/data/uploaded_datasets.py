@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shared.data.catalog import Dataset, SplitName, Upload
+from shared.data.catalog import Dataset, SplitName, UploadedArrays
 from shared.data.images import Preparation
 from shared.errors import MissingDatasetError
 from shared.names import is_name
@@ -98,7 +98,7 @@ def read_record(path: Path) -> UploadRecord | None:
 
 def _dataset_of(uploads: Path, record: UploadRecord) -> Dataset:
     folder = folder_of(uploads, record.name, record.version)
-    upload = Upload(folder, record.version, record.stored_bytes, record.uploaded_at)
+    upload = UploadedArrays(folder, record.version, record.stored_bytes, record.uploaded_at)
     return Dataset(
         record.name,
         record.shape,
@@ -111,7 +111,7 @@ def _dataset_of(uploads: Path, record: UploadRecord) -> Dataset:
 
 
 def read_arrays(
-    name: str, upload: Upload, split: SplitName, count: int | None = None
+    name: str, upload: UploadedArrays, split: SplitName, count: int | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Read the first pictures of a split: images uint8 [N, H, W, C], labels int64 [N].
 
@@ -128,7 +128,7 @@ def read_arrays(
     return np.array(images[:count]), np.array(labels[:count])
 
 
-def map_arrays(name: str, upload: Upload, split: SplitName) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def map_arrays(name: str, upload: UploadedArrays, split: SplitName) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return the arrays of a split, mapped into memory: only the pages that are used are read. See `read_arrays`."""
     try:
         images = np.load(array_file(upload.folder, split, "images"), mmap_mode="r", allow_pickle=False)

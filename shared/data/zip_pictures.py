@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from shared.data.folder_entries import FileEntry, FolderEntries, FolderReader
-from shared.data.zip_directory import ZipEntry, list_entries
+from shared.data.zip_entries import ZipEntry, list_entries
 from shared.errors import InvalidDatasetError
 
 UNPACK_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)

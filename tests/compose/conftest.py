@@ -12,6 +12,7 @@ from services.cli.client import Client, ClientError
 from services.stack.stack import free_ports
 
 PROJECT = "tandem-test"
+COMMAND = "tandem"  # is started by `docker compose run` only
 ONE_SHOT = {"datasets", "secrets"}  # they run once and exit with 0
 SERVICES = {
     "datasets",
@@ -64,7 +65,7 @@ class Compose:
             return False
 
     def configuration(self) -> dict:
-        return json.loads(self("config", "--format", "json").stdout)
+        return json.loads(self("--profile", "cli", "config", "--format", "json").stdout)
 
 
 @pytest.fixture(scope="session")
@@ -74,6 +75,7 @@ def compose() -> Iterator[Compose]:
     compose = Compose(free_ports(1)[0])
     try:
         compose("up", "-d", "--build", "--wait")
+        compose("build", COMMAND)
         yield compose
     except BaseException:
         print(compose("logs", "--no-color", "--tail", "50", check=False).stdout)

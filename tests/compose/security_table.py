@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.compose.conftest import ONE_SHOT, PROJECT, Compose
+from tests.compose.conftest import COMMAND, ONE_SHOT, PROJECT, Compose
 
-IN_MEMORY = {"/dev/shm", "/dev/mqueue"}  # Docker makes them writable in every container
+IN_MEMORY = {"/tmp", "/dev/shm", "/dev/mqueue"}  # writable in every container, and not in the table
 LISTENING = "0A"  # a state in /proc/net/tcp
 # Addresses that only the container itself reaches: 127.0.0.0/8, in which Docker answers questions about names, and ::1.
 LOOPBACK = re.compile(r"[0-9A-F]{6}7F|0{24}01000000")
@@ -28,7 +28,7 @@ true
 
 @dataclass(frozen=True)
 class Container:
-    """What a container may do: one row of the table."""
+    """What a container may do: one row of the table. The text below it says that no process has a capability."""
 
     user: str
     capabilities: frozenset[str]
@@ -51,8 +51,8 @@ def read_rows(first_column: str) -> list[list[str]]:
 def read_table() -> dict[str, Container]:
     """Return what SECURITY.md says about each service."""
     return {
-        service.strip("`"): Container(user, _split(capabilities), _split(paths), _split(networks), _split(ports))
-        for service, user, capabilities, paths, networks, ports in read_rows("service")
+        service.strip("`"): Container(user, frozenset(), _split(paths), _split(networks), _split(ports))
+        for service, user, paths, networks, ports in read_rows("service")
     }
 
 
@@ -60,16 +60,21 @@ def describe(compose: Compose, service: str) -> Container:
     """Return what a container may do, as its own processes see it.
 
     A path of the table that contains `*` stands for the paths that match it. A service that runs once is started again
-    with another command.
+    with another command, and so is the command `tandem`, which has no container otherwise.
     """
-    start = ("run", "--rm", "--no-deps", "-T") if service in ONE_SHOT else ("exec", "-T")
-    report = compose(*start, service, "sh", "-c", PROBE).stdout
+    run = ("run", "--rm", "--no-deps", "-T", "--entrypoint", "sh")
+    start = run if service in {COMMAND, *ONE_SHOT} else ("exec", "-T")
+    shell = () if start is run else ("sh",)
+    report = compose(*start, service, *shell, "-c", PROBE).stdout
     users = {number for line in re.findall(r"^Uid:(.*)$", report, re.MULTILINE) for number in line.split()}
     masks = re.findall(r"^(Cap\w+):\s*([0-9a-f]+)$", report, re.MULTILINE)
     paths = set(re.findall(r"^writable: (?!/proc/)(.*)$", report, re.MULTILINE)) - IN_MEMORY
     patterns = [path for path in read_table()[service].writable_paths if "*" in path]
     named = {next((one for one in patterns if fnmatch.fnmatch(path, one)), path) for path in paths}
-    networks = compose.inspect(service)["NetworkSettings"]["Networks"]
+    if service == COMMAND:
+        networks = compose.configuration()["services"][service]["networks"]
+    else:
+        networks = compose.inspect(service)["NetworkSettings"]["Networks"]
     return Container(
         user=",".join(sorted(users)),
         capabilities=frozenset(f"{name}={mask}" for name, mask in masks if int(mask, 16)),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -11,7 +12,7 @@ import requests
 
 from services.cli.client import ClientError
 from services.stack.stack import free_ports
-from tests.compose.conftest import ONE_SHOT, SERVICES, Compose
+from tests.compose.conftest import COMMAND, ONE_SHOT, PROJECT, SERVICES, Compose
 from tests.compose.security_table import describe, read_table
 from tests.polling import wait_until
 
@@ -148,6 +149,18 @@ def test_the_load_tester_measures_through_the_gateway(compose: Compose, training
     assert all(entry["errors"] == {} for entries in found["results"].values() for entry in entries)
     report = requests.get(f"{compose.client.url}/v1/loadtests/{work['id']}/report.html", timeout=60)
     assert "not an MLPerf result" in report.text
+
+
+def test_the_command_in_a_container_predicts_a_picture_from_the_standard_input(compose: Compose) -> None:
+    command = ["docker", "compose", "-p", PROJECT, "run", "--rm", "-T", COMMAND, "predict", "-"]
+    with Path("samples/seven.png").open("rb") as picture:
+        answer = subprocess.run(
+            command, env=compose.environ, stdin=picture, capture_output=True, text=True, check=False
+        )
+    assert answer.returncode == 0, answer.stderr
+    header, row = answer.stdout.splitlines()
+    assert header.split() == ["picture", "tensorflow", "pytorch", "agree"]
+    assert re.fullmatch(r"- +7 \(.* %\) +7 \(.* %\) +yes", row)
 
 
 def test_only_trainers_can_write_models(compose: Compose, training: dict) -> None:

@@ -72,6 +72,7 @@ def test_the_dataset_is_listed_and_its_samples_are_drawn(client: Client, stripes
     entry = next(entry for entry in client.get("/v1/datasets")["datasets"] if entry["name"] == "stripes")
     assert entry == {
         "name": "stripes",
+        "source": "folder",
         "ready": True,
         "shape": [28, 28, 1],
         "classes": ["Längs", "quer $1"],
@@ -79,6 +80,8 @@ def test_the_dataset_is_listed_and_its_samples_are_drawn(client: Client, stripes
         "prepare": "resize",
         "problem": None,
         "notes": [],
+        "stored_bytes": None,
+        "uploaded_at": None,
     }
     figure = requests.get(f"{client.url}/v1/datasets/stripes/samples.png?count=12", timeout=30)
     assert figure.headers["Content-Type"] == "image/png"

@@ -1,6 +1,7 @@
-"""`make up` runs in the foreground. When it ends, every process that it started ends too."""
+"""`make up` and `make demo KEEP=1` run in the foreground. When they end, every process that they started ends too."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import requests
 
 from services.stack.stack import isolate_environ, python_of
 from tests.polling import wait_until
@@ -46,6 +48,8 @@ def test_a_signal_ends_the_stack_and_every_process_that_it_started(end: signal.S
 
         try:
             wait_until(is_up, message=(state / "log").read_text, timeout_s=300, every_s=0.2)
+            page = f"Open http://127.0.0.1:{environ['TANDEM_GATEWAY_PORT']} in a browser"
+            assert page in (state / "log").read_text()
             commands = find_processes(state)
             for backend in ("tensorflow", "pytorch"):
                 for process in ("trainer", "predictor"):
@@ -61,6 +65,42 @@ def test_a_signal_ends_the_stack_and_every_process_that_it_started(end: signal.S
             if up.poll() is None:  # the test failed before it could stop the stack
                 up.terminate()
                 up.wait(60)
+
+
+def test_a_kept_demo_answers_at_the_printed_address_until_a_signal_ends_it(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    # Without MNIST, and without a network to download it, the demo trains on digits, which takes less time.
+    environ = {
+        **os.environ,
+        "TANDEM_DATA_DIR": str(tmp_path / "own"),
+        "TANDEM_CACHE_DIR": str(tmp_path / "cache"),
+        "https_proxy": "http://127.0.0.1:9",
+        "http_proxy": "http://127.0.0.1:9",
+    }
+    command = [*python_of("stack"), "-m", "services.stack", "demo", "--keep"]
+    with (tmp_path / "log").open("wb") as log:
+        demo = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
+
+    def is_kept() -> bool:
+        assert demo.poll() is None, (tmp_path / "log").read_text()
+        return "Press Ctrl+C to stop the demo" in (tmp_path / "log").read_text()
+
+    try:
+        wait_until(is_kept, message=(tmp_path / "log").read_text, timeout_s=300, every_s=0.2)
+        (printed,) = re.findall(r"Open (\S+)/train\?id=(\w+) in a browser", (tmp_path / "log").read_text())
+        url, identity = printed
+        assert requests.get(f"{url}/v1/trainings/{identity}", timeout=10).json()["status"] == "succeeded"
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(60) == 0
+        wait_until(
+            lambda: not find_processes(tmp_path),
+            message=lambda: f"processes were left: {find_processes(tmp_path)}",
+            every_s=0.2,
+        )
+    finally:
+        if demo.poll() is None:  # the test failed before it could stop the demo
+            demo.terminate()
+            demo.wait(60)
 
 
 def test_the_error_for_a_port_in_use_names_its_setting() -> None:

@@ -110,6 +110,9 @@ def train(
     """Train one epoch after the other; yield each one's loss and accuracy."""
     for epoch in epochs:
         _generators["training"] = np.random.default_rng(epoch.seed)
+        if epoch.learning_rate is not None:
+            changed = {"learning_rate": epoch.learning_rate}
+            optimizer.description = optimizer.description.model_copy(update=changed)
         images = data.images if epoch.images is None else epoch.images
         order = _generators["training"].permutation(len(data)) if epoch.order is None else epoch.order
         logits = []

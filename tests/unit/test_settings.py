@@ -70,6 +70,7 @@ def test_every_setting_that_can_be_invalid_says_what_it_accepts() -> None:
         "cache_dir",
         "key_file",
         "data_dir",
+        "upload_dir",
         "socket_dir",
     }
     plain |= {"redis_user", "redis_password_file", "public_host", "token_file"}

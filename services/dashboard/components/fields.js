@@ -2,18 +2,27 @@
 
 import { html } from "../vendor/htm-preact-standalone.module.js";
 
-/** A number. Its value is "" while the field is empty. `limits` are attributes such as `min` and `max`. */
-export function NumberField({ id, label, value, onChange, isOptional, step = "1", ...limits }) {
+/**
+ * A field for a number. `onChange` gets the number, or "" while the field is empty. Further properties, such as `min`,
+ * are those of the `<input>`.
+ * @param {{id: string, label: string, value: number|string, hint?: string, isOptional?: boolean,
+ *   onChange: function(number|string): void}} props
+ */
+export function NumberField({ id, label, value, hint, isOptional, onChange, ...limits }) {
   const change = ({ target }) => onChange(target.value === "" ? "" : target.valueAsNumber);
   return html`<div class="field"><label for=${id}>${label}</label>
-    <input id=${id} type="number" value=${value} required=${!isOptional} step=${step} ...${limits} onInput=${change} /></div>`;
+    <input id=${id} type="number" required=${!isOptional} value=${value} aria-describedby=${hint ? `${id}-hint` : null} onInput=${change} ...${limits} />
+    ${hint && html`<p class="field-hint" id=${`${id}-hint`}>${hint}</p>`}</div>`;
 }
 
-/** One of several values. `options` maps each value to what the user reads, or is a list of values. */
+/**
+ * A choice of one option from a list that opens.
+ * @param {{id: string, label: string, value: string, options: Array<string|[string, string]>,
+ *   onChange: function(string): void}} props an option is a value, or a value and what the user reads.
+ */
 export function Choice({ id, label, value, options, onChange }) {
-  const entries = Array.isArray(options) ? options.map((option) => [option, option]) : Object.entries(options);
   return html`<div class="field"><label for=${id}>${label}</label>
     <select id=${id} value=${value} onChange=${({ target }) => onChange(target.value)}>
-      ${entries.map(([option, title]) => html`<option key=${option} value=${option}>${title}</option>`)}
+      ${options.map((option) => [option].flat()).map(([name, title = name]) => html`<option key=${name} value=${name}>${title}</option>`)}
     </select></div>`;
 }

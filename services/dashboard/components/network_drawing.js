@@ -13,7 +13,8 @@ const STEP = 3; // CSS pixels between sheets
  * @param {{network: Object, invalidLayer?: number|null}} props `network` as POST /v1/networks/describe returns it.
  */
 export function NetworkDrawing({ network, invalidLayer = null }) {
-  const scale = scaleOf([network.input_shape, ...network.layers.map((layer) => layer.output_shape)]);
+  const rows = [{ output_shape: network.input_shape }, ...network.layers];
+  const longest = rows.map(({ output_shape }) => Math.max(...output_shape.slice(0, 2)));
   return html`
     <table class="network">
       <caption class="hidden">${t("train.layers")}</caption>
@@ -22,58 +23,34 @@ export function NetworkDrawing({ network, invalidLayer = null }) {
         <th scope="col" class="figure">${t("train.output")}</th><th scope="col" class="figure">${t("train.parameters")}</th>
       </tr></thead>
       <tbody>
-        <${Layer} title=${t("train.input")} shape=${network.input_shape} scale=${scale} />
-        ${network.layers.map(({ layer, output_shape, parameters }, index) => html`
-          <${Layer} key=${index} title=${titleOf(layer)} shape=${output_shape} parameters=${parameters} scale=${scale}
-            isInvalid=${index === invalidLayer} />`)}
+        ${rows.map(({ layer, output_shape, parameters }, index) => html`
+          <tr key=${index} class=${index - 1 === invalidLayer ? "invalid" : null}>
+            <td class="drawing"><${Output} shape=${output_shape} longest=${Math.max(...longest)} /></td>
+            <th scope="row">${layer ? titleOf(layer) : t("train.input")}</th>
+            <td class="figure">${output_shape.join(" × ")}</td>
+            <td class="figure">${parameters ? number(parameters) : ""}</td>
+          </tr>`)}
       </tbody>
       <tfoot><tr><th scope="row" colspan="3">${t("train.total")}</th><td class="figure">${number(network.parameters)}</td></tr></tfoot>
     </table>`;
 }
 
-function Layer({ title, shape, parameters = 0, scale, isInvalid = false }) {
-  return html`
-    <tr class=${isInvalid ? "invalid" : null}>
-      <td class="drawing"><${Output} shape=${shape} scale=${scale} /></td>
-      <th scope="row">${title}</th>
-      <td class="figure">${shape.join(" × ")}</td>
-      <td class="figure">${parameters ? number(parameters) : ""}</td>
-    </tr>`;
-}
-
-/** A picture is a stack of sheets, one per channel up to MOST_SHEETS; a vector is a bar. */
-function Output({ shape, scale }) {
-  if (shape.length === 1) {
-    return html`<svg width=${LARGEST + 2} height="8" aria-hidden="true"><rect x="1" y="1" width=${scale.vector(shape[0])} height="6" /></svg>`;
-  }
-  const [rows, columns, channels] = shape;
-  const sheets = Math.min(channels, MOST_SHEETS);
-  const width = scale.side(columns);
-  const height = scale.side(rows);
-  const shift = (sheet) => 1 + STEP * (sheets - 1 - sheet);
+/** A picture is a stack of sheets, one per channel up to MOST_SHEETS; a vector is a bar. Lengths are logarithmic. */
+function Output({ shape, longest }) {
+  const [height, width] = shape.length === 1 ? [6, lengthOf(shape[0], longest)] : shape.slice(0, 2).map((side) => lengthOf(side, longest));
+  const sheets = Math.min(shape[2] ?? 1, MOST_SHEETS);
   return html`<svg width=${width + STEP * sheets} height=${height + STEP * sheets} aria-hidden="true">
     ${Array.from({ length: sheets }, (_, sheet) => html`
-      <rect key=${sheet} x=${shift(sheet)} y=${shift(sheets - 1 - sheet)} width=${width} height=${height} />`)}
+      <rect x=${1 + STEP * (sheets - 1 - sheet)} y=${1 + STEP * sheet} width=${width} height=${height} />`)}
   </svg>`;
 }
 
-/** Sides of pictures are drawn in proportion; lengths of vectors by their logarithm, because they differ so much. */
-function scaleOf(shapes) {
-  const longestSide = Math.max(...shapes.filter((shape) => shape.length === 3).flatMap(([rows, columns]) => [rows, columns]));
-  const longestVector = Math.max(2, ...shapes.filter((shape) => shape.length === 1).map(([length]) => length));
-  return {
-    side: (length) => Math.max(SMALLEST, (LARGEST * length) / longestSide),
-    vector: (length) => Math.max(SMALLEST, (LARGEST * Math.log(length + 1)) / Math.log(longestVector + 1)),
-  };
+function lengthOf(count, longest) {
+  return Math.max(SMALLEST, (LARGEST * Math.log(count + 1)) / Math.log(longest + 1));
 }
 
 function titleOf(layer) {
-  const parts = [t(`layer.${layer.kind}`)];
-  if (layer.units) parts.push(number(layer.units));
-  if (layer.filters) parts.push(number(layer.filters));
-  const window = layer.kernel_size ?? layer.pool_size;
-  if (window) parts.push(window.join("×"));
-  if (layer.rate) parts.push(String(layer.rate));
-  if (layer.activation) parts.push(layer.activation);
-  return parts.join(" ");
+  const size = layer.units ?? layer.filters;
+  const window = (layer.kernel_size ?? layer.pool_size)?.join("×");
+  return [t(`layer.${layer.kind}`), size && number(size), window, layer.rate, layer.activation].filter(Boolean).join(" ");
 }

@@ -3,11 +3,11 @@
 import { html, useEffect, useState } from "../vendor/htm-preact-standalone.module.js";
 import { api } from "../api.js";
 import { t } from "../texts.js";
+import { Choice } from "./fields.js";
 import { NetworkDrawing } from "./network_drawing.js";
 import { Loading } from "./states.js";
 
 const PAUSE_MS = 300; // after the last change, before the server is asked
-const CUSTOM = "";
 
 /**
  * Choose a preset, or edit its description.
@@ -16,47 +16,33 @@ const CUSTOM = "";
  */
 export function NetworkEditor({ presets, dataset, network, onChange }) {
   const { described, error } = useDescription(network, dataset);
-  const isPreset = typeof network === "string";
-  const preset = presets.find(({ name }) => name === network);
-  return html`
-    <div class="field">
-      <label for="network">${t("train.network")}</label>
-      <select id="network" value=${isPreset ? network : CUSTOM} onChange=${(event) => event.target.value && onChange(event.target.value)}>
-        ${presets.map(({ name }) => html`<option key=${name} value=${name}>${name}</option>`)}
-        ${!isPreset && html`<option value=${CUSTOM}>${t("train.custom")}</option>`}
-      </select>
-      <p class="field-hint">${preset?.description ?? t("train.custom-hint")}</p>
-    </div>
-    ${described ? html`<${NetworkDrawing} network=${described} invalidLayer=${layerOf(error)} />` : !error && html`<${Loading} />`}
-    <${Editor} described=${described} error=${error} isPreset=${isPreset} onChange=${onChange} />`;
-}
-
-/** The description as JSON. It follows the choice above until the user edits it. */
-function Editor({ described, error, isPreset, onChange }) {
-  const [text, setText] = useState(null);
+  const [text, setText] = useState(null); // what the user has written; null until then
   const [syntaxError, setSyntaxError] = useState(null);
-  useEffect(() => {
-    if (isPreset) {
-      setText(null);
-      setSyntaxError(null);
-    }
-  }, [isPreset, described]);
-  const edit = (event) => {
-    setText(event.target.value);
+  const isPreset = typeof network === "string";
+  const names = presets.map(({ name }) => name);
+  const choose = (name) => {
+    setText(null);
+    setSyntaxError(null);
+    onChange(name);
+  };
+  const edit = ({ target }) => {
+    setText(target.value);
     try {
-      const network = JSON.parse(event.target.value);
+      onChange(JSON.parse(target.value));
       setSyntaxError(null);
-      onChange(network);
     } catch (problem) {
       setSyntaxError(t("train.not-json", { reason: problem.message }));
     }
   };
   const message = syntaxError ?? error?.message;
   return html`
-    <details class="network-json" open=${Boolean(message) || null}>
+    <${Choice} id="network" label=${t("train.network")} value=${isPreset ? network : t("train.custom")}
+      options=${isPreset ? names : [...names, t("train.custom")]} onChange=${choose} />
+    <p class="field-hint">${presets.find(({ name }) => name === network)?.description}</p>
+    ${described ? html`<${NetworkDrawing} network=${described} invalidLayer=${layerOf(error)} />` : !error && html`<${Loading} />`}
+    <details open=${message ? true : null}>
       <summary>${t("train.edit-json")}</summary>
-      <label class="hidden" for="network-json">${t("train.json")}</label>
-      <textarea id="network-json" class="code" rows="12" spellcheck="false" value=${text ?? jsonOf(described)} onInput=${edit}
+      <textarea class="code" rows="12" spellcheck="false" aria-label=${t("train.json")} value=${text ?? jsonOf(described)} onInput=${edit}
         aria-invalid=${Boolean(message)} aria-describedby="network-error"></textarea>
       <p id="network-error" class="field-error" role="status">${message}</p>
     </details>`;
@@ -65,24 +51,17 @@ function Editor({ described, error, isPreset, onChange }) {
 /** The hook that asks the server for a network's shapes, a moment after the last change. */
 function useDescription(network, dataset) {
   const [state, setState] = useState({ described: null, error: null });
-  const key = JSON.stringify([network, dataset]);
   useEffect(() => {
-    const asking = new AbortController();
-    const ask = async () => {
-      try {
-        const options = { method: "POST", signal: asking.signal };
-        const described = await api.post("/v1/networks/describe", { network, dataset }, options);
-        if (!asking.signal.aborted) setState({ described, error: null });
-      } catch (error) {
-        if (!asking.signal.aborted) setState((before) => ({ ...before, error }));
-      }
-    };
+    let isCurrent = true;
+    const settle = (change) => isCurrent && setState((before) => ({ ...before, error: null, ...change }));
+    const ask = () => api.post("/v1/networks/describe", { network, dataset })
+      .then((described) => settle({ described }), (error) => settle({ error }));
     const timer = setTimeout(ask, typeof network === "string" ? 0 : PAUSE_MS);
     return () => {
       clearTimeout(timer);
-      asking.abort();
+      isCurrent = false;
     };
-  }, [key]);
+  }, [JSON.stringify(network), dataset]);
   return state;
 }
 
@@ -94,10 +73,6 @@ function layerOf(error) {
 
 /** Return the description as it can be edited: one line per layer, without the fields that are null. */
 function jsonOf(described) {
-  if (!described) return "";
-  const layers = described.layers.map(({ layer }) => {
-    const given = Object.entries(layer).filter(([, value]) => value !== null);
-    return `    ${JSON.stringify(Object.fromEntries(given))}`;
-  });
-  return `{\n  "input_shape": ${JSON.stringify(described.input_shape)},\n  "layers": [\n${layers.join(",\n")}\n  ]\n}`;
+  const layers = described?.layers.map(({ layer }) => JSON.stringify(layer, (_, value) => value ?? undefined)).join(",\n    ");
+  return described && `{\n  "input_shape": ${JSON.stringify(described.input_shape)},\n  "layers": [\n    ${layers}\n  ]\n}`;
 }

@@ -74,7 +74,7 @@ export function TrainingForm({ presets, datasets, backends, dataset, onStart }) 
         <summary>${t("train.more-settings")}</summary>
         <div class="fields more">
           <${NumberField} ...${field("seed")} min="0" max=${2 ** 32 - 1} />
-          <${Choice} ...${field("pairing")} options=${{ shared: t("train.pairing-shared"), native: t("train.pairing-native") }} />
+          <${Choice} ...${field("pairing")} options=${[["shared", t("train.pairing-shared")], ["native", t("train.pairing-native")]]} />
           <${Choice} ...${field("schedule")} options=${["constant", "cosine"]} />
           <${Choice} ...${field("precision")} options=${["float32", "float64"]} />
           <div class="field"><label for="name">${t("train.name")}</label>

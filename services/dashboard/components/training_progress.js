@@ -1,11 +1,11 @@
 // One training: the progress of each backend's run, the growing curves, and what came of it.
 
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact-standalone.module.js";
-import { api } from "../api.js";
 import { hasEnded, useJob } from "../live.js";
 import { addressOf } from "../router.js";
 import { duration, number, percent, t, time } from "../texts.js";
 import { BackendName, colourOfBackend, titleOf } from "./backends.js";
+import { CancelButton } from "./cancel_button.js";
 import { Chart } from "./chart.js";
 import { Failure, Loading, Status } from "./states.js";
 
@@ -13,54 +13,56 @@ const RECENT = 5; // epochs whose median duration predicts the time left
 
 /** Show the training with an id, and follow it until it ends. */
 export function TrainingProgress({ id }) {
-  const { job, error } = useJob(`/v1/trainings/${encodeURIComponent(id)}`);
+  const path = `/v1/trainings/${encodeURIComponent(id)}`;
+  const { job, error } = useJob(path);
   const title = useRef(null);
   useEffect(() => title.current?.focus(), [job !== null]); // on a narrow screen it lies below the form
   if (!job) return error ? html`<${Failure} error=${error} />` : html`<${Loading} />`;
   const runs = Object.entries(job.runs);
+  const model = { model: job.name, version: job.version };
   return html`
-    <section class="training stack" aria-label=${t("train.training")}>
-      <div class="training-head">
+    <section class="stack" aria-label=${t("train.training")}>
+      <div class="row">
         <h2 ref=${title} tabindex="-1">${t("train.version", job)}</h2>
         <${Status} status=${job.status} />
-        <span class="soft">${time(job.created_at)}</span>
-        ${!hasEnded(job.status) && html`<${CancelButton} path=${`/v1/trainings/${job.id}`} />`}
+        <small>${time(job.created_at)}</small>
+        ${!hasEnded(job.status) && html`<${CancelButton} path=${path} label=${t("train.cancel")} />`}
       </div>
       ${error && html`<${Failure} error=${error} />`}
       ${runs.map(([backend, run], index) => html`<${Run} key=${backend} backend=${backend} run=${run} index=${index} />`)}
-      ${job.warnings.map((warning) => html`<p class="warning" key=${warning}>${warning}</p>`)}
+      <${Warnings} warnings=${job.warnings} />
       <${Curves} runs=${runs} />
       <${NewestFigures} runs=${runs} />
-      ${job.status === "succeeded" && html`<${Result} training=${job} />`}
+      ${runs.some(([, run]) => run.overlapped) && html`<p class="soft">${t("train.overlapped")}</p>`}
+      ${job.comparisons.map((pair) => html`<p key=${pair.backends.join()}>${describePair(pair)}</p>`)}
+      ${job.status === "succeeded" && html`<p class="row">
+        <a class="button" href=${addressOf("draw", model)}>${t("train.draw")}</a>
+        <a class="button" href=${addressOf("compare", model)}>${t("train.compare")}</a></p>`}
     </section>`;
 }
 
-function CancelButton({ path }) {
-  const [error, setError] = useState(null);
-  const cancel = () => api.post(`${path}/cancel`).catch(setError);
-  return html`<button type="button" onClick=${cancel}>${t("train.cancel")}</button>
-    ${error && html`<p class="field-error" role="alert">${error.message}</p>`}`;
+function Warnings({ warnings }) {
+  return warnings.map((warning) => html`<p class="warning" key=${warning}>${warning}</p>`);
 }
 
 function Run({ backend, run, index }) {
-  const share = run.epochs ? run.epoch / run.epochs : 0;
   return html`
-    <div class="run">
-      <div class="run-head">
+    <div>
+      <div class="row run-head">
         <${BackendName} backend=${backend} index=${index} />
         <${Status} status=${run.status} />
-        <span class="soft">${describeProgress(run)}</span>
+        <small>${describeProgress(run)}</small>
       </div>
-      <div class="bar" role="progressbar" aria-label=${titleOf(backend)} aria-valuemin="0" aria-valuemax=${run.epochs} aria-valuenow=${run.epoch}>
-        <span style=${{ width: `${100 * share}%`, background: `var(${colourOfBackend(index)})` }}></span>
+      <div class="bar" role="progressbar" aria-label=${titleOf(backend)} aria-valuemax=${run.epochs} aria-valuenow=${run.epoch}>
+        <span style=${{ width: `${(100 * run.epoch) / run.epochs}%`, background: `var(${colourOfBackend(index)})` }}></span>
       </div>
       ${run.error && html`<p class="field-error">${run.error}</p>`}
-      ${run.warnings.map((warning) => html`<p class="warning" key=${warning}>${warning}</p>`)}
+      <${Warnings} warnings=${run.warnings} />
     </div>`;
 }
 
 function describeProgress(run) {
-  const done = t("train.epoch-of", { epoch: run.epoch, epochs: run.epochs });
+  const done = t("train.epoch-of", run);
   if (run.status !== "running" || !run.history.length || run.epoch === run.epochs) return done;
   const recent = run.history.slice(-RECENT).map(({ seconds }) => seconds).sort((a, b) => a - b);
   const left = (run.epochs - run.epoch) * recent[Math.floor(recent.length / 2)];
@@ -86,47 +88,31 @@ function Curves({ runs }) {
   const lines = ["loss", "accuracy"].flatMap((figure) => runs.map((run, index) => lineOf(run, index, figure)));
   return html`
     <${Chart} title=${t(`train.curves-${split}`)} xLabel=${t("train.epoch")} xs=${xs} lines=${lines} height=${280} />
-    <fieldset class="row">
-      <legend class="hidden">${t("train.split")}</legend>
+    <div class="row">
       ${["test", "train"].map((name) => html`<label key=${name}>
         <input type="radio" name="split" checked=${split === name} onChange=${() => setSplit(name)} /> ${t(`train.split-${name}`)}</label>`)}
-    </fieldset>`;
+    </div>`;
 }
 
 function NewestFigures({ runs }) {
-  const withEpochs = runs.map(([backend, run], index) => [backend, index, run, run.history.at(-1)]).filter(([, , , last]) => last);
-  if (!withEpochs.length) return null;
-  const rows = [
-    ["train.test-accuracy", (_, last) => percent(last.test_accuracy)],
-    ["train.test-loss", (_, last) => number(last.test_loss, 5)],
-    ["train.train-accuracy", (_, last) => percent(last.accuracy)],
-    ["train.train-loss", (_, last) => number(last.loss, 5)],
-    ["train.seconds", (_, last) => number(last.seconds, 2)],
-    ["train.speed", (run) => number(run.examples_per_second)],
-    ["train.threads", (run) => `${run.threads ?? "–"}, ${run.device ?? "–"}`],
-  ];
+  const begun = runs.map(([backend, run], index) => ({ backend, index, run, last: run.history.at(-1) })).filter(({ last }) => last);
+  if (!begun.length) return null;
+  const rows = {
+    "train.test-accuracy": ({ last }) => percent(last.test_accuracy),
+    "train.test-loss": ({ last }) => number(last.test_loss, 5),
+    "train.train-accuracy": ({ last }) => percent(last.accuracy),
+    "train.train-loss": ({ last }) => number(last.loss, 5),
+    "train.seconds": ({ last }) => number(last.seconds, 2),
+    "train.speed": ({ run }) => number(run.examples_per_second),
+    "train.threads": ({ run }) => `${run.threads ?? "–"}, ${run.device ?? "–"}`,
+  };
   return html`
-    <div class="scroll">
-      <table>
-        <caption>${t("train.newest")}</caption>
-        <thead><tr><td></td>${withEpochs.map(([backend, index]) => html`<th scope="col" class="figure" key=${backend}>
-          <${BackendName} backend=${backend} index=${index} /></th>`)}</tr></thead>
-        <tbody>${rows.map(([key, format]) => html`<tr key=${key}><th scope="row">${t(key)}</th>
-          ${withEpochs.map(([backend, , run, last]) => html`<td class="figure" key=${backend}>${format(run, last)}</td>`)}</tr>`)}</tbody>
-      </table>
-    </div>
-    ${runs.some(([, run]) => run.overlapped) && html`<p class="soft">${t("train.overlapped")}</p>`}`;
-}
-
-/** How the backends' models compare, and what to do next. */
-function Result({ training }) {
-  const model = { model: training.name, version: training.version };
-  return html`
-    ${training.comparisons.map((pair) => html`<p key=${pair.backends.join()}>${describePair(pair)}</p>`)}
-    <p class="row">
-      <a class="button" href=${addressOf("draw", model)}>${t("train.draw")}</a>
-      <a class="button" href=${addressOf("compare", model)}>${t("train.compare")}</a>
-    </p>`;
+    <div class="scroll"><table>
+      <caption>${t("train.newest")}</caption>
+      <thead><tr><td></td>${begun.map((side) => html`<th scope="col" class="figure"><${BackendName} ...${side} /></th>`)}</tr></thead>
+      <tbody>${Object.entries(rows).map(([key, format]) => html`<tr key=${key}><th scope="row">${t(key)}</th>
+        ${begun.map((side) => html`<td class="figure">${format(side)}</td>`)}</tr>`)}</tbody>
+    </table></div>`;
 }
 
 function describePair(pair) {

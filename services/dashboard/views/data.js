@@ -7,12 +7,9 @@ import { DatasetUpload } from "../components/dataset_upload.js";
 import { Empty, Failure, Loading } from "../components/states.js";
 import { useResource } from "../resources.js";
 import { addressOf, navigate } from "../router.js";
-import { addTexts, t } from "../texts.js";
-import dataTexts from "../texts/data.js";
+import { t } from "../texts.js";
 
 const EVERY_MS = 10_000; // the server checks the pictures of large folders a few seconds at a time
-
-addTexts(dataTexts);
 
 /** The view of /data?name=. With a name it shows that dataset, else the list and the upload. */
 export function View({ query }) {

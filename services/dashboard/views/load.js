@@ -8,10 +8,7 @@ import { describeClaim, describeRequest } from "../components/load_test_words.js
 import { Empty, Failure, Loading, Status } from "../components/states.js";
 import { useResource } from "../resources.js";
 import { addressOf, navigate } from "../router.js";
-import { addTexts, t, time } from "../texts.js";
-import loadTexts from "../texts/load.js";
-
-addTexts(loadTexts);
+import { t, time } from "../texts.js";
 
 /** The view of /load?id=&model=&version=. With an id it shows that load test, else the form and earlier load tests. */
 export function View({ query }) {

@@ -6,12 +6,9 @@ import { EndedJobs } from "../components/ended_jobs.js";
 import { QueuePanel } from "../components/queue_panel.js";
 import { Empty, Failure, Loading } from "../components/states.js";
 import { useResource } from "../resources.js";
-import { addTexts, t } from "../texts.js";
-import queueTexts from "../texts/queue.js";
+import { t } from "../texts.js";
 
 const EVERY_MS = 2000;
-
-addTexts(queueTexts);
 
 /** The view of /queue. It refreshes itself, and announces nothing: a screen reader reads it when it is asked to. */
 export function View() {

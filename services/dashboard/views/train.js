@@ -7,10 +7,7 @@ import { TrainingList } from "../components/training_list.js";
 import { TrainingProgress } from "../components/training_progress.js";
 import { useResource } from "../resources.js";
 import { addressOf, navigate } from "../router.js";
-import { addTexts, t } from "../texts.js";
-import trainTexts from "../texts/train.js";
-
-addTexts(trainTexts);
+import { t } from "../texts.js";
 
 /** The view of /train?id=&dataset=. */
 export function View({ query }) {

@@ -5,7 +5,6 @@ The server receives the zip file into a file before Flask gets the request (`sha
 
 import re
 from pathlib import Path
-from typing import Any
 
 from flask import Response, request
 from flask_openapi3 import APIBlueprint, RequestBody
@@ -13,7 +12,7 @@ from flask_openapi3 import APIBlueprint, RequestBody
 from services.gateway.context import Context
 from services.gateway.routes.datasets import TAG, DatasetPath, describe_dataset
 from services.gateway.routes.responses import json_response
-from services.gateway.schemas.catalog import DatasetInfo, Problem
+from services.gateway.schemas.catalog import DatasetInfo
 from services.gateway.scopes import TRAIN
 from shared.data.dataset_states import DatasetState
 from shared.data.upload_store import SETTING
@@ -23,7 +22,6 @@ from shared.web.spooled_bodies import SPOOLED_BODY, BodySpooler
 
 RULE = "/v1/datasets/<name>"
 ZIP = "application/zip"
-REFUSALS: dict[Any, Any] = {404: Problem, 409: Problem, 413: Problem, 422: Problem, 507: Problem}
 
 
 def create_spooler(context: Context) -> BodySpooler:
@@ -49,7 +47,7 @@ def routes(context: Context) -> APIBlueprint:
     """Return the routes of this module."""
     api = APIBlueprint("dataset_uploads", __name__, abp_tags=[TAG])
 
-    @api.put(RULE, security=TRAIN, responses={200: DatasetInfo, 201: DatasetInfo, **REFUSALS})
+    @api.put(RULE, security=TRAIN, responses={200: DatasetInfo, 201: DatasetInfo})
     def store(path: DatasetPath) -> Response:
         """Store a zip file of pictures as a dataset, or replace an uploaded one in one step.
 
@@ -60,11 +58,9 @@ def routes(context: Context) -> APIBlueprint:
         zip_file: Path = request.environ[SPOOLED_BODY]
         dataset, is_new = context.uploads.store(zip_file, path.name)
         body = describe_dataset(DatasetState(path.name, dataset, None, dataset.notes))
-        response = json_response(body, 201 if is_new else 200)
-        response.headers["Location"] = f"/v1/datasets/{path.name}/samples.png"
-        return response
+        return json_response(body, 201 if is_new else 200)
 
-    @api.delete(RULE, security=TRAIN, responses={204: {"description": "deleted"}, 404: Problem, 409: Problem})
+    @api.delete(RULE, security=TRAIN, responses={204: None})
     def delete(path: DatasetPath) -> Response:
         """Delete an uploaded dataset. Its models stay, and work that was submitted before goes on."""
         context.uploads.delete(path.name)

@@ -64,7 +64,10 @@ def _new_evaluation(context: Context, body: EvaluationRequest) -> Submission[Eva
     manifests = {backend: context.registry.manifest(body.model, backend, version) for backend in backends}
     _check_same_data(manifests)
     trained_on = manifests[backends[0]]
-    dataset = datasets.find(body.dataset or trained_on.data.dataset, context.settings)
+    if body.dataset is None:
+        dataset = context.find_training_data(trained_on.data.dataset)
+    else:
+        dataset = datasets.find(body.dataset, context.settings)
     _check_fits(dataset, trained_on)
     context.require_data(dataset)
     job = EvaluationJob(

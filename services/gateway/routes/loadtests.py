@@ -12,7 +12,6 @@ from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import IdempotencyHeader, Submission, WorkPath, accepted, file_of, submit_once
 from services.gateway.schemas.loadtests import LoadTest, LoadTests
 from services.gateway.scopes import READ, TRAIN
-from shared.data import datasets
 from shared.errors import ConflictError, InvalidRequestError
 from shared.jobs.job_queue import LOADTEST
 from shared.jobs.kinds import LOAD_TEST
@@ -99,7 +98,7 @@ def _new_load_test(context: Context, body: LoadTestRequest) -> Submission[LoadTe
     version = context.addresses.resolve_version(body.model, backends, body.version)
     manifests = {backend: context.registry.manifest(body.model, backend, version) for backend in backends}
     data = manifests[backends[0]].data.dataset
-    context.require_data(datasets.find(data, context.settings))
+    context.require_data(context.find_training_data(data))
     _check_duration(body, len(sides), context.settings.job_timeout_s)
     job = LoadTestJob(
         kind="loadtest",

@@ -21,6 +21,7 @@ from shared.jobs.payloads import DeletionJob
 from shared.jobs.results import RunState
 from shared.jobs.run_state import OPEN, QUEUED
 
+VersionNumber = Annotated[int, Field(ge=1, lt=2**63)]
 TAG = Tag(name="models", description="Published models: manifests, weights, deletion")
 
 
@@ -30,11 +31,19 @@ class ModelPath(BaseModel):
     name: ModelTitle
 
 
+class ModelQuery(BaseModel):
+    """The query of a model's description. Clients of other protocols may send other parameters."""
+
+    version: Annotated[
+        VersionNumber | None, Field(description="whose manifests to return; by default each backend's newest")
+    ] = None
+
+
 class VersionPath(ModelPath):
     """The path of one version of a backend's model."""
 
     backend: BackendName
-    version: Annotated[int, Field(ge=1, lt=2**63)]
+    version: VersionNumber
 
 
 def routes(context: Context) -> APIBlueprint:
@@ -49,8 +58,8 @@ def routes(context: Context) -> APIBlueprint:
         return json_response(ModelList(models=models))
 
     @api.get("/v1/models/<title:name>", security=READ_OR_PREDICT, responses={200: ModelDetail})
-    def read(path: ModelPath) -> Response:
-        """Return a model's versions, and the manifest of each backend's newest version.
+    def read(path: ModelPath, query: ModelQuery) -> Response:
+        """Return a model's versions, and the manifest of each backend's newest version, or of the version asked for.
 
         The name `<name>-<backend>` returns those of one backend. `model_version_status` is for clients of TensorFlow
         Serving, and `ready` is for those of KServe.
@@ -62,8 +71,14 @@ def routes(context: Context) -> APIBlueprint:
         if not versions:
             ready = ", ".join(registry.names()) or "none yet"
             raise NotFoundError(f"there is no model {path.name[:80]!r}; ready: {ready}")
+        described = {backend: query.version or had[-1] for backend, had in versions.items()}
+        described = {backend: version for backend, version in described.items() if version in versions[backend]}
+        if not described:
+            raise NotFoundError(f"no backend has version {query.version} of the model {path.name[:80]!r}")
         health = context.dispatcher.ask_health()  # the predictors answer while files are read
-        manifests = {backend: registry.manifest(name, backend, had[-1]).to_json() for backend, had in versions.items()}
+        manifests = {
+            backend: registry.manifest(name, backend, version).to_json() for backend, version in described.items()
+        }
         detail = ModelDetail(
             name=path.name,
             versions=versions,

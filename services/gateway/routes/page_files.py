@@ -1,11 +1,12 @@
 """The files of the web page, read once when the gateway starts, with what a response needs besides the content.
 
-Comments and indentation are for readers of the repository. A browser gets the files without them, and all styles as
-one file: so the page is a third smaller.
+Comments and indentation are for readers of the repository. A browser gets the files without them, all styles as one
+file, and all texts as one file: so the page is a third smaller.
 """
 
 import gzip
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,13 @@ MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
 VENDOR = "vendor"  # the folder with the files of others, which are served unchanged
 STYLES = "styles"  # the folder whose files are served as one, `styles.css`
+TEXTS = "texts"  # the folder whose files are served as one, `texts.json`
 # A comment that begins a line, with its line; and the indentation of a line. Comments behind code are kept, because
 # only a parser could tell them from texts. No line of a template literal may begin like a comment; a test checks it.
 COMMENTS = re.compile(rb"^[ ]*(?://.*|/\*[\s\S]*?\*/[ ]*)\n|^[ ]+", re.MULTILINE)
@@ -53,13 +56,24 @@ def read_page_files(folder: Path) -> dict[str, PageFile]:
 
     Files with another suffix, such as documentation, are left out. A missing folder has no files.
     """
-    contents: dict[str, bytes] = {}
+    contents = {f"{STYLES}.css": b"", f"{TEXTS}.json": _join_texts(folder / TEXTS)}
     for path in sorted(folder.rglob("*")):
-        if path.suffix in MEDIA_TYPES and path.is_file():
-            place = path.relative_to(folder)
-            name = f"{STYLES}.css" if place.parts[0] == STYLES else place.as_posix()
-            contents[name] = contents.get(name, b"") + _read(path)
+        place = path.relative_to(folder)
+        if path.suffix not in MEDIA_TYPES or not path.is_file() or place.parts[0] == TEXTS:
+            continue
+        if place.parts[0] == STYLES:
+            contents[f"{STYLES}.css"] += _read(path)
+        else:
+            contents[place.as_posix()] = _read(path)
     return {name: PageFile.of(content, Path(name).suffix) for name, content in contents.items()}
+
+
+def _join_texts(folder: Path) -> bytes:
+    """Return the texts of all views as one JSON object: key -> [English, Chinese]."""
+    texts = {}
+    for path in sorted(folder.glob("*.json")):
+        texts |= json.loads(path.read_text())
+    return json.dumps(texts, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _read(path: Path) -> bytes:

@@ -71,7 +71,8 @@ def _queue_status(context: Context, name: str) -> QueueStatus:
     """Return a queue's length and its workers.
 
     RQ's own `Worker.all` would set the time limit of every connection of the gateway to some minutes. So the keys that
-    RQ's workers write are read directly. A worker that died leaves its name, and its record expires.
+    RQ's workers write are read directly. A worker that died leaves its name, and its record expires. What a worker
+    performs is in the set of its executions; it does one job at a time.
     """
     queue = queue_of(name, context.redis)
     with context.redis.pipeline(transaction=False) as pipeline:

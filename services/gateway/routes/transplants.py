@@ -12,7 +12,6 @@ from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import IdempotencyHeader, Submission, WorkPath, accepted, submit_once
 from services.gateway.schemas.catalog import Transplant, Transplants
 from services.gateway.scopes import READ, TRAIN
-from shared.data import datasets
 from shared.errors import ConflictError, InvalidRequestError, NotFoundError
 from shared.jobs.kinds import TRAINING, TRANSPLANT
 from shared.jobs.payloads import TransplantJob, TransplantRequest, TransplantSource
@@ -72,7 +71,7 @@ def _new_transplant(context: Context, path: VersionPath, body: TransplantRequest
     registry = context.registry
     manifest = registry.manifest(path.name, path.backend, path.version)
     _check_no_open_run(context, manifest.writer, to)
-    context.require_data(datasets.find(manifest.data.dataset, context.settings))
+    context.require_data(context.find_training_data(manifest.data.dataset))
     source = TransplantSource(backend=path.backend, version=path.version)
     runs = {to: RunState(status=QUEUED)}
     if path.version not in registry.versions(path.name, to):

@@ -115,7 +115,9 @@ class ModelDetail(ModelVersions, ModelStatus):
 
     ready: Annotated[bool, Field(description="whether every backend of the model answers predictions")]
     aliases: Annotated[dict[str, int], Field(description="alias -> version; empty until `stable` is set")]
-    manifests: Annotated[dict[str, dict[str, Any]], Field(description="the newest version's, for each backend")]
+    manifests: Annotated[
+        dict[str, dict[str, Any]], Field(description="of the newest version, or of the one asked for, by backend")
+    ]
 
 
 class NetworkPreset(ResponseBody):

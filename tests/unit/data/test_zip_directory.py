@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from shared.data.upload_draft import write_draft
-from shared.data.zip_directory import MAX_ENTRIES, list_entries
+from shared.data.zip_directory import MAX_ENTRIES
+from shared.data.zip_entries import list_entries
 from shared.errors import InvalidDatasetError
 from tests.unit.data.zip_files import (
     encode_png,

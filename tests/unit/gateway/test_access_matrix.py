@@ -16,6 +16,7 @@ from tests.unit.gateway.gateway_process import running_gateway
 
 UNDESCRIBED = ["/docs", "/docs/start.js", "/openapi.json", "/swagger/js/swagger-ui-bundle.js"]  # any token
 VALUES = {"id": "0" * 32, "name": "absent", "backend": "pytorch", "version": "1", "alias": "stable", "label": "stable"}
+VALUES |= {"split": "test", "index": "0"}
 REFUSALS = (401, 403, 421, 429)
 BODY = {"no_such_field": 1}
 FOREIGN = "https://example.org"
@@ -168,7 +169,12 @@ def test_without_tokens_only_this_machine_and_its_own_pages_are_served(
 def test_a_route_says_nothing_about_itself_to_a_client_without_a_token(guarded: Guarded) -> None:
     """A path that exists, one that does not, and a method that is not allowed get the same response."""
     known = requests.get(f"{guarded.url}/v1/models", timeout=10)
-    for method, path in [("GET", "/v1/secret"), ("PATCH", "/v1/models"), ("GET", "/v1/predictions"), ("OPTIONS", "/")]:
+    for method, path in [
+        ("GET", "/v1/secret"),
+        ("PATCH", "/v1/models"),
+        ("GET", "/v1/predictions"),
+        ("OPTIONS", "/v1"),
+    ]:
         answer = requests.request(method, guarded.url + path, timeout=10)
         assert (answer.status_code, answer.json()) == (401, known.json()), (method, path)
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")

@@ -98,8 +98,16 @@ return html`
         (tmp_path / name).write_text(source)
     for name in ("base", "views/train"):
         (tmp_path / f"styles/{name}.css").write_text(f"/* {name} */\n.a {{\n  color: red;\n}}\n")
+    (tmp_path / "texts").mkdir()
+    for view, texts in (
+        ("draw", '{\n  "draw.clear": ["Clear", "清除"]\n}'),
+        ("train", '{"train.start": ["Train", "训练"]}'),
+    ):
+        (tmp_path / f"texts/{view}.json").write_text(texts)
     files = read_page_files(tmp_path)
     assert files["link.js"].content.decode() == expected
     assert files["vendor/link.js"].content.decode() == source
     assert files["styles.css"].content.decode() == ".a {\ncolor: red;\n}\n" * 2
-    assert files.keys() == {"link.js", "vendor/link.js", "styles.css"}
+    expected = '{"draw.clear":["Clear","清除"],"train.start":["Train","训练"]}'
+    assert files["texts.json"].content.decode() == expected
+    assert files.keys() == {"link.js", "vendor/link.js", "styles.css", "texts.json"}

@@ -17,7 +17,16 @@ from services.gateway.routes.request_bodies import MAX_JSON_BYTES
 from shared.web.problems import problem_of
 from tests.unit.gateway.gateway_process import running_gateway
 
-VALUES = {"id": "0" * 32, "name": "absent", "backend": "pytorch", "version": "1", "alias": "stable", "label": "stable"}
+VALUES = {
+    "id": "0" * 32,
+    "name": "absent",
+    "backend": "pytorch",
+    "version": "1",
+    "alias": "stable",
+    "label": "stable",
+    "split": "test",
+    "index": "0",
+}
 # How the sentences of pydantic, its JSON parser, Werkzeug and aiohttp begin or what they contain.
 FOREIGN_WORDS = (
     *("Input should", "Field required", "Extra inputs", "Value error", "should have at", "validation error"),
@@ -43,12 +52,13 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def operations(url: str) -> list[Operation]:
-    """Return every operation of the OpenAPI document."""
+    """Return every operation of the OpenAPI document but uploads: their body is a file, which is not read as others."""
     paths = Client(url).get("/openapi.json")["paths"]
     return [
         Operation(method.upper(), path.format(**VALUES), "requestBody" in operation)
         for path, item in paths.items()
         for method, operation in item.items()
+        if (method, path) != ("put", "/v1/datasets/{name}")
     ]
 
 

@@ -1,0 +1,24 @@
+"""`tandem open`: open Tandem's page in a browser."""
+
+import click
+
+from .target import Target
+
+VIEWS = ("train", "draw", "compare", "load", "code", "models", "data", "queue")
+
+
+@click.command("open")
+@click.argument("view", required=False, type=click.Choice(VIEWS))
+@click.option("--print", "only_print", is_flag=True, help="Print the address, and open nothing.")
+@click.pass_obj
+def open_page(target: Target, view: str | None, only_print: bool) -> None:
+    """Open Tandem's page, or one VIEW of it, in a browser. The address is also printed."""
+    address = f"{target.url}/{view or ''}"
+    click.echo(address)
+    if only_print:
+        return
+    target.client.get("/v2/health/live")  # else the browser would show an error that does not say what to do
+    import webbrowser
+
+    if not webbrowser.open(address):
+        click.echo("No browser could be opened. Open the address above yourself.", err=True)

@@ -1,0 +1,109 @@
+"""Reduces a job of any kind to tracks: one per run, with how much of it is done and its newest figures."""
+
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from .jobs_api import FINAL
+from .output import percent
+
+
+@dataclass(frozen=True)
+class Track:
+    """The progress of one run.
+
+    Attributes:
+        name: the backend, or the kind of the job if it has one run.
+        status: the run's status.
+        done: how many of `total` steps are finished.
+        total: how many steps there are.
+        unit: what is counted, such as `epoch`.
+        figures: the newest figures as text; empty if there are none.
+        short_figures: the same for a narrow terminal.
+        left_s: the estimated time until the end, in seconds; None if it is not known.
+        lines: one text per finished step, for output in lines. Empty if the job does not report them.
+    """
+
+    name: str
+    status: str
+    done: int = 0
+    total: int = 1
+    unit: str = ""
+    figures: str = ""
+    short_figures: str = ""
+    left_s: float | None = None
+    lines: tuple[str, ...] = ()
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the run has ended."""
+        return self.status in FINAL
+
+
+def read_tracks(kind: str, job: Any) -> list[Track]:
+    """Return the tracks of a job.
+
+    Args:
+        kind: the first part of the job's path, such as `trainings`.
+        job: the job's JSON.
+    """
+    if kind == "trainings":
+        return [_training_track(backend, run) for backend, run in job["runs"].items()]
+    if kind == "evaluations":
+        return [_result_track(backend, run) for backend, run in job["results"].items()]
+    if kind == "certificates":
+        steps = job["request"]["steps"]
+        return [_certificate_track(backend, run, steps) for backend, run in job["runs"].items()]
+    if kind == "loadtests":
+        return [_load_test_track(job)]
+    return [_single_track(kind.removesuffix("s"), job["status"])]
+
+
+def _single_track(name: str, status: str) -> Track:
+    return Track(name, status, done=int(status == "succeeded"))
+
+
+def _training_track(backend: str, run: Any) -> Track:
+    history = run["history"]
+    lines = tuple(
+        f"epoch {epoch['epoch']} of {run['epochs']}: loss {epoch['loss']:.4f}, accuracy {percent(epoch['accuracy'])}, "
+        f"test accuracy {percent(epoch['test_accuracy'])}"
+        for epoch in history
+    )
+    last = history[-1] if history else None
+    return Track(
+        backend,
+        run["status"],
+        run["epoch"],
+        run["epochs"],
+        "epoch",
+        f"loss {last['loss']:.4f}  accuracy {percent(last['test_accuracy'])}" if last else "",
+        percent(last["test_accuracy"], 1) if last else "",
+        median(epoch["seconds"] for epoch in history) * (run["epochs"] - run["epoch"]) if history else None,
+        lines,
+    )
+
+
+def _result_track(backend: str, run: Any) -> Track:
+    track = _single_track(backend, run["status"])
+    if run.get("accuracy") is None:
+        return track
+    return Track(backend, run["status"], 1, 1, "", f"accuracy {percent(run['accuracy'])}", percent(run["accuracy"], 1))
+
+
+def _certificate_track(backend: str, run: Any, steps: int) -> Track:
+    """Return the track of a certificate. It takes its steps in double and then in single precision."""
+    first = 0 if run["precision"] in (None, "float64") else steps
+    done = 2 * steps if run["status"] == "succeeded" else first + run["step"]
+    precision = run["precision"] or ""
+    return Track(backend, run["status"], done, 2 * steps, "step", precision, precision.removeprefix("float"))
+
+
+def _load_test_track(job: Any) -> Track:
+    progress = job["progress"]
+    if not progress:
+        return Track("load test", job["status"])
+    done, total = progress["done"], max(progress["of"], progress["done"], 1)
+    if job["status"] == "succeeded":
+        done = total
+    return Track("load test", job["status"], done, total, "block", progress["doing"])

@@ -1,0 +1,147 @@
+"""The view Draw: a drawing is answered by every backend and by the browser itself."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from services.stack.stack import Stack
+from tests.browser.conftest import WAIT_MS, assert_accessible
+
+SEVEN = [(0.3, 0.25), (0.7, 0.25), (0.4, 0.85)]
+PAD = ".pad-surface canvas"
+expect.set_options(timeout=WAIT_MS)
+
+
+@pytest.fixture
+def draw_page(new_page) -> Page:
+    """Return the view Draw of the model `welcome`, once the browser has the weights."""
+    with (page := new_page("about:blank")).expect_response("**/weights.safetensors"):
+        page.goto("/draw")
+    return page
+
+
+def draw(page: Page, points: list[tuple[float, float]]) -> None:
+    """Draw a line with the mouse. The points are shares of the drawing area's side."""
+    box = page.locator(PAD).bounding_box()
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for x, y in places[1:]:
+        page.mouse.move(x, y, steps=8)
+    page.mouse.up()
+
+
+def expect_answers(page: Page, stack: Stack, text: str) -> None:
+    """Wait until every backend and the browser answer with a class."""
+    rows = page.locator(".draw-answers tbody tr")
+    expect(rows).to_have_count(len(stack.settings.backends) + 1)
+    for row in rows.all():
+        expect(row.locator("td").first).to_have_text(text)
+
+
+def test_a_seven_drawn_with_the_mouse_is_a_seven_to_both_backends_and_the_browser(draw_page, stack):
+    expect(draw_page.locator(".state.empty")).to_be_visible()
+    draw(draw_page, SEVEN)
+    expect_answers(draw_page, stack, "7")
+    expect(draw_page.locator(".draw-class")).to_have_text("7")
+    expect(draw_page.locator(".draw-spoken")).to_have_text("7. TensorFlow, PyTorch, and the browser agree.")
+    expect(draw_page.locator(".draw-seen canvas")).to_have_js_property("width", 28)
+    # The probabilities are of the same pixels and the same weights, so they are equal up to rounding.
+    draw_page.get_by_text("All figures").click()
+    for row in draw_page.locator(".figures tbody tr").all():
+        assert len(set(row.locator("td").all_inner_texts())) == 1
+    assert_accessible(draw_page)
+
+
+def test_a_seven_drawn_with_the_keyboard_alone_can_be_undone(draw_page, stack):
+    pad = draw_page.locator(PAD)
+    for _ in range(30):
+        if pad.evaluate("(element) => element === document.activeElement"):
+            break
+        draw_page.keyboard.press("Tab")
+    expect(pad).to_be_focused()
+    press = draw_page.keyboard.press
+    press("Space")
+    expect(draw_page.get_by_text("The pen is down.")).to_be_attached()
+    for _ in range(11):
+        press("ArrowRight")
+    draw_page.keyboard.down("ArrowLeft")  # two keys at once move the pen diagonally
+    for _ in range(7):
+        press("ArrowDown")
+    draw_page.keyboard.up("ArrowLeft")
+    for _ in range(9):
+        press("ArrowDown")
+    press("Enter")
+    expect_answers(draw_page, stack, "7")
+    press("Backspace")
+    expect(draw_page.locator(".state.empty")).to_be_visible()
+
+
+def test_pictures_are_chosen_dropped_and_pasted(draw_page, stack):
+    file = Path("samples/seven.png")
+    draw_page.locator("input[type=file]").first.set_input_files(file)
+    expect_answers(draw_page, stack, "7")
+    draw_page.get_by_role("button", name="Clear").click()
+    expect(draw_page.locator(".state.empty")).to_be_visible()
+    send = """([kind, bytes]) => {
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([new Uint8Array(bytes)], "a.png", { type: "image/png" }));
+        const options = { bubbles: true, cancelable: true, dataTransfer: transfer, clipboardData: transfer };
+        const event = kind === "drop" ? new DragEvent(kind, options) : new ClipboardEvent(kind, options);
+        document.querySelector(".pad-surface").dispatchEvent(event);
+    }"""
+    for kind in ("drop", "paste"):
+        draw_page.evaluate(send, [kind, list(file.read_bytes())])
+        expect_answers(draw_page, stack, "7")
+        draw_page.get_by_role("button", name="Clear").click()
+        expect(draw_page.locator(".state.empty")).to_be_visible()
+
+
+def test_a_refused_picture_says_why(draw_page, tmp_path):
+    draw_page.watched.expected = ("400", "422")
+    animation = tmp_path / "moving.gif"
+    frames = [Image.new("L", (40, 40), level) for level in (0, 200)]
+    frames[0].save(animation, save_all=True, append_images=frames[1:])
+    draw_page.locator("input[type=file]").first.set_input_files(animation)
+    expect(draw_page.locator(".draw-notice")).to_contain_text("moving.gif: the picture is animated")
+
+
+def test_when_the_server_is_gone_the_browser_answers_alone(draw_page):
+    draw_page.watched.expected = ("ERR_INTERNET_DISCONNECTED", "Failed to load resource")
+    draw_page.context.set_offline(True)
+    draw(draw_page, SEVEN)
+    expect(draw_page.locator(".draw-class")).to_have_text("7")
+    expect(draw_page.locator(".draw-notice")).to_contain_text("The browser answers alone")
+    expect(draw_page.locator(".draw-sentence")).to_have_text("Only the browser answered.")
+    draw_page.context.set_offline(False)
+    draw(draw_page, [(0.45, 0.55), (0.65, 0.55)])
+    expect(draw_page.locator(".draw-notice")).to_have_count(0)
+
+
+def test_a_model_that_only_scales_gets_a_light_pen_and_the_weights_that_the_user_chooses(new_page, client, stack):
+    request = {"network": "mlp", "dataset": "digits", "name": "draw-digits", "epochs": 1}
+    client.follow(f"/v1/trainings/{client.post('/v1/trainings', request)['id']}")
+    page = new_page("/draw?model=draw-digits")
+    expect(page.get_by_label("Light pen on dark paper")).to_be_checked()
+    draw(page, [(0.5, 0.1), (0.5, 0.9)])
+    for backend in ("TensorFlow", "PyTorch"):
+        page.get_by_label("The browser's weights").select_option(label=backend)
+        rows = {name: page.locator(".draw-answers tbody tr", has_text=name) for name in (backend, "Browser")}
+        cells = [row.locator("td").nth(1) for row in rows.values()]
+        expect(cells[0]).to_contain_text("%")
+        expect(cells[1]).to_have_text(cells[0].inner_text())
+    expect(page.locator(".draw-seen canvas")).to_have_js_property("width", 8)
+
+
+def test_the_view_stays_within_the_width_of_a_phone(new_page):
+    page = new_page("/draw", viewport={"width": 360, "height": 740}, has_touch=True)
+    draw(page, SEVEN)
+    expect(page.locator(".draw-class")).to_have_text("7")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert_accessible(page)
+
+
+def test_one_version_of_a_model_can_be_described(client):
+    assert client.get("/v1/models/welcome?version=1") == client.get("/v1/models/welcome")
