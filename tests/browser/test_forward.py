@@ -34,15 +34,15 @@ PREDICT = """({network, weights, pictures}) => {
 }"""
 # Two Workers share the pictures, as two processors can compute them at the same time.
 PREDICT_ALL = """async ({name, network, size}) => {
-    const { startModel } = await import("/network/background_model.js");
+    const { startModel } = await import("/network/worker.js");
     const read = async (path) => (await fetch(path)).arrayBuffer();
     const pictures = new Uint8Array(await read("/pictures"));
     const weights = await read(`/${name}.safetensors`);
     const count = pictures.length / size, found = new Array(count);
     await Promise.all([0, 1].map(async (first) => {
-        const model = await startModel(network, weights);
+        const model = startModel(network, weights);
         for (let i = first; i < count; i += 2) {
-            found[i] = (await model.predict(pictures.slice(i * size, (i + 1) * size))).probabilities;
+            found[i] = await model.predict(pictures.slice(i * size, (i + 1) * size));
         }
         model.close();
     }));
@@ -161,27 +161,25 @@ def entry(shape: list[int], begin: int, end: int, dtype: str = "F32") -> dict[st
 
 
 DAMAGED = {
-    "an empty file": ("", "no header"),
-    "a header beyond the end": (as_text(struct.pack("<Q", 100) + b"{}"), "does not fit"),
-    "a header of 2^63 bytes": (as_text(struct.pack("<Q", 2**63) + b"{}"), "does not fit"),
-    "no JSON": (pack(b"{]"), "not JSON"),
-    "a list": (pack([]), "not a JSON object"),
-    "no description": (pack({"w": 7}), "w is not described"),
-    "another type": (pack({"w": entry([2], 0, 4, "F16")}, bytes(4)), "type F16"),
-    "a negative side": (pack({"w": entry([-1], 0, 4)}, bytes(4)), "no valid shape"),
-    "another size": (pack({"w": entry([3], 0, 8)}, bytes(8)), "has 8 bytes, not 12"),
-    "a gap": (pack({"w": entry([1], 4, 8)}, bytes(8)), "does not begin at byte 0"),
-    "an overlap": (pack({"v": entry([2], 0, 8), "w": entry([1], 4, 8)}, bytes(8)), "does not begin at byte 8"),
-    "a cut": (pack({"w": entry([2], 0, 8)}, bytes(4)), "the header describes 8"),
-    "bytes behind the end": (pack({"w": entry([1], 0, 4)}, bytes(8)), "the header describes 4"),
+    "an empty file": "",
+    "a header beyond the end": as_text(struct.pack("<Q", 100) + b"{}"),
+    "a header of 2^63 bytes": as_text(struct.pack("<Q", 2**63) + b"{}"),
+    "no JSON": pack(b"{]"),
+    "no description": pack({"w": 7}),
+    "another type": pack({"w": entry([2], 0, 8, "I32")}, bytes(8)),
+    "a negative side": pack({"w": entry([-1], 0, 4)}, bytes(4)),
+    "another size": pack({"w": entry([3], 0, 8)}, bytes(8)),
+    "a gap": pack({"w": entry([1], 4, 8)}, bytes(8)),
+    "an overlap": pack({"v": entry([2], 0, 8), "w": entry([1], 4, 8)}, bytes(8)),
+    "a cut": pack({"w": entry([2], 0, 8)}, bytes(4)),
+    "bytes behind the end": pack({"w": entry([1], 0, 4)}, bytes(8)),
 }
 
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_damaged_weights_are_refused(module_page, name):
-    text, message = DAMAGED[name]
-    with pytest.raises(Error, match=message.replace("^", r"\^")):
-        module_page.evaluate("(text) => parseSafetensors(bytes(text).buffer).size", text)
+    with pytest.raises(Error, match="the weights are damaged"):
+        module_page.evaluate("(text) => parseSafetensors(bytes(text).buffer).size", DAMAGED[name])
 
 
 def test_a_header_may_have_metadata_and_any_length(module_page):
@@ -199,16 +197,10 @@ def dense(units: int) -> list[dict[str, object]]:
 @pytest.mark.parametrize(
     ("layers", "weights", "message"),
     [
-        (dense(2), {}, "the weights have no layers.1.kernel"),
-        (
-            dense(2),
-            {"layers.1.kernel": [4, 3], "layers.1.bias": [3]},
-            r"kernel is \[4,3\], but the network needs \[4,2\]",
-        ),
-        (dense(2), {"layers.1.kernel": [4, 2], "layers.1.bias": [2], "layers.2.bias": [2]}, "it has no layers.2.bias"),
-        ([{"kind": "toString"}], {}, r"layers.0 \(toString\) is of a kind"),
-        ([{"kind": "dense", "units": 2, "activation": "gelu"}], {}, "activation that this page does not know: gelu"),
-        ([{"kind": "max_pool2d", "pool_size": 3}], {}, "window that does not fit"),
+        (dense(2), {}, r"the weights have no layers.1.kernel of \[4,2\]"),
+        (dense(2), {"layers.1.kernel": [4, 3], "layers.1.bias": [3]}, r"no layers.1.kernel of \[4,2\]"),
+        ([{"kind": "toString"}], {}, 'does not know the layer {"kind":"toString"}'),
+        ([{"kind": "dense", "units": 2, "activation": "gelu"}], {}, "does not know the layer .*gelu"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(module_page, layers, weights, message):
@@ -216,12 +208,4 @@ def test_weights_that_do_not_fit_are_refused(module_page, layers, weights, messa
     network = {"input_shape": [2, 2, 1], "layers": layers}
     question = {"network": network, "weights": as_text(to_bytes(arrays)), "pictures": []}
     with pytest.raises(Error, match=message):
-        module_page.evaluate(PREDICT, question)
-
-
-def test_a_picture_of_another_size_is_refused(module_page):
-    network = {"input_shape": [2, 2, 1], "layers": dense(2)}
-    arrays = {"layers.1.kernel": np.ones((4, 2), np.float32), "layers.1.bias": np.ones(2, np.float32)}
-    question = {"network": network, "weights": as_text(to_bytes(arrays)), "pictures": [as_text(b"123")]}
-    with pytest.raises(Error, match="but got 3 values"):
         module_page.evaluate(PREDICT, question)

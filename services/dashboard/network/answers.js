@@ -10,48 +10,28 @@ import { preparePicture, readPng } from "./drawing.js";
  * @param {string} path the address to post the picture to. Its query asks for the prepared picture.
  * @param {{network: object, prepare?: string}} manifest of the model.
  * @param {{predict: function}|null} model the browser's own.
- * @returns {Promise<{results: object, errors: object, warnings: string[], times: object, totalMs: number|null,
- *     failure: Error|null, pixels: Uint8Array|null, isOwnPreparation: boolean, browser: object|null}>} `results`,
- *     `errors` and `times` (in milliseconds) are by backend; `failure` is why the server gave no answer; `pixels` is
- *     what the models saw, prepared by the browser itself if `isOwnPreparation`.
+ * @returns {Promise<{results: object, errors: object, warnings: string[], failure?: Error, pixels?: Uint8Array|null,
+ *     own?: Float64Array, ownError?: Error}>} `results` and `errors` are by backend; `failure` is why the server gave no
+ *     answer; `pixels` is what the models saw, null if the picture is blank; `own` is what the browser answers.
  */
 export async function askEveryone(drawing, path, manifest, model) {
   const shape = manifest.network.input_shape;
-  const answer = { results: {}, errors: {}, warnings: [], times: {}, totalMs: null, failure: null, browser: null };
+  const answer = { results: {}, errors: {}, warnings: [] };
   let prepared = null;
   try {
     const form = new FormData();
     form.append("image", await drawing.toBlob(), drawing.name);
-    const started = performance.now();
-    const response = await api.form(path, form);
-    const { images: [image], errors } = await response.json();
-    answer.totalMs = performance.now() - started;
-    Object.assign(answer, { results: image.results, warnings: image.warnings, errors });
-    answer.times = parseTimes(response.headers.get("Server-Timing") ?? "");
-    prepared = image.prepared;
+    const { images: [image], errors } = await (await api.form(path, form)).json();
+    ({ prepared } = Object.assign(answer, image, { errors }));
   } catch (error) {
     answer.failure = error;
   }
-  answer.isOwnPreparation = prepared === null;
   try {
-    answer.pixels = prepared === null ? prepareHere(drawing, shape, manifest) : await readPng(prepared, shape);
-    if (model && answer.pixels) answer.browser = await model.predict(answer.pixels);
+    const image = !prepared && drawing.toImage();
+    answer.pixels = prepared ? await readPng(prepared, shape) : image && preparePicture(image, shape, manifest.prepare);
+    answer.own = answer.pixels && await model?.predict(answer.pixels);
   } catch (error) {
-    answer.errors.browser = error.message;
+    answer.ownError = error;
   }
   return answer;
-}
-
-function prepareHere(drawing, shape, manifest) {
-  const image = drawing.toImage();
-  return image && preparePicture(image, shape, manifest.prepare ?? "resize");
-}
-
-/** Return the parts of the header Server-Timing that belong to a backend: {tensorflow: {compute: 1.5, ...}, ...}. */
-function parseTimes(header) {
-  const times = {};
-  for (const [, part, ms, backend] of header.matchAll(/(\w+);dur=([\d.]+);desc="([^"]*)"/g)) {
-    times[backend] = { ...times[backend], [part]: Number(ms) };
-  }
-  return times;
 }

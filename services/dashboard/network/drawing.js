@@ -8,109 +8,77 @@
 const BOX_SHARE = 20 / 28; // of the grid's side
 const MIN_CONTRAST = 16; // grey levels: with less, the picture is blank
 const INK_LEVEL = 0.5; // of full ink: darker pixels decide where the drawing begins and ends
+const SAMPLES = 16; // points per side of a pixel, of which a scaled picture's pixel is the mean
+const GREY = [0.299, 0.587, 0.114]; // the shares of red, green and blue, as in Pillow (ITU-R 601)
+const COLOURS = [[1, 0, 0], [0, 1, 0], [0, 0, 1]];
 
 /**
  * Return a picture as a model takes it.
  *
- * @param {ImageData} image any size.
+ * @param {ImageData} image any size, without transparency.
  * @param {number[]} shape [height, width, channels] of the model's input; 1 channel is grey, 3 are RGB.
- * @param {string} prepare `ink` cuts out what is drawn, dark on light or light on dark; `resize` only scales.
+ * @param {string} prepare `ink` cuts out what is drawn, dark on light or light on dark; otherwise it is only scaled.
  * @returns {Uint8Array|null} row-major; null if the picture is blank.
  */
-export function preparePicture(image, [height, width, channels], prepare) {
-  const grey = greyOf(image);
-  const levels = grey.values.reduce(([least, most], value) => [Math.min(least, value), Math.max(most, value)], [255, 0]);
-  if (levels[1] - levels[0] < MIN_CONTRAST) return null;
-  const planes = [];
-  if (prepare === "ink") {
-    planes.push(placeInk(inkOf(grey, levels), height, width));
-  } else if (channels === 1) {
-    planes.push(resize(grey, height, width));
-  } else {
-    for (let c = 0; c < channels; c++) planes.push(resize(planeOf(image, c), height, width));
-  }
-  return Uint8Array.from({ length: height * width * channels }, (_, i) =>
-    Math.round(planes[i % channels % planes.length].values[Math.floor(i / channels)]));
+export function preparePicture({ data, width, height }, [rows, columns, channels], prepare) {
+  const mix = ([red, green, blue]) => Float64Array.from({ length: width * height }, (_, i) =>
+    red * data[4 * i] + green * data[4 * i + 1] + blue * data[4 * i + 2]);
+  const grey = mix(GREY);
+  const least = grey.reduce((one, other) => Math.min(one, other));
+  const most = grey.reduce((one, other) => Math.max(one, other));
+  if (most - least < MIN_CONTRAST) return null;
+  let planes;
+  if (prepare === "ink") planes = [placeInk(inkOf(grey, width, least, most), width, rows, columns)];
+  else planes = (channels === 1 ? [GREY] : COLOURS).map((shares) => scale(mix(shares), width, [0, 0, height, width], rows, columns));
+  return Uint8Array.from({ length: rows * columns * channels }, (_, i) =>
+    Math.round(planes[i % channels % planes.length][Math.floor(i / channels)]));
 }
 
-/** Return how much ink each pixel has, from 0 to 1, within the box around the ink. The border shows the paper. */
-function inkOf({ values, rows, columns }, [darkest, brightest]) {
-  let sum = 0;
-  for (let x = 0; x < columns; x++) sum += values[x] + values[values.length - 1 - x];
-  for (let y = 0; y < rows; y++) sum += values[y * columns] + values[(y + 1) * columns - 1];
-  const isDark = sum / (2 * (rows + columns)) > (darkest + brightest) / 2;
-  const paper = isDark ? brightest : darkest;
-  const ink = values.map((value) => Math.abs(value - paper) / (brightest - darkest));
-  let [top, bottom, left, right] = [rows, 0, columns, 0];
+/** Return how much ink each pixel has, from 0 to 1. The border shows whether the paper is light or dark. */
+function inkOf(grey, width, least, most) {
+  const border = grey.filter((_, i) => i < width || i >= grey.length - width || i % width === 0 || (i + 1) % width === 0);
+  const isLight = border.reduce((sum, value) => sum + value, 0) / border.length > (least + most) / 2;
+  return grey.map((value) => (isLight ? most - value : value - least) / (most - least));
+}
+
+/** Scale ink into the box, and place it so that its centre of mass is in the middle of [rows, columns], 0 to 255. */
+function placeInk(ink, width, rows, columns) {
+  let [top, left, bottom, right] = [Infinity, Infinity, 0, 0];
   ink.forEach((value, i) => {
     if (value <= INK_LEVEL) return;
-    const [y, x] = [Math.floor(i / columns), i % columns];
-    [top, bottom, left, right] = [Math.min(top, y), Math.max(bottom, y), Math.min(left, x), Math.max(right, x)];
+    const [y, x] = [Math.floor(i / width), i % width];
+    [top, left, bottom, right] = [Math.min(top, y), Math.min(left, x), Math.max(bottom, y + 1), Math.max(right, x + 1)];
   });
-  const cut = { rows: bottom - top + 1, columns: right - left + 1 };
-  return { ...cut, values: Float64Array.from({ length: cut.rows * cut.columns }, (_, i) =>
-    ink[(top + Math.floor(i / cut.columns)) * columns + left + (i % cut.columns)]) };
-}
-
-/** Scale ink into the box, and place it so that its centre of mass is in the middle of [height, width], 0 to 255. */
-function placeInk(ink, height, width) {
-  const scale = Math.min(BOX_SHARE * height / ink.rows, BOX_SHARE * width / ink.columns);
-  const small = resize(ink, Math.max(1, Math.round(ink.rows * scale)), Math.max(1, Math.round(ink.columns * scale)));
+  const factor = BOX_SHARE * Math.min(rows / (bottom - top), columns / (right - left));
+  const [tall, wide] = [bottom - top, right - left].map((side) => Math.max(1, Math.round(side * factor)));
+  const small = scale(ink, width, [top, left, bottom, right], tall, wide);
   let [total, momentY, momentX, most] = [0, 0, 0, 0];
-  small.values.forEach((value, i) => {
+  small.forEach((value, i) => {
     total += value;
-    momentY += value * Math.floor(i / small.columns);
-    momentX += value * (i % small.columns);
+    momentY += value * Math.floor(i / wide);
+    momentX += value * (i % wide);
     most = Math.max(most, value);
   });
   const start = (moment, side, length) => Math.min(Math.max(Math.round(side / 2 - moment / total), 0), side - length);
-  const top = start(momentY, height, small.rows);
-  const left = start(momentX, width, small.columns);
-  const grid = { rows: height, columns: width, values: new Float64Array(height * width) };
-  small.values.forEach((value, i) => {
-    const [y, x] = [top + Math.floor(i / small.columns), left + (i % small.columns)];
-    grid.values[y * width + x] = 255 * value / most;
-  });
+  const first = start(momentY, rows, tall) * columns + start(momentX, columns, wide);
+  const grid = new Float64Array(rows * columns);
+  small.forEach((value, i) => { grid[first + Math.floor(i / wide) * columns + (i % wide)] = 255 * value / most; });
   return grid;
 }
 
-/** Scale values to [newRows, newColumns]. Each result is the mean of the area that it covers. */
-function resize({ values, rows, columns }, newRows, newColumns) {
-  const result = new Float64Array(newRows * newColumns);
-  const [down, across] = [rows / newRows, columns / newColumns];
-  for (let y = 0; y < newRows; y++) {
-    for (let x = 0; x < newColumns; x++) {
-      let sum = 0;
-      for (let i = Math.floor(y * down); i < Math.min((y + 1) * down, rows); i++) {
-        const height = overlap(i, y * down, (y + 1) * down);
-        for (let j = Math.floor(x * across); j < Math.min((x + 1) * across, columns); j++) {
-          sum += height * overlap(j, x * across, (x + 1) * across) * values[i * columns + j];
-        }
+/** Scale the part [top, left, bottom, right] of a picture to [rows, columns]. Each result is a mean of SAMPLES^2 points. */
+function scale(values, width, [top, left, bottom, right], rows, columns) {
+  return Float64Array.from({ length: rows * columns }, (_, index) => {
+    const [row, column] = [Math.floor(index / columns), index % columns];
+    let sum = 0;
+    for (let i = 0.5; i < SAMPLES; i++) {
+      const y = top + Math.floor((row + i / SAMPLES) * (bottom - top) / rows);
+      for (let j = 0.5; j < SAMPLES; j++) {
+        sum += values[y * width + left + Math.floor((column + j / SAMPLES) * (right - left) / columns)];
       }
-      result[y * newColumns + x] = sum / (down * across);
     }
-  }
-  return { rows: newRows, columns: newColumns, values: result };
-}
-
-/** Return how much of the pixel `index`, from index to index + 1, lies between begin and end. */
-function overlap(index, begin, end) {
-  return Math.min(index + 1, end) - Math.max(index, begin);
-}
-
-/** Return the brightness of each pixel on white, from 0 to 255, weighted as Pillow does (ITU-R 601). */
-function greyOf(image) {
-  const [red, green, blue] = [0, 1, 2].map((c) => planeOf(image, c).values);
-  return { rows: image.height, columns: image.width,
-    values: red.map((value, i) => 0.299 * value + 0.587 * green[i] + 0.114 * blue[i]) };
-}
-
-function planeOf({ data, width, height }, channel) {
-  const values = Float64Array.from({ length: width * height }, (_, i) => {
-    const alpha = data[4 * i + 3] / 255;
-    return alpha * data[4 * i + channel] + 255 * (1 - alpha);
+    return sum / SAMPLES ** 2;
   });
-  return { rows: height, columns: width, values };
 }
 
 /**
@@ -121,10 +89,11 @@ function planeOf({ data, width, height }, channel) {
  * @returns {Promise<Uint8Array>} row-major.
  */
 export async function readPng(uri, [height, width, channels]) {
-  const file = Uint8Array.from(atob(uri.slice(uri.indexOf(",") + 1)), (letter) => letter.charCodeAt(0));
-  const bitmap = await createImageBitmap(new Blob([file], { type: "image/png" }), { colorSpaceConversion: "none" });
-  const context = contextOf(width, height);
-  context.drawImage(bitmap, 0, 0);
+  const image = new Image();
+  image.src = uri;
+  await image.decode();
+  const context = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d");
+  context.drawImage(image, 0, 0);
   const { data } = context.getImageData(0, 0, width, height);
   return Uint8Array.from({ length: height * width * channels }, (_, i) =>
     data[4 * Math.floor(i / channels) + (i % channels)]);
@@ -133,16 +102,8 @@ export async function readPng(uri, [height, width, channels]) {
 /** Draw the pixels of a model's input on a canvas. The arguments are as `preparePicture` returns and takes them. */
 export function showPixels(canvas, pixels, [height, width, channels]) {
   const image = new ImageData(width, height);
-  for (let i = 0; i < height * width; i++) {
-    for (let c = 0; c < 3; c++) image.data[4 * i + c] = pixels[i * channels + (channels === 1 ? 0 : c)];
-    image.data[4 * i + 3] = 255;
-  }
-  [canvas.width, canvas.height] = [width, height];
-  canvas.getContext("2d").putImageData(image, 0, 0);
-}
-
-function contextOf(width, height) {
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [width, height];
-  return canvas.getContext("2d", { willReadFrequently: true });
+  image.data.forEach((_, i) => {
+    image.data[i] = i % 4 === 3 ? 255 : pixels[Math.floor(i / 4) * channels + (i % 4) % channels];
+  });
+  Object.assign(canvas, { width, height }).getContext("2d").putImageData(image, 0, 0);
 }
