@@ -70,7 +70,7 @@ def read_page_files(folder: Path) -> dict[str, PageFile]:
 
 def _join_texts(folder: Path) -> bytes:
     """Return the texts of all views as one JSON object: key -> [English, Chinese]."""
-    texts = {}
+    texts: dict[str, list[str]] = {}
     for path in sorted(folder.glob("*.json")):
         texts |= json.loads(path.read_text())
     return json.dumps(texts, ensure_ascii=False, separators=(",", ":")).encode()

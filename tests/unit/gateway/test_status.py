@@ -146,8 +146,9 @@ def test_status_lists_the_workers_of_each_queue(
     context.redis.sadd("rq:workers:pytorch", "rq:worker:that-died-and-whose-record-has-expired")
     status = client.get("/v1/status").json
     assert status["redis"] == "up"
-    assert status["backends"]["pytorch"]["trainers"] == [{"state": "idle", "job": None}]
-    assert status["backends"]["tensorflow"] == {"predictor": "down", "process": None, "trainers": [], "queued": 0}
+    assert status["backends"]["pytorch"]["trainers"] == [{"state": "idle", "job": None, "running": None}]
+    empty = {"predictor": "down", "process": None, "trainers": [], "queued": 0, "waiting": []}
+    assert status["backends"]["tensorflow"] == empty
 
 
 def test_while_redis_is_frozen_every_route_answers_also_after_a_status(
