@@ -13,7 +13,7 @@ LOCKED := $(wildcard services/*/requirements.in benchmarks/peers/*/requirements.
   tests/requirements.in tests/backend/requirements.in tests/clients/requirements.in tests/toy/requirements.in
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo welcome test faults soak conformance check fmt bench bench-serving resolve lock vendor clean
+.PHONY: help setup up demo welcome test faults soak conformance check fmt bench bench-serving resolve lock vendor screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,10 @@ lock: ## write every requirements.txt from its requirements.in (needs uv)
 
 vendor: ## fetch the page's libraries from npm and check them (needs npm)
 	@sh services/dashboard/vendor.sh $(ARGS)
+
+screenshots: setup ## take the pictures of docs/screenshots (needs chromium and MNIST)
+	@$(PYTHON) -m services.stack.environments test
+	@$(TEST)/python -m tests.browser.screenshots
 
 clean: ## remove environments and caches, but not models and data
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache .tandem/demo-* .tandem/test-* .tandem/faults-*
