@@ -72,6 +72,7 @@ def test_ten_watchers_are_served_by_one_reader_and_one_listener(client: Client, 
     training = client.post("/v1/trainings", {**ENDLESS, "name": "watched-by-ten"})
     path = f"/v1/trainings/{training['id']}"
     with ExitStack() as streams:
+        streams.callback(client.post, f"{path}/cancel", {})  # also if the test fails: it would train for minutes
         watchers = [streams.enter_context(watching(client.url + path)) for _ in range(WATCHERS)]
         assert all(next(events).body["id"] == training["id"] for events in watchers)
         wait_until(lambda: count_listeners(redis) == 1, message="not exactly one connection waits for changes")
