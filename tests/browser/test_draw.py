@@ -105,12 +105,18 @@ def test_a_refused_picture_says_why(draw_page, tmp_path):
     expect(draw_page.locator(".draw-notes")).to_contain_text("moving.gif: the picture is animated")
 
 
-def test_when_the_server_is_gone_the_browser_answers_alone(draw_page):
+def test_when_the_server_is_gone_the_browser_answers_alone(draw_page, stack):
     draw_page.watched.expected = ("ERR_INTERNET_DISCONNECTED", "Failed to load resource")
+    draw(draw_page, SEVEN)
+    expect_answers(draw_page, stack, "7")
+    top = draw_page.locator(PAD).bounding_box()["y"]
+    draw_page.get_by_role("button", name="Clear").click()
     draw_page.context.set_offline(True)
     draw(draw_page, SEVEN)
     expect(draw_page.locator(".draw-class")).to_have_text("7")
     expect(draw_page.locator(".draw-notes")).to_contain_text("The browser answers alone")
+    expect(draw_page.locator(".notices")).to_contain_text("The server does not answer")
+    assert draw_page.locator(PAD).bounding_box()["y"] == top
     draw_page.context.set_offline(False)
     draw(draw_page, [(0.45, 0.55), (0.65, 0.55)])
     expect(draw_page.locator(".draw-notes li")).to_have_count(0)

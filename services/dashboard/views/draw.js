@@ -72,11 +72,11 @@ function useOwnModel(network, path) {
     const { signal } = loading;
     api.blob(path, { signal })
       .then((blob) => blob.arrayBuffer())
-      .then((weights) => {
-        if (signal.aborted) return;
-        const model = startModel(network, weights);
+      .then((weights) => startModel(network, weights))
+      .then((model) => {
+        if (signal.aborted) return model.close();
         signal.addEventListener("abort", model.close);
-        setOwn({ model, error: null });
+        return setOwn({ model, error: null });
       })
       .catch((error) => signal.aborted || setOwn({ model: null, error }));
     return () => loading.abort();
