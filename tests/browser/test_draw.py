@@ -10,7 +10,7 @@ from services.stack.stack import Stack
 from tests.browser.conftest import WAIT_MS, assert_accessible
 
 SEVEN = [(0.3, 0.25), (0.7, 0.25), (0.4, 0.85)]
-PAD = ".pad-surface canvas"
+PAD = ".pad canvas"
 expect.set_options(timeout=WAIT_MS)
 
 
@@ -34,23 +34,21 @@ def draw(page: Page, points: list[tuple[float, float]]) -> None:
 
 
 def expect_answers(page: Page, stack: Stack, text: str) -> None:
-    """Wait until every backend and the browser answer with a class."""
-    rows = page.locator(".draw-answers tbody tr")
-    expect(rows).to_have_count(len(stack.settings.backends) + 1)
-    for row in rows.all():
-        expect(row.locator("td").first).to_have_text(text)
+    """Wait until every framework and the browser answer with a class."""
+    expect(page.locator(".draw-class")).to_have_text(text)
+    expect(page.locator(".draw-bars thead th")).to_have_count(len(stack.settings.backends) + 2)
+    for cell in page.locator(".draw-bars tr", has=page.locator(f"th:text-is('{text}')")).locator("td").all():
+        expect(cell).to_contain_text("%")
 
 
 def test_a_seven_drawn_with_the_mouse_is_a_seven_to_both_backends_and_the_browser(draw_page, stack):
     expect(draw_page.locator(".state.empty")).to_be_visible()
     draw(draw_page, SEVEN)
     expect_answers(draw_page, stack, "7")
-    expect(draw_page.locator(".draw-class")).to_have_text("7")
-    expect(draw_page.locator(".draw-spoken")).to_have_text("7. TensorFlow, PyTorch, and the browser agree.")
-    expect(draw_page.locator(".draw-seen canvas")).to_have_js_property("width", 28)
+    expect(draw_page.locator(".draw-spoken")).to_have_text("7 All agree.")
+    expect(draw_page.locator(".draw-result canvas")).to_have_js_property("width", 28)
     # The probabilities are of the same pixels and the same weights, so they are equal up to rounding.
-    draw_page.get_by_text("All figures").click()
-    for row in draw_page.locator(".figures tbody tr").all():
+    for row in draw_page.locator(".draw-bars tbody tr").all():
         assert len(set(row.locator("td").all_inner_texts())) == 1
     assert_accessible(draw_page)
 
@@ -67,10 +65,9 @@ def test_a_seven_drawn_with_the_keyboard_alone_can_be_undone(draw_page, stack):
     expect(draw_page.get_by_text("The pen is down.")).to_be_attached()
     for _ in range(11):
         press("ArrowRight")
-    draw_page.keyboard.down("ArrowLeft")  # two keys at once move the pen diagonally
     for _ in range(7):
+        press("ArrowLeft")
         press("ArrowDown")
-    draw_page.keyboard.up("ArrowLeft")
     for _ in range(9):
         press("ArrowDown")
     press("Enter")
@@ -90,7 +87,7 @@ def test_pictures_are_chosen_dropped_and_pasted(draw_page, stack):
         transfer.items.add(new File([new Uint8Array(bytes)], "a.png", { type: "image/png" }));
         const options = { bubbles: true, cancelable: true, dataTransfer: transfer, clipboardData: transfer };
         const event = kind === "drop" ? new DragEvent(kind, options) : new ClipboardEvent(kind, options);
-        document.querySelector(".pad-surface").dispatchEvent(event);
+        document.querySelector(".pad").dispatchEvent(event);
     }"""
     for kind in ("drop", "paste"):
         draw_page.evaluate(send, [kind, list(file.read_bytes())])
@@ -105,19 +102,24 @@ def test_a_refused_picture_says_why(draw_page, tmp_path):
     frames = [Image.new("L", (40, 40), level) for level in (0, 200)]
     frames[0].save(animation, save_all=True, append_images=frames[1:])
     draw_page.locator("input[type=file]").first.set_input_files(animation)
-    expect(draw_page.locator(".draw-notice")).to_contain_text("moving.gif: the picture is animated")
+    expect(draw_page.locator(".draw-notes")).to_contain_text("moving.gif: the picture is animated")
 
 
-def test_when_the_server_is_gone_the_browser_answers_alone(draw_page):
+def test_when_the_server_is_gone_the_browser_answers_alone(draw_page, stack):
     draw_page.watched.expected = ("ERR_INTERNET_DISCONNECTED", "Failed to load resource")
+    draw(draw_page, SEVEN)
+    expect_answers(draw_page, stack, "7")
+    top = draw_page.locator(PAD).bounding_box()["y"]
+    draw_page.get_by_role("button", name="Clear").click()
     draw_page.context.set_offline(True)
     draw(draw_page, SEVEN)
     expect(draw_page.locator(".draw-class")).to_have_text("7")
-    expect(draw_page.locator(".draw-notice")).to_contain_text("The browser answers alone")
-    expect(draw_page.locator(".draw-sentence")).to_have_text("Only the browser answered.")
+    expect(draw_page.locator(".draw-notes")).to_contain_text("The browser answers alone")
+    expect(draw_page.locator(".notices")).to_contain_text("The server does not answer")
+    assert draw_page.locator(PAD).bounding_box()["y"] == top
     draw_page.context.set_offline(False)
     draw(draw_page, [(0.45, 0.55), (0.65, 0.55)])
-    expect(draw_page.locator(".draw-notice")).to_have_count(0)
+    expect(draw_page.locator(".draw-notes li")).to_have_count(0)
 
 
 def test_a_model_that_only_scales_gets_a_light_pen_and_the_weights_that_the_user_chooses(new_page, client, stack):
@@ -128,11 +130,12 @@ def test_a_model_that_only_scales_gets_a_light_pen_and_the_weights_that_the_user
     draw(page, [(0.5, 0.1), (0.5, 0.9)])
     for backend in ("TensorFlow", "PyTorch"):
         page.get_by_label("The browser's weights").select_option(label=backend)
-        rows = {name: page.locator(".draw-answers tbody tr", has_text=name) for name in (backend, "Browser")}
-        cells = [row.locator("td").nth(1) for row in rows.values()]
-        expect(cells[0]).to_contain_text("%")
-        expect(cells[1]).to_have_text(cells[0].inner_text())
-    expect(page.locator(".draw-seen canvas")).to_have_js_property("width", 8)
+        titles = page.locator(".draw-bars thead th")
+        expect(titles.last).to_have_text("Browser")
+        cells = page.locator(".draw-bars tbody tr").first.locator("td")
+        expect(cells.last).to_contain_text("%")
+        expect(cells.last).to_have_text(cells.nth(titles.all_inner_texts().index(backend) - 1).inner_text())
+    expect(page.locator(".draw-result canvas")).to_have_js_property("width", 8)
 
 
 def test_the_view_stays_within_the_width_of_a_phone(new_page):

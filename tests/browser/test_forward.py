@@ -40,7 +40,7 @@ PREDICT_ALL = """async ({name, network, size}) => {
     const weights = await read(`/${name}.safetensors`);
     const count = pictures.length / size, found = new Array(count);
     await Promise.all([0, 1].map(async (first) => {
-        const model = startModel(network, weights);
+        const model = await startModel(network, weights);
         for (let i = first; i < count; i += 2) {
             found[i] = await model.predict(pictures.slice(i * size, (i + 1) * size));
         }

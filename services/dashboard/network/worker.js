@@ -1,7 +1,7 @@
 // A model whose forward pass runs in a thread of its own, so that drawing never waits for it.
 //
 // `startModel` runs this same module in a Worker. Messages to the Worker: {network, weights} once, then {pixels} for
-// each picture. The Worker answers a picture with {probabilities} or {error}.
+// each picture. The Worker answers each with {probabilities} or {error}.
 
 import { createModel } from "./forward.js";
 import { parseSafetensors } from "./safetensors.js";
@@ -11,30 +11,31 @@ import { parseSafetensors } from "./safetensors.js";
  *
  * @param {object} network as in a model's manifest.
  * @param {ArrayBuffer} weights a safetensors file.
- * @returns {{predict: (pixels: Uint8Array) => Promise<Float64Array>, close: () => void}} `predict` takes one picture at
- *     a time and returns the probability of each class. It throws an Error if the weights are damaged or not those of
- *     the network. `close` ends the Worker.
+ * @returns {Promise<{predict: (pixels: Uint8Array) => Promise<Float64Array>, close: () => void}>} `predict` takes one
+ *     picture at a time and returns the probability of each class. `close` ends the Worker.
+ * @throws {Error} the weights are damaged or not those of the network.
  */
-export function startModel(network, weights) {
+export async function startModel(network, weights) {
   const worker = new Worker(import.meta.url, { type: "module" });
-  worker.postMessage({ network, weights });
-  const predict = (pixels) => new Promise((resolve, reject) => {
+  const close = () => worker.terminate();
+  const ask = (message) => new Promise((resolve, reject) => {
     worker.onmessage = ({ data }) => (data.error ? reject(new Error(data.error)) : resolve(data.probabilities));
     worker.onerror = () => reject(new Error("this browser cannot run the model"));
-    worker.postMessage({ pixels });
+    worker.postMessage(message);
   });
-  return { predict, close: () => worker.terminate() };
+  await ask({ network, weights }).catch((error) => {
+    close();
+    throw error;
+  });
+  return { predict: (pixels) => ask({ pixels }), close };
 }
 
 if (!globalThis.document) {
-  const given = {};
   let model = null;
-  globalThis.onmessage = ({ data }) => {
-    Object.assign(given, data);
-    if (!data.pixels) return;
+  globalThis.onmessage = ({ data: { network, weights, pixels } }) => {
     try {
-      model ??= createModel(given.network, parseSafetensors(given.weights));
-      postMessage({ probabilities: model.predict(data.pixels) });
+      model ??= createModel(network, parseSafetensors(weights));
+      postMessage({ probabilities: pixels && model.predict(pixels) });
     } catch (error) {
       postMessage({ error: error.message });
     }

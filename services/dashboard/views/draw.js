@@ -1,20 +1,20 @@
-// The view Draw: every backend and the browser itself say what a drawing or a picture shows.
+// The view Draw: every framework and the browser itself say what a drawing or a picture shows.
 
-import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact-standalone.module.js";
+import { html, useEffect, useRef, useState } from "../vendor/htm-preact-standalone.module.js";
 import { api } from "../api.js";
 import { colourOfBackend, titleOf } from "../components/backends.js";
-import { Bars } from "../components/bars.js";
+import { Choice } from "../components/fields.js";
 import { Pad } from "../components/pad.js";
 import { Empty, Failure, Loading } from "../components/states.js";
 import { askEveryone } from "../network/answers.js";
-import { startModel } from "../network/background_model.js";
 import { showPixels } from "../network/drawing.js";
+import { startModel } from "../network/worker.js";
 import { useResource } from "../resources.js";
 import { addressOf, navigate } from "../router.js";
-import { language, number, percent, t } from "../texts.js";
+import { percent, t } from "../texts.js";
 
 const STARTER = "welcome";
-const BROWSER = "browser";
+const MOST_CLASSES = 20; // that are shown; with more, the most probable ones
 const RETRY_MS = 2000; // until those that gave no answer are asked again
 const PAUSE_MS = 40; // between two requests while the user draws
 const QUIET_MS = 700; // after the last change, the answer is read out to users of screen readers
@@ -23,94 +23,65 @@ const QUIET_MS = 700; // after the last change, the answer is read out to users 
 export function View({ query }) {
   const list = useResource("/v1/models");
   const status = useResource("/v1/status");
+  const error = list.error ?? status.error;
   return html`
     <h1 tabindex="-1">${t("view.draw")}</h1>
-    <p>${t("draw.intro")}</p>
     ${list.data && status.data
-      ? html`<${Choice} query=${query} models=${list.data.models} backends=${Object.keys(status.data.backends)} />`
-      : list.error || status.error
-        ? html`<${Failure} error=${list.error ?? status.error} retry=${() => { list.reload(); status.reload(); }} />`
-        : html`<${Loading} />`}`;
+      ? html`<${ModelChoice} query=${query} models=${list.data.models} backends=${Object.keys(status.data.backends)} />`
+      : error ? html`<${Failure} error=${error} retry=${() => { list.reload(); status.reload(); }} />` : html`<${Loading} />`}`;
 }
 
-function Choice({ query, models, backends }) {
+function ModelChoice({ query, models, backends }) {
   const [source, setSource] = useState(null);
-  const usable = models.map(({ name, versions }) => ({ name, versions: backendsByVersion(versions, backends) }))
-    .filter(({ versions }) => versions.size);
-  if (!usable.length) {
-    return html`<${Empty} title=${t("draw.none")}><p><a href="/train">${t("draw.none-hint")}</a></p><//>`;
-  }
-  const name = query.model ?? (usable.find((model) => model.name === STARTER) ?? usable[0]).name;
-  const versions = usable.find((model) => model.name === name)?.versions ?? new Map();
-  const version = Number(query.version) || newestOf(versions);
-  const owners = versions.get(version) ?? [];
+  if (!models.length) return html`<${Empty} title=${t("draw.none")}><p><a href="/train">${t("draw.none-hint")}</a></p><//>`;
+  const name = query.model ?? (models.find((model) => model.name === STARTER) ?? models[0]).name;
+  const held = models.find((model) => model.name === name)?.versions ?? {};
+  const versions = [...new Set(backends.flatMap((backend) => held[backend] ?? []))].sort((one, other) => other - one);
+  const ownersOf = (version) => backends.filter((backend) => held[backend]?.includes(version));
+  const version = Number(query.version) || (versions.find((each) => ownersOf(each).length === backends.length) ?? versions[0]);
+  const owners = ownersOf(version);
   const weightsOf = owners.includes(source) ? source : owners[0];
   const choose = (model, chosen) => navigate(addressOf("draw", { model, version: chosen }), { replace: true });
   return html`
-    <div class="row draw-choice">
-      <div class="field"><label for="draw-model">${t("draw.model")}</label>
-        <select id="draw-model" value=${name} onChange=${(event) => choose(event.target.value)}>
-          ${!versions.size && html`<option value=${name}>${name}</option>`}
-          ${usable.map((model) => html`<option key=${model.name} value=${model.name}>${model.name}</option>`)}
-        </select></div>
-      <div class="field"><label for="draw-version">${t("draw.version")}</label>
-        <select id="draw-version" value=${version} onChange=${(event) => choose(name, event.target.value)}>
-          ${[...versions.keys()].map((each) => html`<option key=${each} value=${each}>${each}</option>`)}
-        </select></div>
-      ${owners.length > 1 && html`<div class="field"><label for="draw-weights">${t("draw.weights")}</label>
-        <select id="draw-weights" value=${weightsOf} onChange=${(event) => setSource(event.target.value)}>
-          ${owners.map((backend) => html`<option key=${backend} value=${backend}>${titleOf(backend)}</option>`)}
-        </select></div>`}
+    <div class="fields">
+      <${Choice} id="draw-model" label=${t("draw.model")} value=${name} options=${models.map((model) => model.name)} onChange=${choose} />
+      <${Choice} id="draw-version" label=${t("draw.version")} value=${version} options=${versions} onChange=${(chosen) => choose(name, chosen)} />
+      <${Choice} id="draw-weights" label=${t("draw.weights")} value=${weightsOf} onChange=${setSource}
+        options=${owners.map((backend) => [backend, titleOf(backend)])} />
     </div>
     ${owners.length
-      ? html`<${Drawing} ...${{ name, version, backends, owners, weightsOf }} />`
-      : html`<${Empty} title=${t(versions.size ? "draw.no-version" : "draw.no-model", { model: name, version })} />`}`;
-}
-
-/** Return a Map: version -> the backends that have it, newest first. Only backends of this server count. */
-function backendsByVersion(versions, backends) {
-  const found = new Map();
-  const all = backends.flatMap((backend) => versions[backend] ?? []).sort((one, other) => other - one);
-  for (const version of all) found.set(version, backends.filter((backend) => versions[backend]?.includes(version)));
-  return found;
-}
-
-/** Return the newest version that the most backends have. */
-function newestOf(versions) {
-  const most = Math.max(...[...versions.values()].map((owners) => owners.length));
-  return [...versions].find(([, owners]) => owners.length === most)?.[0];
+      ? html`<${Drawing} key=${`${name}/${weightsOf}/${version}`} ...${{ name, version, backends, owners, weightsOf }} />`
+      : html`<${Empty} title=${t("draw.missing", { name: `${name} ${query.version ?? ""}` })} />`}`;
 }
 
 function Drawing({ name, version, backends, owners, weightsOf }) {
   const detail = useResource(`/v1/models/${name}?version=${version}`);
   const manifest = detail.data?.manifests[weightsOf];
-  const own = useBrowserModel(manifest, manifest && `/v1/models/${name}/${weightsOf}/${version}/weights.safetensors`);
-  if (!manifest) return detail.error ? html`<${Failure} error=${detail.error} retry=${detail.reload} />` : html`<${Loading} />`;
-  return html`<${Contest} key=${`${name}/${version}`} ...${{ name, version, backends, owners, manifest, own }} />`;
+  const own = useOwnModel(manifest?.network, `/v1/models/${name}/${weightsOf}/${version}/weights.safetensors`);
+  if (detail.error) return html`<${Failure} error=${detail.error} retry=${detail.reload} />`;
+  if (!manifest) return html`<${Loading} />`;
+  return html`<${Contest} ...${{ name, version, backends, owners, manifest, own }} />`;
 }
 
 /** The hook that returns the browser's own model: {model, error}. Both are null while the weights are loading. */
-function useBrowserModel(manifest, path) {
-  const [state, setState] = useState({ path: null, model: null, error: null });
+function useOwnModel(network, path) {
+  const [own, setOwn] = useState({ model: null, error: null });
   useEffect(() => {
-    if (!path) return undefined;
+    if (!network) return undefined;
     const loading = new AbortController();
-    let started = null;
-    api.blob(path, { signal: loading.signal })
+    const { signal } = loading;
+    api.blob(path, { signal })
       .then((blob) => blob.arrayBuffer())
-      .then((weights) => startModel(manifest.network, weights))
+      .then((weights) => startModel(network, weights))
       .then((model) => {
-        started = model;
-        if (loading.signal.aborted) model.close();
-        else setState({ path, model, error: null });
+        if (signal.aborted) return model.close();
+        signal.addEventListener("abort", model.close);
+        return setOwn({ model, error: null });
       })
-      .catch((error) => loading.signal.aborted || setState({ path, model: null, error }));
-    return () => {
-      loading.abort();
-      started?.close();
-    };
-  }, [path]);
-  return state.path === path ? state : { model: null, error: null };
+      .catch((error) => signal.aborted || setOwn({ model: null, error }));
+    return () => loading.abort();
+  }, [network]);
+  return own;
 }
 
 function Contest({ name, version, backends, owners, manifest, own }) {
@@ -119,38 +90,29 @@ function Contest({ name, version, backends, owners, manifest, own }) {
   const [answer, setAnswer] = useState(null);
   const drawing = useRef(null);
   const retry = useRef(null);
-  const query = new URLSearchParams({ model: name, version, backends: owners, prepared: true });
   const ask = useNewest(async () => {
-    const asked = drawing.current;
-    const found = asked && await askEveryone(asked, `/v1/predictions?${query}`, manifest, own.model);
-    setAnswer(drawing.current ? found : null); // the user may have cleared the drawing meanwhile
     clearTimeout(retry.current);
-    if (found && isIncomplete(found)) retry.current = setTimeout(ask, RETRY_MS);
+    const asked = drawing.current;
+    const query = new URLSearchParams({ model: name, version, backends: owners, prepared: true });
+    const found = asked && await askEveryone(asked, `/v1/predictions?${query}`, manifest, own.model);
+    setAnswer(drawing.current && found); // the user may have cleared the drawing meanwhile
+    if (found && mayAnswerLater(found)) retry.current = setTimeout(ask, RETRY_MS);
   });
   const change = (changed) => {
     drawing.current = changed;
-    if (!changed) setAnswer(null);
     ask();
   };
   useEffect(() => { ask(); }, [own.model]);
   useEffect(() => () => clearTimeout(retry.current), []);
-  const contenders = useMemo(
-    () => answer && contendersOf(answer, backends, owners, own, manifest.classes), [answer, own.error, language()]);
-  const sentence = answer ? sentenceOf(contenders) : "";
   return html`
     <div class="columns">
-      <div class="stack">
+      <div>
         <${Pad} isLightOnDark=${isLightOnDark} onChange=${change} />
-        ${isScaledOnly && html`<div class="field choices">
-          <label><input type="checkbox" checked=${isLightOnDark} onChange=${(event) => setLightOnDark(event.target.checked)} />${t("draw.light")}</label>
-          <p class="field-hint">${t("draw.light-hint")}</p></div>`}
+        ${isScaledOnly && html`<label class="choices"><input type="checkbox" checked=${isLightOnDark}
+          onChange=${({ target }) => setLightOnDark(target.checked)} />${t("draw.light")}</label>`}
       </div>
-      <div class="stack">
-        ${answer
-          ? html`<${Answers} ...${{ answer, contenders, sentence, manifest }} />`
-          : html`<${Empty} title=${t("draw.empty")}><p>${t("draw.empty-hint", { classes: manifest.classes.slice(0, 20).join(", ") })}</p><//>`}
-        <${Announcement} text=${sentence && `${contenders.find(({ probabilities }) => probabilities).text}. ${sentence}`} />
-      </div>
+      ${answer ? html`<${Answers} ...${{ answer, backends, owners, manifest, own }} />`
+        : html`<${Empty} title=${t("draw.empty")}><p>${manifest.classes.slice(0, MOST_CLASSES).join(", ")}</p><//>`}
     </div>`;
 }
 
@@ -159,69 +121,74 @@ function Contest({ name, version, backends, owners, manifest, own }) {
  * more after the end, with what is newest then. So requests never pile up.
  */
 function useNewest(work) {
-  const state = useRef({ isRunning: false, isWaiting: false });
-  const newest = useRef(work);
-  newest.current = work;
+  const state = useRef({ isRunning: false, isWaiting: false }).current;
+  state.work = work;
   return async () => {
-    state.current.isWaiting = true;
-    if (state.current.isRunning) return;
-    state.current.isRunning = true;
-    while (state.current.isWaiting) {
-      state.current.isWaiting = false;
-      await newest.current();
+    state.isWaiting = true;
+    if (state.isRunning) return;
+    state.isRunning = true;
+    while (state.isWaiting) {
+      state.isWaiting = false;
+      await state.work();
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
-    state.current.isRunning = false;
+    state.isRunning = false;
   };
 }
 
 /** Return whether the server or one of its backends may answer if it is asked again: it was down or busy. */
-function isIncomplete({ failure, errors }) {
-  if (failure) return failure.isOffline || failure.status === 429 || failure.status >= 500;
-  return Object.keys(errors).some((name) => name !== BROWSER);
+function mayAnswerLater({ failure, errors }) {
+  return failure ? failure.isOffline || failure.status === 429 || failure.status >= 500 : Object.keys(errors).length > 0;
 }
 
-/** Return a list of everyone who was asked: {key, title, name, mark, label, text, probabilities, ms, error}. */
-function contendersOf(answer, backends, owners, own, classes) {
-  const asked = owners.map((backend) => ({
-    key: backend,
+function Answers({ answer, backends, owners, manifest, own }) {
+  const { classes, network } = manifest;
+  const columns = owners.map((backend) => ({
     title: titleOf(backend),
-    name: titleOf(backend), // in a sentence
-    mark: markOf(backends.indexOf(backend)),
-    probabilities: answer.results[backend]?.probabilities,
-    ms: answer.times[backend]?.compute,
-    error: answer.errors[backend] ?? (answer.failure && answer.failure.message),
+    colour: colourOfBackend(backends.indexOf(backend)),
+    values: answer.results[backend]?.probabilities,
+    error: answer.errors[backend],
   }));
-  asked.push({
-    key: BROWSER,
-    title: t("draw.browser"),
-    name: t("draw.the-browser"),
-    mark: { class: "draw-own", style: {} },
-    probabilities: answer.browser?.probabilities,
-    ms: answer.browser?.durationMs,
-    error: own.error?.message ?? answer.errors[BROWSER] ?? t(answer.pixels || !answer.isOwnPreparation ? "draw.loading-weights" : "draw.blank"),
-  });
-  return asked.map((each) => {
-    const label = each.probabilities && each.probabilities.indexOf(Math.max(...each.probabilities));
-    return { ...each, label, text: classes[label] };
-  });
+  const loading = own.model ? null : t("state.loading");
+  columns.push({ title: t("draw.browser"), colour: "--text", values: answer.own, error: (own.error ?? answer.ownError)?.message ?? loading });
+  const answered = columns.filter(({ values }) => values);
+  const texts = [...new Set(answered.map(({ values }) => classes[values.indexOf(Math.max(...values))]))];
+  const verdict = answered.length > 1 ? t(texts.length > 1 ? "draw.disagree" : "draw.agree") : "";
+  const { failure } = answer;
+  const notes = [failure && (failure.isOffline ? t("draw.offline") : failure.message), answer.pixels === null && t("draw.blank"),
+    ...answer.warnings, ...columns.map(({ title, error }) => error && `${title}: ${error}`)].filter(Boolean);
+  return html`
+    <div>
+      <div class="draw-result">
+        ${answer.pixels && html`<${Seen} pixels=${answer.pixels} shape=${network.input_shape} />`}
+        <div><p class=${`draw-class ${texts.join("").length > 6 ? "long" : ""}`}>${texts.join(" / ")}</p><p>${verdict}</p></div>
+      </div>
+      <ul class="draw-notes">${notes.map((note) => html`<li key=${note}>${note}</li>`)}</ul>
+      <${Probabilities} classes=${classes} columns=${columns} />
+      <${Announcement} text=${`${texts.join(" / ")} ${verdict}`} />
+    </div>`;
 }
 
-/** Return the props of an element that shows a backend's colour. Every second backend also has a pattern. */
-function markOf(index) {
-  return { class: index % 2 ? "draw-striped" : "draw-plain", style: { color: `var(${colourOfBackend(index)})` } };
+/** The picture that the models saw, enlarged. */
+function Seen({ pixels, shape }) {
+  const canvas = useRef(null);
+  useEffect(() => showPixels(canvas.current, pixels, shape), [pixels]);
+  return html`<figure><canvas ref=${canvas} class="pixelated" role="img" aria-label=${t("draw.seen")}></canvas>
+    <figcaption class="soft">${t("draw.seen")}</figcaption></figure>`;
 }
 
-/** Return who agrees with whom, as a sentence. */
-function sentenceOf(contenders) {
-  const answered = contenders.filter(({ probabilities }) => probabilities);
-  if (!answered.length) return "";
-  const listed = (texts) => new Intl.ListFormat(language()).format(texts);
-  if (new Set(answered.map(({ label }) => label)).size > 1) {
-    return t("draw.disagree", { answers: listed(answered.map(({ name, text }) => t("draw.one", { name, answer: text }))) });
-  }
-  const names = listed(answered.map(({ name }) => name));
-  return t(answered.length === 1 ? "draw.alone" : "draw.agree", { names });
+/** A table with a row for each class and a column for each answer. Below each probability is its bar. */
+function Probabilities({ classes, columns }) {
+  const likelihood = classes.map((_, label) => Math.max(...columns.map(({ values }) => values?.[label] ?? 0)));
+  const threshold = likelihood.toSorted((one, other) => other - one)[MOST_CLASSES - 1] ?? 0;
+  return html`
+    <div class="scroll" tabindex="0" role="region" aria-label=${t("draw.bars")}><table class="wide draw-bars">
+      <caption>${t("draw.bars")}</caption>
+      <thead><tr><th scope="col">${t("draw.class")}</th>${columns.map(({ title }) => html`<th key=${title} scope="col">${title}</th>`)}</tr></thead>
+      <tbody>${classes.map((text, label) => likelihood[label] >= threshold && html`<tr key=${label}><th scope="row">${text}</th>
+        ${columns.map(({ title, colour, values }) => html`<td key=${title}>${percent(values?.[label])}
+          <div style=${{ width: `${100 * (values?.[label] ?? 0)}%`, background: `var(${colour})` }}></div></td>`)}</tr>`)}</tbody>
+    </table></div>`;
 }
 
 /** Read a text out once it has not changed for a moment, so that a screen reader does not speak at every stroke. */
@@ -232,45 +199,4 @@ function Announcement({ text }) {
     return () => clearTimeout(timer);
   }, [text]);
   return html`<p class="hidden draw-spoken" role="status">${spoken}</p>`;
-}
-
-function Answers({ answer, contenders, sentence, manifest }) {
-  const answered = contenders.filter(({ probabilities }) => probabilities);
-  const texts = [...new Set(answered.map(({ text }) => text))];
-  const { failure } = answer;
-  return html`
-    ${failure && html`<p class="draw-notice">${failure.isOffline ? t("draw.offline") : t("draw.refused", { reason: failure.message })}</p>`}
-    <div class="draw-result">
-      ${answer.pixels && html`<${Seen} pixels=${answer.pixels} shape=${manifest.network.input_shape} />`}
-      <div>
-        <p class=${`draw-class ${texts.join("").length > 6 ? "long" : ""}`}>${texts.join(" / ") || "–"}</p>
-        <p class="draw-sentence">${sentence}</p>
-        ${answer.warnings.length > 0 && html`<ul class="draw-warnings">${answer.warnings.map((warning) => html`<li key=${warning}>${warning}</li>`)}</ul>`}
-      </div>
-    </div>
-    <div class="scroll" tabindex="0" role="region" aria-label=${t("draw.answers")}><table class="draw-answers">
-      <caption>${t("draw.answers")}</caption>
-      <thead><tr><th scope="col">${t("draw.who")}</th><th scope="col">${t("draw.class")}</th>
-        <th scope="col" class="figure">${t("draw.probability")}</th><th scope="col" class="figure">${t("draw.time")}</th></tr></thead>
-      <tbody>${contenders.map(({ key, title, mark, text, label, probabilities, ms, error }) => html`
-        <tr key=${key}><th scope="row"><span class="backend-name"><span class=${`draw-mark ${mark.class}`} style=${mark.style}></span>${title}</span></th>
-          ${probabilities
-            ? html`<td>${text}</td><td class="figure">${percent(probabilities[label], 2)}</td><td class="figure">${number(ms, 1)} ms</td>`
-            : html`<td colspan="3">${t("draw.unanswered", { reason: error })}</td>`}</tr>`)}
-      </tbody></table></div>
-    ${answer.totalMs !== null && html`<p class="soft">${t("draw.total", { total: number(answer.totalMs, 1) })}</p>`}
-    <h2>${t("draw.bars")}</h2>
-    <${Bars} classes=${manifest.classes} contenders=${answered} />`;
-}
-
-/** The picture that the models saw, enlarged. */
-function Seen({ pixels, shape }) {
-  const canvas = useRef(null);
-  useEffect(() => showPixels(canvas.current, pixels, shape), [pixels]);
-  const [height, width] = shape;
-  return html`
-    <figure class="draw-seen">
-      <canvas ref=${canvas} class="pixelated" role="img" aria-label=${t("draw.seen")}></canvas>
-      <figcaption>${t("draw.seen")}<br /><span class="soft">${t("draw.seen-size", { width, height })}</span></figcaption>
-    </figure>`;
 }
