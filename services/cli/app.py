@@ -45,9 +45,8 @@ COMMANDS = {
 @click.option("--token", envvar="TANDEM_TOKEN", help="An access token; better TANDEM_TOKEN: others see arguments.")
 @click.option(
     "--token-file",
-    envvar="TANDEM_TOKEN_FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A file with the token; also TANDEM_TOKEN_FILE.",
+    help="A file that contains the token.",
 )
 @click.option("--no-color", envvar="NO_COLOR", hidden=True, help="Any text: print no colours.")
 @click.version_option(__version__, message="tandem %(version)s")

@@ -40,7 +40,7 @@ class FakeGateway:
 
 def run_command(*arguments: str, stdin: bytes = b"", **environ: str) -> Result:
     """Run the command in this process, without what the environment says about a server."""
-    without = dict.fromkeys(("TANDEM_URL", "TANDEM_TOKEN", "TANDEM_TOKEN_FILE", "COLUMNS"))
+    without = dict.fromkeys(("TANDEM_URL", "TANDEM_TOKEN", "COLUMNS"))
     return CliRunner(env={**without, **environ}).invoke(main, arguments, input=stdin, prog_name="tandem")
 
 

@@ -77,7 +77,7 @@ def test_a_token_comes_from_a_file_and_is_sent(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("secret\n")
     with fake_gateway({"GET /v1/models": Answer({"models": []})}) as gateway:
-        assert gateway.run("models", TANDEM_TOKEN_FILE=str(file)).exit_code == 0
+        assert gateway.run("--token-file", str(file), "models").exit_code == 0
         assert gateway.run("--token", "other", "models").exit_code == 0
     assert [headers.get("Authorization") for headers in gateway.headers] == ["Bearer secret", "Bearer other"]
 
