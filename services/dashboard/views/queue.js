@@ -82,6 +82,6 @@ function Jobs({ round }) {
     { title: t("train.started"), cell: ({ created_at }) => time(created_at) },
   ];
   return html`
-    <${Choice} id="kind" label=${t("queue.kind")} value=${kind} options=${Object.entries(KINDS).map(([name, { title }]) => [name, t(title)])} onChange=${setKind} />
-    <${JobList} key=${kind} kind=${KINDS[kind].list} filter=${kind === "training" ? "history=last" : ""} title=${t("queue.jobs")} columns=${columns} round=${round} />`;
+    <div class="stack"><${Choice} id="kind" label=${t("queue.kind")} value=${kind} options=${Object.entries(KINDS).map(([name, { title }]) => [name, t(title)])} onChange=${setKind} />
+    <${JobList} key=${kind} kind=${KINDS[kind].list} filter=${kind === "training" ? "history=last" : ""} title=${t("queue.jobs")} columns=${columns} round=${round} /></div>`;
 }
