@@ -4,60 +4,46 @@ import { addressOf } from "../router.js";
 import { t } from "../texts.js";
 import { titleOf } from "./backends.js";
 
-const KINDS = {
+const versionOf = ({ name, version }) => t("train.version", { name, version });
+
+/**
+ * Kind -> `title`, the key of its name; `list`, the last part of its path and the member of the response that holds the
+ * jobs; `nameOf`, what a job works on; `addressOf`, the view that shows it, if there is one; `canCancel`.
+ */
+export const KINDS = {
   training: {
-    list: "trainings", canCancel: true,
-    nameOf: ({ name, version }) => t("queue.model", { name, version }),
+    title: "train.training", list: "trainings", canCancel: true,
+    nameOf: versionOf,
     addressOf: ({ id }) => addressOf("train", { id }),
   },
   evaluation: {
-    list: "evaluations",
-    nameOf: ({ model, version, dataset }) => `${t("queue.model", { name: model, version })}, ${dataset}`,
+    title: "queue.evaluation", list: "evaluations",
+    nameOf: ({ dataset, ...job }) => `${t("load.test-of", job)}, ${dataset}`,
     addressOf: ({ model, version }) => addressOf("compare", { model, version }),
   },
   certificate: {
-    list: "certificates",
-    nameOf: ({ request: { network, dataset } }) => `${typeof network === "string" ? network : t("queue.own-network")}, ${dataset}`,
+    title: "compare.parity", list: "certificates",
+    nameOf: ({ request: { network, dataset } }) => `${typeof network === "string" ? network : t("train.custom")}, ${dataset}`,
     addressOf: () => null, // it belongs to a network, not to a model that a view could show
   },
   loadtest: {
-    list: "loadtests", canCancel: true,
-    nameOf: ({ model, version }) => t("queue.model", { name: model, version }),
+    title: "load.test", list: "loadtests", canCancel: true,
+    nameOf: (job) => t("load.test-of", job),
     addressOf: ({ id }) => addressOf("load", { id }),
   },
   transplant: {
-    list: "transplants",
-    nameOf: ({ source, model }) => t("queue.transplant", {
-      name: t("queue.model", source), source: titleOf(source.backend), target: titleOf(model.backend),
-    }),
+    title: "queue.transplant", list: "transplants",
+    nameOf: ({ source, model }) => `${versionOf(source)}, ${titleOf(source.backend)} → ${titleOf(model.backend)}`,
     addressOf: ({ model }) => addressOf("models", { model: model.name }),
   },
   deletion: {
-    list: "deletions",
-    nameOf: ({ model }) => `${t("queue.model", model)}, ${titleOf(model.backend)}`,
+    title: "queue.deletion", list: "deletions",
+    nameOf: ({ model }) => `${versionOf(model)}, ${titleOf(model.backend)}`,
     addressOf: ({ model }) => addressOf("models", { model: model.name }),
   },
 };
 
-/** The names of all kinds. */
-export const KIND_NAMES = Object.keys(KINDS);
-
-/** Return the name of the list of a kind: the last part of its path, and the member of the response that holds it. */
-export function listOfKind(kind) {
-  return KINDS[kind].list;
-}
-
 /** Return the path of a job, such as `/v1/trainings/{id}`. */
 export function pathOfJob(kind, id) {
   return `/v1/${KINDS[kind].list}/${id}`;
-}
-
-/** Return whether jobs of a kind can be cancelled. */
-export function canCancel(kind) {
-  return KINDS[kind].canCancel === true;
-}
-
-/** Return what a job works on, in a few words, and the address of the view that shows it; null if there is none. */
-export function describeJob(kind, job) {
-  return { name: KINDS[kind].nameOf(job), address: KINDS[kind].addressOf(job) };
 }

@@ -3,13 +3,14 @@
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact-standalone.module.js";
 import { api } from "../api.js";
 import { hasEnded, useJob } from "../live.js";
-import { duration, t, time } from "../texts.js";
+import { bytes, number, t, time } from "../texts.js";
+import { BackendName } from "./backends.js";
 import { CancelButton } from "./cancel_button.js";
-import { LoadTestReport } from "./load_test_report.js";
-import { describeRequest } from "./load_test_words.js";
+import { JobTable } from "./job_list.js";
+import { describeClaim, describeRequest, titleOfSide, writeMs, writeRate } from "./load_test_words.js";
+import { Picture } from "./picture.js";
+import { ProgressBar } from "./progress_bar.js";
 import { Failure, Loading, Status } from "./states.js";
-
-const FILES = { html: "load.file-html", png: "load.file-png", csv: "load.file-csv" };
 
 /** Show the load test with an id, and follow it until it ends. */
 export function LoadTest({ id }) {
@@ -18,55 +19,83 @@ export function LoadTest({ id }) {
   const heading = useRef(null);
   useEffect(() => heading.current.focus(), []); // so that a screen reader says what the link led to
   return html`
-    <article class="load-test stack">
-      <header>
-        <p><a href="/load">${t("load.all")}</a></p>
-        <h1 tabindex="-1" ref=${heading}>${job ? t("load.test-of", job) : t("load.title")}</h1>
-        ${job && html`<p class="row"><${Status} status=${job.status} /><span class="soft">${time(job.created_at)}</span>
-          <span class="soft">${describeRequest(job.request)}</span></p>`}
-      </header>
+    <article class="stack">
+      <a href="/load">← ${t("load.earlier")}</a>
+      <h1 tabindex="-1" ref=${heading}>${job ? t("load.test-of", job) : t("load.test")}</h1>
       ${error ? html`<${Failure} error=${error} />` : !job && html`<${Loading} />`}
-      ${job && !hasEnded(job.status) && html`<${Progress} job=${job} path=${path} />`}
-      ${job?.error && html`<p class="field-error">${job.error}</p>`}
-      ${job?.status === "cancelled" && html`<p>${t("load.cancelled")}</p>`}
-      ${job?.status === "succeeded" && html`
-        <${LoadTestReport} test=${job} />
-        <${Downloads} path=${path} name=${`load-test-${job.model}-${job.version}`} />`}
+      ${job && html`
+        <div class="row"><${Status} status=${job.status} /><small>${time(job.created_at)}</small><small>${describeRequest(job.request)}</small>
+          ${!hasEnded(job.status) && html`<${CancelButton} path=${path} />`}</div>
+        ${job.status === "running" && html`<${Progress} progress=${job.progress} />`}
+        ${job.error && html`<p class="field-error">${job.error}</p>`}
+        ${job.status === "succeeded" && html`<${Report} test=${job} path=${path} />`}`}
     </article>`;
 }
 
-function Progress({ job, path }) {
-  const { progress } = job;
-  const left = useTimeLeft(progress);
-  const share = progress ? progress.done / progress.of : 0;
-  return html`
-    <section class="load-progress panel" aria-label=${t("load.progress")}>
-      <p>${!progress ? t(job.status === "queued" ? "load.waiting" : "load.preparing")
-        : html`${t("load.blocks", progress)}${left !== null && `, ${t("load.time-left", { time: duration(left) })}`}`}</p>
-      <div class="bar" role="progressbar" aria-label=${t("load.progress")} aria-valuemin="0" aria-valuemax=${progress?.of ?? 1}
-        aria-valuenow=${progress?.done ?? 0}><span style=${{ width: `${100 * share}%` }}></span></div>
-      <p class="row"><small lang="en">${progress?.doing}</small><${CancelButton} path=${path} label=${t("load.cancel")} /></p>
-    </section>`;
+function Progress({ progress }) {
+  if (!progress) return html`<p role="status">${t("load.preparing")}</p>`;
+  return html`<div><p>${t("load.blocks", progress)} <small lang="en">${progress.doing}</small></p>
+    <${ProgressBar} label=${t("load.test")} ...${progress} /></div>`;
 }
 
-/** The hook that returns how many seconds are left, from how long the blocks took since the page was opened. */
-function useTimeLeft(progress) {
-  const begin = useRef(null);
-  if (!progress) return null;
-  if (!begin.current) begin.current = { at: Date.now(), done: progress.done };
-  const measured = progress.done - begin.current.done;
-  if (measured < 1) return null;
-  return ((Date.now() - begin.current.at) / 1000 / measured) * (progress.of - progress.done);
+/** The claims, warnings, figures, charts and conditions of a load test that has succeeded. */
+function Report({ test, path }) {
+  const [refusal, setRefusal] = useState(null);
+  const { versions, models, ...conditions } = test.conditions;
+  const rates = [...new Set(Object.values(test.results).flat().map(({ target_qps }) => target_qps))];
+  const claims = [
+    ...test.comparisons.map(describeClaim),
+    ...Object.entries(test.largest_qps).map(([side, { value, low, high }]) =>
+      `${t("load.largest", { side: titleOfSide(side), rate: writeRate(value), bound: test.request.latency_bound_ms })}${
+        low === null ? "" : ` (${writeRate(low)} – ${writeRate(high)})`}`),
+  ];
+  const download = (suffix) => api.download(`${path}/report.${suffix}`, `load-test-${test.model}-${test.version}.${suffix}`)
+    .then(() => setRefusal(null), setRefusal);
+  return html`
+    ${claims.length > 0 && html`<section class="load-claims" aria-label=${t("load.result")}>${claims.map((claim) => html`<p>${claim}</p>`)}</section>`}
+    ${!test.valid && html`<p class="warning">${t("load.not-valid")}: <span lang="en">${test.invalid_reason}</span></p>`}
+    ${test.conditions.overlapped && html`<p class="warning">${t("load.overlapped")}</p>`}
+    <div class="columns equal">${rates.map((rate) => html`<${RateTable} rate=${rate} test=${test} />`)}</div>
+    <p class="field-hint">${t("load.figures-hint")}</p>
+    <div class="samples"><${Picture} path=${`${path}/report.png`} alt=${t("load.charts")} /></div>
+    <div class="row">${t("load.files")}${["html", "png", "csv"].map((suffix) => html`
+      <button type="button" onClick=${() => download(suffix)}>${suffix.toUpperCase()}</button>`)}</div>
+    ${refusal && html`<${Failure} error=${refusal} />`}
+    <details><summary>${t("load.conditions")}</summary>
+      <dl lang="en">${Object.entries({ ...conditions, ...versions, seed: test.request.seed, note: test.note }).map(([name, value]) => html`
+        <dt>${name.replaceAll("_", " ")}</dt><dd>${describeCondition(value)}</dd>`)}</dl></details>`;
 }
 
-function Downloads({ path, name }) {
-  const [error, setError] = useState(null);
-  const download = (suffix) => api.download(`${path}/report.${suffix}`, `${name}.${suffix}`).then(() => setError(null), setError);
-  return html`
-    <section aria-labelledby="load-files">
-      <h2 id="load-files">${t("load.files")}</h2>
-      <div class="row">${Object.entries(FILES).map(([suffix, key]) => html`
-        <button type="button" key=${suffix} onClick=${() => download(suffix)}>${t(key)}</button>`)}</div>
-      ${error && html`<p class="field-error" role="alert">${error.message}</p>`}
-    </section>`;
+/** Write a condition as the API has it: a value, or several with names. */
+function describeCondition(value) {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) return String(value);
+  return Object.entries(value).map((named) => named.join(" ")).join(", ");
+}
+
+/** Rows of a table: title, figure, and how the figure is written. */
+const ROWS = [
+  ["load.p50_ms", "p50_ms", writeMs],
+  ["load.p90_ms", "p90_ms", writeMs],
+  ["load.p99_ms", "p99_ms", writeMs],
+  ["load.achieved_qps", "achieved_qps", writeRate],
+  ["load.requests", "queries", number],
+  ["load.errors", "errors", (errors) => Object.entries(errors).map(([kind, count]) => `${count} ${kind}`).join(", ") || "0"],
+  ["load.meets-bound", "meets_bound", (value) => html`<${Status} status=${value ? "succeeded" : "failed"} />`],
+  ["load.cpu", "cpu_seconds_per_1000", (value) => `${number(value, 2)} s`],
+  ["load.memory", "peak_memory_bytes", (value) => (value === null ? "–" : bytes(value))],
+];
+
+/** The figures at one rate: the sides are the columns, so that the table fits a narrow screen. */
+function RateTable({ rate, test }) {
+  const { backends } = test.conditions;
+  const title = rate === null ? t("load.requests") : t("load.at-rate", { rate: writeRate(rate) });
+  const columns = Object.entries(test.results).map(([side, results]) => [side, results.find(({ target_qps }) => target_qps === rate)])
+    .filter(([, result]) => result).map(([side, result]) => ({
+      title: backends.includes(side) ? html`<${BackendName} backend=${side} index=${backends.indexOf(side)} />` : titleOfSide(side),
+      className: "figure",
+      cell: ({ id, write }) => html`${write(result[id])}
+        ${result.intervals[id] && html`<br /><small>${result.intervals[id].map((end) => number(end, 1)).join(" – ")}</small>`}`,
+    }));
+  columns.unshift({ title: t("chart.table"), cell: ({ key }) => t(key, { bound: test.request.latency_bound_ms }) });
+  return html`<section><h2>${title}</h2><${JobTable} title=${title} columns=${columns} jobs=${ROWS.map(([key, id, write]) => ({ key, id, write }))} /></section>`;
 }

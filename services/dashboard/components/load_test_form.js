@@ -2,21 +2,12 @@
 
 import { html, useState } from "../vendor/htm-preact-standalone.module.js";
 import { api } from "../api.js";
-import { duration, number, t } from "../texts.js";
+import { duration, t } from "../texts.js";
 import { BackendName, titleOf } from "./backends.js";
 import { Choice, NumberField } from "./fields.js";
 
-const SCENARIOS = ["server", "single_stream", "offline"];
-const MAX_RATES = 16;
-const MAX_RATE = 10_000;
-const DEFAULTS = { scenario: "server", isSearch: false, rates: "20, 50", duration_s: 10, latency_bound_ms: 50, seed: 0, isRepeated: false };
-
-/** Return the rates in a text such as "20, 50"; null if it is not a list of rates that the API takes. */
-export function parseRates(text) {
-  const rates = text.split(/[\s,;，；]+/).filter(Boolean).map(Number);
-  const isValid = rates.length > 0 && rates.length <= MAX_RATES && rates.every((rate) => rate > 0 && rate <= MAX_RATE);
-  return isValid ? rates : null;
-}
+const SCENARIOS = ["server", "search", "single_stream", "offline"]; // `search` is the scenario `server` without given rates
+const DEFAULTS = { scenario: "server", rates: "20, 50", duration_s: 10, latency_bound_ms: 50, seed: 0, isRepeated: false };
 
 /**
  * The form.
@@ -27,121 +18,79 @@ export function parseRates(text) {
  * @param {string} [props.version] its version.
  * @param {function(Object): void} props.onStart is called with the load test that was started.
  */
-export function LoadTestForm({ models, status, model, version, onStart }) {
+export function LoadTestForm({ models, status, model, version = "", onStart }) {
   const all = Object.keys(status.backends);
-  const first = models.find(({ name }) => name === model) ?? models.find(({ versions }) => all.every((name) => versions[name])) ?? models[0];
-  const [settings, setSettings] = useState({ ...DEFAULTS, model: first.name, version: version ?? "", backends: all.filter((name) => first.versions[name]) });
-  const [submission, setSubmission] = useState({ isSending: false, error: null });
+  const servedBy = ({ versions }) => all.filter((name) => versions[name]);
+  const first = models.find(({ name }) => name === model) ?? models.find((entry) => servedBy(entry).length === all.length) ?? models[0];
+  const [settings, setSettings] = useState({ ...DEFAULTS, model: first.name, version, backends: servedBy(first) });
+  const [submission, setSubmission] = useState({});
   const change = (values) => setSettings((before) => ({ ...before, ...values }));
-  const set = (field) => (value) => change({ [field]: value });
+  const field = (name) => ({ id: name, label: t(`load.${name}`), value: settings[name], onChange: (value) => change({ [name]: value }) });
+  const { backends, isRepeated, scenario } = settings;
   const chosen = models.find(({ name }) => name === settings.model);
-  const rates = parseRates(settings.rates);
-  const isServer = settings.scenario === "server";
-  const hasWrongRates = isServer && !settings.isSearch && !rates;
-  const start = async (event) => {
+  const chooseModel = (name) => change({ model: name, version: "", backends: servedBy(models.find((entry) => entry.name === name)) });
+  const toggle = (backend) => change({ backends: all.filter((other) => (other === backend) !== backends.includes(other)), version: "" });
+  const start = (event) => {
     event.preventDefault();
-    setSubmission({ isSending: true, error: null });
-    try {
-      onStart(await api.post("/v1/loadtests", requestOf(settings, rates)));
-    } catch (error) {
-      setSubmission({ isSending: false, error });
-    }
-  };
-  const chooseModel = (name) => {
-    const { versions } = models.find((entry) => entry.name === name);
-    change({ model: name, version: "", backends: all.filter((backend) => versions[backend]) });
+    setSubmission({ isSending: true });
+    api.post("/v1/loadtests", requestOf(settings)).then(onStart, (error) => setSubmission({ error }));
   };
   return html`
-    <form class="load-form panel stack" onSubmit=${start} aria-label=${t("load.new")}>
+    <form class="panel stack" onSubmit=${start} aria-label=${t("load.new")}>
       <h2>${t("load.new")}</h2>
       <div class="fields">
-        <${Choice} id="model" label=${t("load.model")} value=${settings.model} options=${models.map(({ name }) => [name, name])} onChange=${chooseModel} />
-        <${Choice} id="version" label=${t("load.version")} value=${settings.version} onChange=${set("version")}
-          options=${[["", t("load.newest")], ...sharedVersions(chosen, settings.backends).map((known) => [String(known), String(known)])]} />
+        <${Choice} id="model" label=${t("train.model")} value=${settings.model} options=${models.map(({ name }) => name)} onChange=${chooseModel} />
+        <${Choice} ...${field("version")} options=${[["", t("load.newest")], ...sharedVersions(chosen, backends)]} />
       </div>
-      <${BackendChoice} all=${all} settings=${settings} published=${Object.keys(chosen.versions)} change=${change} />
-      <fieldset class="field">
-        <legend>${t("load.scenario")}</legend>
-        ${SCENARIOS.map((scenario) => html`<label class="load-scenario" key=${scenario}>
-          <input type="radio" name="scenario" checked=${settings.scenario === scenario} onChange=${() => change({ scenario })} />
-          <span>${t(`load.${scenario}`)} <small>${t(`load.${scenario}-hint`)}</small></span></label>`)}
-      </fieldset>
-      ${isServer && html`<${RatesField} settings=${settings} isWrong=${hasWrongRates} change=${change} />`}
-      <div class="fields">
-        <${NumberField} id="duration" label=${t("load.duration")} value=${settings.duration_s} min="1" max="3600" step="any" onChange=${set("duration_s")} />
-        <${NumberField} id="bound" label=${t("load.bound")} value=${settings.latency_bound_ms} min="0.001" step="any" onChange=${set("latency_bound_ms")} />
-        <${NumberField} id="seed" label=${t("load.seed")} value=${settings.seed} min="0" max=${2 ** 32 - 1} step="1" onChange=${set("seed")} />
-      </div>
-      <p class="field-hint" role="status">${describeDuration(settings, rates)}</p>
-      ${!status.loadtest.trainers.length && html`<p class="field-error">${t("load.no-tester")}</p>`}
-      ${submission.error && html`<p class="field-error" role="alert">${submission.error.message}</p>`}
-      <button class="primary" disabled=${submission.isSending || hasWrongRates || !settings.backends.length}>${t("load.start")}</button>
-    </form>`;
-}
-
-function BackendChoice({ all, settings, published, change }) {
-  const { backends, isRepeated } = settings;
-  const toggle = (backend) => change({ backends: all.filter((other) => (other === backend) !== backends.includes(other)), version: "" });
-  return html`
-    <fieldset class="field">
-      <legend>${t("load.backends")}</legend>
-      <div class="choices">
-        ${all.map((backend, index) => html`<label key=${backend}>
-          <input type="checkbox" checked=${backends.includes(backend)} disabled=${!published.includes(backend)} onChange=${() => toggle(backend)} />
+      <fieldset class="field"><legend>${t("train.backends")}</legend><div class="choices">
+        ${all.map((backend, index) => html`<label>
+          <input type="checkbox" checked=${backends.includes(backend)} disabled=${!chosen.versions[backend]} onChange=${() => toggle(backend)} />
           <${BackendName} backend=${backend} index=${index} /></label>`)}
         ${backends.length === 1 && html`<label>
           <input type="checkbox" checked=${isRepeated} onChange=${() => change({ isRepeated: !isRepeated })} />
           ${t("load.repeat", { backend: titleOf(backends[0]) })}</label>`}
+      </div></fieldset>
+      <${Choice} ...${field("scenario")} options=${SCENARIOS.map((name) => [name, t(`load.${name}`)])} />
+      <div class="fields">
+        ${scenario === "server" && html`<div class="field"><label for="rates">${t("load.rates")}</label>
+          <input id="rates" required pattern="[0-9.,; ]+" title="20, 50" value=${settings.rates} onInput=${({ target }) => change({ rates: target.value })} /></div>`}
+        <${NumberField} ...${field("duration_s")} min="1" max="3600" step="any" />
+        <${NumberField} ...${field("latency_bound_ms")} min="0.001" step="any" />
+        <${NumberField} ...${field("seed")} min="0" max=${2 ** 32 - 1} />
       </div>
-      ${backends.length === 0 && html`<p class="field-error">${t("load.no-backend")}</p>`}
-    </fieldset>`;
-}
-
-function RatesField({ settings, isWrong, change }) {
-  return html`
-    <fieldset class="field">
-      <legend>${t("load.rates")}</legend>
-      <div class="choices">
-        ${[false, true].map((isSearch) => html`<label key=${isSearch}>
-          <input type="radio" name="rates-kind" checked=${settings.isSearch === isSearch} onChange=${() => change({ isSearch })} />
-          ${t(isSearch ? "load.rates-search" : "load.rates-list")}</label>`)}
-      </div>
-      ${settings.isSearch ? html`<p class="field-hint">${t("load.search-hint")}</p>` : html`
-        <label class="hidden" for="rates">${t("load.rates")}</label>
-        <input id="rates" inputmode="decimal" value=${settings.rates} aria-invalid=${isWrong} aria-describedby="rates-hint"
-          onInput=${(event) => change({ rates: event.target.value })} />
-        <p id="rates-hint" class=${isWrong ? "field-error" : "field-hint"}>
-          ${t(isWrong ? "load.rates-wrong" : "load.rates-hint", { count: MAX_RATES, largest: number(MAX_RATE) })}</p>`}
-    </fieldset>`;
+      <p class="field-hint" role="status">${t("load.expected", { total: duration(timeUnderLoad(settings)) })}</p>
+      ${!status.loadtest.trainers.length && html`<p class="field-error">${t("queue.no-trainer", { service: "loadtest" })}</p>`}
+      ${submission.error && html`<p class="field-error" role="alert">${submission.error.message}</p>`}
+      <button class="primary" disabled=${submission.isSending || !backends.length}>${t("load.start")}</button>
+    </form>`;
 }
 
 /** Return the versions that all chosen backends have, newest first. */
-function sharedVersions(model, backends) {
-  const [first = [], ...others] = backends.map((backend) => model.versions[backend] ?? []);
-  return first.filter((version) => others.every((versions) => versions.includes(version))).sort((a, b) => b - a);
+function sharedVersions({ versions }, [first, ...others]) {
+  const shared = (versions[first] ?? []).filter((version) => others.every((backend) => versions[backend].includes(version)));
+  return shared.sort((a, b) => b - a).map(String);
 }
 
 function sidesOf({ backends, isRepeated }) {
   return backends.length === 1 && isRepeated ? [backends[0], backends[0]] : backends;
 }
 
-function describeDuration(settings, rates) {
-  const sides = sidesOf(settings).length;
-  const seconds = Number(settings.duration_s);
-  const hasRates = settings.scenario === "server" && !settings.isSearch;
-  if (!sides || !seconds || (hasRates && !rates)) return "";
-  const count = hasRates ? rates.length : 1;
-  const values = { sides, rates: count, seconds: duration(seconds), total: duration(sides * count * seconds) };
-  return t(hasRates ? "load.expected-rates" : "load.expected", values);
+function ratesOf({ rates }) {
+  return rates.split(/[\s,;]+/).filter(Boolean).map(Number);
+}
+
+/** Return how many seconds all sides are under load, in all. */
+function timeUnderLoad(settings) {
+  return sidesOf(settings).length * (settings.scenario === "server" ? ratesOf(settings).length : 1) * settings.duration_s;
 }
 
 /** Return the body of POST /v1/loadtests. */
-function requestOf(settings, rates) {
-  const { model, version, scenario, duration_s, latency_bound_ms, seed, isSearch } = settings;
+function requestOf(settings) {
+  const { model, version, scenario, duration_s, latency_bound_ms, seed } = settings;
+  const kinds = { search: { scenario: "server", target_qps: "search" }, server: { scenario, target_qps: ratesOf(settings) } };
   return {
-    model, scenario, duration_s, latency_bound_ms, seed,
-    backends: sidesOf(settings),
+    model, duration_s, latency_bound_ms, seed, backends: sidesOf(settings),
     ...(version && { version: Number(version) }),
-    ...(scenario === "server" && { target_qps: isSearch ? "search" : rates }),
+    ...(kinds[scenario] ?? { scenario }),
   };
 }

@@ -1,9 +1,6 @@
 // What the user chose or dropped for an upload: a zip file, or a folder with its files.
 
 const SKIPPED = /^\.|^__macosx$|^(thumbs\.db|desktop\.ini)$/i; // left-overs of file managers, which the server skips too
-const TRAINING = /^train/i;
-const OTHER_SPLIT = /^(test|val|dev|eval)/i;
-const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
 /**
  * @typedef {Object} Picked
@@ -12,16 +9,11 @@ const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
  * @property {{path: string, file: File}[]} files of the folder; their paths begin below it.
  */
 
-/** Return whether a text can be the name of a dataset: the rule of shared/names.py. */
-export function isName(text) {
-  return NAME.test(text);
-}
-
-/** Return a valid name for a dataset that is like the title of a file or folder. */
+/** Return a valid name for a dataset (the rule of shared/names.py) that is like the title of a file or folder. */
 export function suggestName(title) {
   const plain = title.replace(/\.zip$/i, "").normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
   const name = plain.replace(/[^a-z0-9_-]+/g, "-").replace(/^[^a-z0-9]+|-+$/g, "").slice(0, 63);
-  return isName(name) ? name : "pictures";
+  return name || "pictures";
 }
 
 /** Return what an `<input type="file">` holds; null if nothing was chosen. */
@@ -48,7 +40,7 @@ export async function readDropped(transfer) {
   const found = [];
   const isSingle = entries.length === 1; // several folders are the classes themselves
   for (const entry of entries) await readFolder(entry, isSingle ? "" : `${entry.name}/`, found);
-  return folderOf(isSingle ? entries[0].name : "", found);
+  return folderOf(entries.map(({ name }) => name).join("-"), found);
 }
 
 async function readFolder(folder, prefix, found) {
@@ -66,20 +58,4 @@ async function readFolder(folder, prefix, found) {
 function folderOf(title, files) {
   const kept = files.filter(({ path }) => !path.split("/").some((name) => SKIPPED.test(name)));
   return { title, zip: null, files: kept.sort((a, b) => (a.path < b.path ? -1 : 1)) };
-}
-
-/**
- * Count the training pictures of each class of a folder. The server decides in the end what a folder means.
- * @param {{path: string}[]} files of a folder.
- * @returns {Map<string, number>} class -> pictures.
- */
-export function countClasses(files) {
-  const counts = new Map();
-  for (const { path } of files) {
-    const folders = path.split("/").slice(0, -1);
-    const isOther = folders.some((name) => OTHER_SPLIT.test(name));
-    const name = folders.findLast((folder) => !TRAINING.test(folder));
-    if (name && !isOther) counts.set(name, (counts.get(name) ?? 0) + 1);
-  }
-  return counts;
 }

@@ -26,7 +26,7 @@ export function TrainingProgress({ id }) {
         <h2 ref=${title} tabindex="-1">${t("train.version", job)}</h2>
         <${Status} status=${job.status} />
         <small>${time(job.created_at)}</small>
-        ${!hasEnded(job.status) && html`<${CancelButton} path=${path} label=${t("train.cancel")} />`}
+        ${!hasEnded(job.status) && html`<${CancelButton} path=${path} />`}
       </div>
       ${error && html`<${Failure} error=${error} />`}
       ${runs.map(([backend, run], index) => html`<${Run} key=${backend} backend=${backend} run=${run} index=${index} />`)}

@@ -16,32 +16,28 @@ export function View({ query }) {
 }
 
 function Overview({ query }) {
-  const models = useResource("/v1/models");
-  const status = useResource("/v1/status");
-  const failed = [models, status].find(({ error, data }) => error && !data);
+  const sources = [useResource("/v1/models"), useResource("/v1/status")];
+  const [models, status] = sources.map(({ data }) => data);
+  const failed = sources.find(({ error, data }) => error && !data);
   const columns = [
     { title: t("load.test"), cell: (test) => html`<${Summary} test=${test} />` },
-    { title: t("load.status"), cell: ({ status }) => html`<${Status} status=${status} />` },
-    { title: t("load.started"), className: "optional", cell: ({ created_at }) => time(created_at) },
+    { title: t("train.status"), cell: (test) => html`<${Status} status=${test.status} />` },
+    { title: t("train.started"), className: "optional", cell: ({ created_at }) => time(created_at) },
   ];
-  const retry = () => [models, status].forEach(({ reload }) => reload());
   return html`
     <h1 tabindex="-1">${t("load.title")}</h1>
     <p>${t("load.intro")}</p>
     <div class="columns equal">
-      ${failed ? html`<${Failure} error=${failed.error} retry=${retry} />`
-        : !models.data || !status.data ? html`<${Loading} />`
-        : !models.data.models.length ? html`<${Empty} title=${t("load.no-model")}>
-            <p><a href="/train">${t("load.no-model-hint")}</a></p><//>`
-        : html`<${LoadTestForm} models=${models.data.models} status=${status.data} model=${query.model} version=${query.version}
-            onStart=${({ id }) => navigate(addressOf("load", { id }))} />`}
+      ${failed ? html`<${Failure} error=${failed.error} retry=${() => sources.forEach(({ reload }) => reload())} />`
+        : !models || !status ? html`<${Loading} />`
+        : !models.models.length ? html`<${Empty} title=${t("list.none-yet")}><a href="/train">${t("view.train")}</a><//>`
+        : html`<${LoadTestForm} models=${models.models} status=${status} ...${query} onStart=${({ id }) => navigate(addressOf("load", { id }))} />`}
       <${JobList} kind="loadtests" title=${t("load.earlier")} columns=${columns} />
     </div>`;
 }
 
 /** What a load test was asked to do, and what it has shown. */
 function Summary({ test }) {
-  return html`<a href=${addressOf("load", { id: test.id })}>${t("load.name", test)}</a><small>${describeRequest(test.request)}</small>
-    ${test.comparisons.map((pair) => html`<span key=${pair.backends.join()}>${describeClaim(pair)}</span>`)}
-    ${test.valid === false && html`<span class="field-error">${t("load.not-valid")}</span>`}`;
+  return html`<a href=${addressOf("load", { id: test.id })}>${t("load.test-of", test)}</a>
+    <p class="soft">${[describeRequest(test.request), ...test.comparisons.map(describeClaim), test.valid === false && t("load.not-valid")].filter(Boolean).join(". ")}</p>`;
 }
