@@ -46,17 +46,16 @@ function useColourScheme() {
  * @param {number[]} props.xs the horizontal values, in ascending order.
  * @param {Line[]} props.lines what to draw.
  * @param {number} [props.height] in CSS pixels.
- * @param {boolean} [props.isLogarithmic] whether the vertical axis is.
  */
-export function Chart({ title, xLabel, xs, lines, height = 240, isLogarithmic = false }) {
+export function Chart({ title, xLabel, xs, lines, height = 240 }) {
   const box = useRef(null);
   const plot = useRef(null);
   const scheme = useColourScheme();
-  const shape = [scheme, language(), height, isLogarithmic, title, ...lines.map((line) => line.label + line.colour)].join("|");
+  const shape = [scheme, language(), height, title, ...lines.map((line) => line.label + line.colour)].join("|");
   const data = [xs, ...lines.map((line) => line.values)];
 
   useLayoutEffect(() => {
-    const created = new uPlot(optionsOf(box.current.clientWidth, height, xLabel, lines, isLogarithmic), data, box.current);
+    const created = new uPlot(optionsOf(box.current.clientWidth, height, xLabel, lines), data, box.current);
     plot.current = created;
     const observer = new ResizeObserver(([entry]) => {
       const width = Math.floor(entry.contentRect.width);
@@ -108,7 +107,7 @@ function describe(title, xs, lines) {
   return `${title}. ${ends.join(", ")}`;
 }
 
-function optionsOf(width, height, xLabel, lines, isLogarithmic) {
+function optionsOf(width, height, xLabel, lines) {
   const right = lines.find((line) => line.isRight);
   const left = lines.find((line) => !line.isRight) ?? right;
   const write = (line) => (_, splits) => splits.map((value) => (value == null ? "" : line.format(value)));
@@ -123,7 +122,7 @@ function optionsOf(width, height, xLabel, lines, isLogarithmic) {
     height,
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, points: { size: 7 } },
-    scales: { x: { time: false }, y: isLogarithmic ? { distr: 3 } : {} },
+    scales: { x: { time: false } },
     axes: [
       { ...axis, label: xLabel, labelSize: 18, labelFont: axis.font, size: 28, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500] },
       { ...axis, size: 56, values: write(left) },

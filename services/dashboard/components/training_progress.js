@@ -7,6 +7,7 @@ import { duration, number, percent, t, time } from "../texts.js";
 import { BackendName, colourOfBackend, titleOf } from "./backends.js";
 import { CancelButton } from "./cancel_button.js";
 import { Chart } from "./chart.js";
+import { ProgressBar } from "./progress_bar.js";
 import { Failure, Loading, Status } from "./states.js";
 
 const RECENT = 5; // epochs whose median duration predicts the time left
@@ -53,9 +54,7 @@ function Run({ backend, run, index }) {
         <${Status} status=${run.status} />
         <small>${describeProgress(run)}</small>
       </div>
-      <div class="bar" role="progressbar" aria-label=${titleOf(backend)} aria-valuemax=${run.epochs} aria-valuenow=${run.epoch}>
-        <span style=${{ width: `${(100 * run.epoch) / run.epochs}%`, background: `var(${colourOfBackend(index)})` }}></span>
-      </div>
+      <${ProgressBar} label=${titleOf(backend)} done=${run.epoch} of=${run.epochs} colour=${colourOfBackend(index)} />
       ${run.error && html`<p class="field-error">${run.error}</p>`}
       <${Warnings} warnings=${run.warnings} />
     </div>`;
