@@ -46,7 +46,7 @@ function Queue({ name, queue: { trainers, waiting, queued }, place, reload }) {
         ? html`<${Job} key=${running.id} ...${running} name=${name} place=${place} isRunning reload=${reload} />`
         : t(`queue.${STATES[state] ?? "idle"}`)}</li>`)}</ul>
       <h3>${t("queue.waiting")}</h3>
-      ${!waiting.length && html`<p class="soft">${t("list.none-yet")}</p>`}
+      ${!waiting.length && html`<p class="soft">${t("queue.nothing")}</p>`}
       <ol>${waiting.map((job) => html`<li key=${job.id}><${Job} ...${job} name=${name} reload=${reload} /></li>`)}</ol>
       ${hidden > 0 && html`<p class="soft">${t("queue.more", { count: number(hidden) })}</p>`}
     </section>`;
