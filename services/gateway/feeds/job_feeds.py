@@ -224,6 +224,13 @@ class JobFeeds:
             raise
         return Watch(feed, first, lambda: self._leave(key, feed, client))
 
+    async def close(self) -> None:
+        """End all feeds, and wait until the connection to Redis is closed."""
+        for feed in self._feeds.values():
+            feed.close()
+        self._feeds.clear()
+        await self._signals.close()
+
     def _check_limits(self, client: str) -> None:
         if self._clients[client] >= MAX_WATCHERS_PER_CLIENT:
             raise TooManyRequests(

@@ -2,7 +2,7 @@
 
 import asyncio
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,6 +54,19 @@ class OwnRedis:
         """Return how many connections wait for changes."""
         with Redis(port=self.port) as connection:
             return sum(client["cmd"] == "xread" for client in connection.client_list())
+
+
+def run_with_feeds(settings: Settings, use: Callable[[JobFeeds], Awaitable[None]]) -> None:
+    """Run a test's function on an event loop, with feeds that are closed at its end."""
+
+    async def run() -> None:
+        feeds = JobFeeds(settings)
+        try:
+            await use(feeds)
+        finally:
+            await feeds.close()
+
+    asyncio.run(run())
 
 
 @pytest.fixture
@@ -111,8 +124,8 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 def test_ten_watchers_share_one_reader_and_see_the_states_in_order(server: OwnRedis, settings: Settings) -> None:
-    async def follow_training() -> None:
-        feeds, training = JobFeeds(settings), WatchedTraining(settings)
+    async def follow_training(feeds: JobFeeds) -> None:
+        training = WatchedTraining(settings)
         watches = await asyncio.gather(*(training.watch(feeds) for _ in range(WATCHERS)))
         assert training.reads == 1
         watchers = [asyncio.create_task(collect(watch)) for watch in watches]
@@ -132,7 +145,7 @@ def test_ten_watchers_share_one_reader_and_see_the_states_in_order(server: OwnRe
         assert len(states_of_all) <= training.reads < WATCHERS, "each state is read and rendered once for all"
         await until(lambda: server.count_listeners() == 0)
 
-    asyncio.run(follow_training())
+    run_with_feeds(settings, follow_training)
 
 
 def test_a_change_wakes_the_reader_without_waiting_for_the_next_read(
@@ -140,20 +153,20 @@ def test_a_change_wakes_the_reader_without_waiting_for_the_next_read(
 ) -> None:
     monkeypatch.setattr(job_feeds, "REREAD_S", 1000)
 
-    async def follow_training() -> None:
-        feeds, training = JobFeeds(settings), WatchedTraining(settings)
+    async def follow_training(feeds: JobFeeds) -> None:
+        training = WatchedTraining(settings)
         watcher = asyncio.create_task(collect(await training.watch(feeds)))
         await until(lambda: server.count_listeners() == 1)
         await asyncio.to_thread(training.jobs.cancel, TRAINING, training.identity)
         async with asyncio.timeout(TIMEOUT_S):
             assert (await watcher)[-1].has_ended
 
-    asyncio.run(follow_training())
+    run_with_feeds(settings, follow_training)
 
 
 def test_a_restart_of_redis_delays_the_states_and_loses_none(settings: Settings, server: OwnRedis) -> None:
-    async def follow_training() -> None:
-        feeds, training = JobFeeds(settings), WatchedTraining(settings)
+    async def follow_training(feeds: JobFeeds) -> None:
+        training = WatchedTraining(settings)
         await asyncio.to_thread(training.run.start)
         watch = await training.watch(feeds)
         watcher = asyncio.create_task(collect(watch))
@@ -168,27 +181,27 @@ def test_a_restart_of_redis_delays_the_states_and_loses_none(settings: Settings,
             last = (await watcher)[-1]
         assert (last.has_ended, epoch_of(last)) == (True, 1)
 
-    asyncio.run(follow_training())
+    run_with_feeds(settings, follow_training)
 
 
 def test_an_ended_job_has_one_state_and_an_unknown_one_is_not_found(settings: Settings) -> None:
-    async def follow_training() -> None:
-        feeds, training = JobFeeds(settings), WatchedTraining(settings)
+    async def follow_training(feeds: JobFeeds) -> None:
+        training = WatchedTraining(settings)
         training.jobs.cancel(TRAINING, training.identity)
         (state,) = await collect(await training.watch(feeds))
         assert state.has_ended
         with pytest.raises(NotFoundError):
             await feeds.watch("training", "0" * 32, lambda: training.jobs.read(TRAINING, "0" * 32), "somebody")
 
-    asyncio.run(follow_training())
+    run_with_feeds(settings, follow_training)
 
 
 def test_too_many_watchers_are_refused_until_one_leaves(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_feeds, "MAX_WATCHERS_PER_CLIENT", 1)
     monkeypatch.setattr(job_feeds, "MAX_WATCHERS", 2)
 
-    async def follow_training() -> None:
-        feeds, training = JobFeeds(settings), WatchedTraining(settings)
+    async def follow_training(feeds: JobFeeds) -> None:
+        training = WatchedTraining(settings)
         watch = await training.watch(feeds, "one")
         with pytest.raises(TooManyRequests):
             await training.watch(feeds, "one")
@@ -199,4 +212,4 @@ def test_too_many_watchers_are_refused_until_one_leaves(settings: Settings, monk
         watch.close()
         await training.watch(feeds, "three")
 
-    asyncio.run(follow_training())
+    run_with_feeds(settings, follow_training)
