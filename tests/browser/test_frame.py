@@ -20,6 +20,7 @@ def test_every_view_has_an_address_and_the_back_button_works(page: Page) -> None
 
 
 def test_a_reader_can_skip_the_navigation(page: Page) -> None:
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
