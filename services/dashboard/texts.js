@@ -47,6 +47,7 @@ export function onLanguageChange(listener) {
 /** Write a number with separators between thousands. */
 export function number(value, digits = 0) {
   if (value === null || value === undefined) return "–";
+  if (digits && Math.abs(value) >= 1e5) return value.toExponential(2); // the loss of a training that diverges
   return value.toLocaleString(current, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 

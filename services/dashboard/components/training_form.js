@@ -8,13 +8,21 @@ import { Choice, NumberField } from "./fields.js";
 import { NetworkEditor } from "./network_editor.js";
 import { Picture } from "./picture.js";
 
-const SMALL_SPLIT = 5000; // training pictures; fewer need larger steps and more epochs
+const SMALL_SPLIT = 5000; // training pictures; fewer need more epochs
+const TINY_SPLIT = 640; // training pictures; fewer need small batches, so that an epoch has several steps
 const LEARNING_RATES = { sgd: 0.01, adam: 0.001 };
 
-/** Return the settings that the form begins with for a dataset. */
-function suggestedSettings(dataset) {
-  const isSmall = (dataset?.sizes.train ?? 0) < SMALL_SPLIT;
-  return isSmall ? { epochs: 20, learning_rate: 0.5 } : { epochs: 10, learning_rate: LEARNING_RATES.sgd };
+/** Return settings with which a network learns something on a dataset. The user may change each of them. */
+function suggestedSettings(network, dataset) {
+  const pictures = dataset.sizes.train ?? 0;
+  const isArticle = network === "article"; // it needs large steps; others would diverge
+  const optimizer = isArticle ? "sgd" : "adam";
+  return {
+    optimizer,
+    learning_rate: isArticle && pictures < SMALL_SPLIT ? 0.5 : LEARNING_RATES[optimizer],
+    epochs: pictures < SMALL_SPLIT ? 20 : 10,
+    batch_size: pictures < TINY_SPLIT ? 8 : "",
+  };
 }
 
 /**
@@ -29,8 +37,8 @@ function suggestedSettings(dataset) {
 export function TrainingForm({ presets, datasets, backends, dataset, onStart }) {
   const first = datasets.find(({ name }) => name === dataset) ?? datasets.find(({ ready }) => ready) ?? datasets[0];
   const [settings, setSettings] = useState({
-    network: presets[0].name, dataset: first.name, batch_size: "", optimizer: "sgd", seed: 0, pairing: "shared",
-    schedule: "constant", precision: "float32", name: "", backends, ...suggestedSettings(first),
+    network: presets[0].name, dataset: first.name, seed: 0, pairing: "shared", schedule: "constant", precision: "float32",
+    name: "", backends, ...suggestedSettings(presets[0].name, first),
   });
   const [edited, setEdited] = useState(new Set());
   const [submission, setSubmission] = useState({ isSending: false, error: null });
@@ -40,13 +48,16 @@ export function TrainingForm({ presets, datasets, backends, dataset, onStart }) 
     setEdited((before) => new Set(before).add(field));
     setSettings((before) => ({ ...before, [field]: value }));
   };
-  const chooseDataset = (name) => {
-    const suggested = suggestedSettings(datasets.find((entry) => entry.name === name));
+  /** Change the network or the dataset, and with it the settings that the user has not edited. */
+  const choose = (change) => setSettings((before) => {
+    const { network, dataset: name } = { ...before, ...change };
+    const suggested = suggestedSettings(network, datasets.find((entry) => entry.name === name));
     const untouched = Object.entries(suggested).filter(([field]) => !edited.has(field));
-    setSettings((before) => ({ ...before, dataset: name, ...Object.fromEntries(untouched) }));
-  };
+    return { ...before, ...change, ...Object.fromEntries(untouched) };
+  });
   const chooseOptimizer = (name) => {
-    setSettings((before) => ({ ...before, optimizer: name, learning_rate: LEARNING_RATES[name] }));
+    set("optimizer", name);
+    set("learning_rate", LEARNING_RATES[name]);
   };
   const field = (name) => ({ id: name, label: t(`train.${name}`), value: settings[name], onChange: (value) => set(name, value) });
   const start = async (event) => {
@@ -62,8 +73,8 @@ export function TrainingForm({ presets, datasets, backends, dataset, onStart }) 
 
   return html`
     <form class="training-form panel stack" onSubmit=${start}>
-      <${NetworkEditor} presets=${presets} dataset=${settings.dataset} network=${settings.network} onChange=${(network) => set("network", network)} />
-      <${DatasetField} datasets=${datasets} chosen=${chosen} onChange=${chooseDataset} />
+      <${NetworkEditor} presets=${presets} dataset=${settings.dataset} network=${settings.network} onChange=${(network) => choose({ network })} />
+      <${DatasetField} datasets=${datasets} chosen=${chosen} onChange=${(name) => choose({ dataset: name })} />
       <div class="fields">
         <${NumberField} ...${field("epochs")} min="1" max="1000" />
         <${NumberField} ...${field("batch_size")} min="1" max="65536" isOptional placeholder="64" />
