@@ -2,16 +2,15 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request, sync_playwright
 
 from services.cli.client import Client
-from services.stack.stack import Stack, isolate_environ
+from services.stack.stack import Stack
+from tests.running_stack import running_suite_stack
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WAIT_MS = 60_000
@@ -28,27 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """Yield a running stack with free ports and a state folder of its own, which is removed if all went well."""
-    root = Path(".tandem").absolute()
-    root.mkdir(exist_ok=True)
-    state = Path(tempfile.mkdtemp(prefix="test-", dir=root))
-    own = state / "own"
-    own.mkdir()
-    mnist = Path(os.environ.get("TANDEM_DATA_DIR", "data"), "mnist").absolute()
-    if mnist.is_dir():
-        (own / "mnist").symlink_to(mnist)
-    environ = {"TANDEM_CACHE_DIR": str(root / "data"), **os.environ, "TANDEM_DATA_DIR": str(own)}
-    stack = Stack(isolate_environ(environ, state), log=state / "log")
-    try:
-        stack.start()
-        stack.wait_ready(timeout_s=300)
+    """Yield a running stack of this suite's own."""
+    with running_suite_stack() as stack:
         yield stack
-    except BaseException:
-        print((state / "log").read_text(errors="replace")[-5000:])
-        raise
-    finally:
-        stack.stop()
-    shutil.rmtree(state)
 
 
 @pytest.fixture(scope="session")

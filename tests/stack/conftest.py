@@ -1,44 +1,22 @@
 """Fixtures of the stack suite: one running Tandem with real Redis, real processes and real HTTP, and its clients."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from redis import Redis
 
 from services.cli.client import Client
-from services.stack.stack import Stack, isolate_environ
+from services.stack.stack import Stack
 from shared.jobs.connection import connect
 from shared.settings import Settings
+from tests.running_stack import running_suite_stack
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """Yield a running stack with free ports and a state folder of its own, which is removed if all went well."""
-    root = Path(".tandem").absolute()
-    root.mkdir(exist_ok=True)
-    state = Path(tempfile.mkdtemp(prefix="test-", dir=root))
-    own = state / "own"  # tests create their datasets here
-    own.mkdir()
-    mnist = Path(os.environ.get("TANDEM_DATA_DIR", "data"), "mnist").absolute()
-    if mnist.is_dir():
-        (own / "mnist").symlink_to(mnist)
-    environ = {"TANDEM_CACHE_DIR": str(root / "data"), **os.environ, "TANDEM_DATA_DIR": str(own)}
-    environ = isolate_environ(environ, state)
-    stack = Stack(environ, log=state / "log")
-    try:
-        stack.start()
-        stack.wait_ready(timeout_s=300)
+    """Yield a running stack of this suite's own."""
+    with running_suite_stack() as stack:
         yield stack
-    except BaseException:
-        print((state / "log").read_text(errors="replace")[-5000:])
-        raise
-    finally:
-        stack.stop()
-    shutil.rmtree(state)
 
 
 @pytest.fixture(scope="session")

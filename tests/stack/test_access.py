@@ -11,6 +11,7 @@ import requests
 from services.cli.client import Client
 from services.stack.stack import Stack, isolate_environ
 from tests.polling import wait_until
+from tests.running_stack import started
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
@@ -22,15 +23,8 @@ def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     environ = isolate_environ({**os.environ, "TANDEM_BACKENDS": "pytorch", "TANDEM_CACHE_DIR": str(state)}, state)
     environ = {name: text for name, text in environ.items() if name != "TANDEM_TOKEN"}
     stack = Stack(environ, log=state / "log")
-    try:
-        stack.start()
-        stack.wait_ready()
+    with started(stack, state / "log"):
         yield stack
-    except BaseException:
-        print((state / "log").read_text(errors="replace")[-5000:])
-        raise
-    finally:
-        stack.stop()
 
 
 def run_tandem(stack: Stack, *arguments: str, token: str | None = None) -> subprocess.CompletedProcess[str]:
