@@ -7,7 +7,8 @@ body is unpacked within the same limits.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import hdrs, web
@@ -42,6 +43,24 @@ class BodyLimits:
     max_total_bytes: int = 96 * 2**20
     window_s: float = 10
     window_bytes: int = 16 * 2**10
+
+
+@contextmanager
+def explain_broken_body(limits: BodyLimits) -> Iterator[None]:
+    """Turn what goes wrong while a body arrives into what the client is told.
+
+    Raises:
+        RequestTimeout: the body arrived too slowly.
+        BadRequest: it is malformed, or the connection closed before its end.
+    """
+    try:
+        yield
+    except TimeoutError:
+        raise RequestTimeout(
+            f"the body came too slowly: at least {limits.window_bytes:,} bytes in {limits.window_s:g} s"
+        ) from None
+    except (HttpProcessingError, ConnectionError) as error:
+        raise BadRequest(f"the body is incomplete or malformed: {type(error).__name__}") from None
 
 
 @dataclass(slots=True)
@@ -123,7 +142,7 @@ class BodyReader:
         """Read and count the chunks of a body."""
         chunks: deque[bytes] = deque()
         limits, now = self.limits, asyncio.get_running_loop().time
-        try:
+        with explain_broken_body(limits):
             async with asyncio.timeout(limits.window_s) as timeout:
                 if "Expect" in request.headers:
                     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -136,12 +155,6 @@ class BodyReader:
                     if held.count - counted >= limits.window_bytes:
                         timeout.reschedule(now() + limits.window_s)
                         counted = held.count
-        except TimeoutError:
-            raise RequestTimeout(
-                f"the body came too slowly: at least {limits.window_bytes:,} bytes in {limits.window_s:g} s"
-            ) from None
-        except (HttpProcessingError, ConnectionError) as error:
-            raise BadRequest(f"the body is incomplete or malformed: {type(error).__name__}") from None
         return chunks
 
     async def _unpack(self, chunks: deque[bytes], encodings: tuple[str, ...], held: HeldBytes) -> bytes:

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import IO
 
 from aiohttp import hdrs, web
-from aiohttp.http_exceptions import HttpProcessingError
-from werkzeug.exceptions import BadRequest, ExpectationFailed, RequestEntityTooLarge, RequestTimeout
+from werkzeug.exceptions import ExpectationFailed, RequestEntityTooLarge
 
 from shared.errors import UnavailableError, describe_storage_error
-from shared.web.body_reader import BodyLimits
+from shared.web.body_reader import BodyLimits, explain_broken_body
 from shared.web.content_encoding import UnsupportedEncoding, parse_encodings
 from shared.web.routes import run_in_thread
 
@@ -114,7 +113,7 @@ class BodySpooler:
         limits, now = self.limits, asyncio.get_running_loop().time
         chunks: list[bytes] = []
         waiting = received = counted = 0  # bytes in `chunks`, of the body, and of the body before this window
-        try:
+        with explain_broken_body(limits):
             async with asyncio.timeout(limits.window_s) as timeout:
                 if hdrs.EXPECT in request.headers and not request.content.is_eof():
                     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -130,12 +129,6 @@ class BodySpooler:
                     if received - counted >= limits.window_bytes:
                         timeout.reschedule(now() + limits.window_s)
                         counted = received
-        except TimeoutError:
-            raise RequestTimeout(
-                f"the body came too slowly: at least {limits.window_bytes:,} bytes in {limits.window_s:g} s"
-            ) from None
-        except (HttpProcessingError, ConnectionError) as error:
-            raise BadRequest(f"the body is incomplete or malformed: {type(error).__name__}") from None
         await run_in_thread(None, _write, file, chunks)
 
     def _too_large(self) -> RequestEntityTooLarge:

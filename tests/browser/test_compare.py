@@ -58,10 +58,12 @@ def test_a_model_of_one_backend_has_figures_too_and_a_certificate_compares_its_n
     expect(page.get_by_role("table", name="Confusion matrix of TensorFlow")).to_have_count(0)
     page.get_by_role("button", name="Check parity").click()
     parity = page.get_by_role("region", name="Parity certificate")
-    expect(parity.get_by_text("The backends compute the same, except for rounding.")).to_be_visible(timeout=3 * WAIT_MS)
+    expect(parity.get_by_text("The frameworks compute the same, except for rounding.")).to_be_visible(
+        timeout=3 * WAIT_MS
+    )
     expect(parity).to_contain_text("the first difference is")
     parity.get_by_text("Differences at each step").click()
-    expect(parity.get_by_role("img", name="Differences at each step: The backends compute the same")).to_be_visible(
+    expect(parity.get_by_role("img", name="Differences at each step: The frameworks compute the same")).to_be_visible(
         timeout=WAIT_MS
     )
 

@@ -5,6 +5,7 @@ requires it.
 """
 
 import re
+from functools import cache
 from pathlib import Path
 
 from aiohttp import hdrs, web
@@ -38,7 +39,7 @@ HEADERS = {
 def routes(context: Context) -> EventLoopBlueprint:
     """Return the routes of this resource."""
     api = EventLoopBlueprint("dashboard", __name__, method="GET", abp_tags=[TAG])
-    files = read_page_files(FOLDER)
+    files = page_files()
 
     @api.get("/", security=PUBLIC, responses={200: Index})
     async def index(request: BufferedRequest) -> web.Response:
@@ -71,9 +72,15 @@ def routes(context: Context) -> EventLoopBlueprint:
     return api
 
 
+@cache
+def page_files() -> dict[str, PageFile]:
+    """Return the files of the page. They are read and compressed once."""
+    return read_page_files(FOLDER)
+
+
 def public_page_paths() -> list[str]:
     """Return the paths of the page and of all its files: everybody may ask for them."""
-    return [*(f"/{view}" for view in VIEWS), *(f"/page/{name}" for name in read_page_files(FOLDER))]
+    return [*(f"/{view}" for view in VIEWS), *(f"/page/{name}" for name in page_files())]
 
 
 def _file_response(request: BufferedRequest, file: PageFile | None) -> web.Response:
