@@ -477,7 +477,7 @@ def test_headers_that_are_never_complete_end_in_a_408_after_a_first_request_too(
 
 def test_a_client_that_hardly_reads_its_response_is_disconnected(port: int) -> None:
     with socket.socket() as connection:
-        # The system would enlarge this buffer until it holds the whole response. The server would then be done.
+        # Otherwise the system may enlarge this buffer to 32 MiB, and the server could hand the whole response over.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
         connection.settimeout(30)
         connection.connect(("127.0.0.1", port))
