@@ -42,6 +42,7 @@ MAX_PLAUSIBLE_SHAPES = 2  # With more shapes of a similar size, the paper was pr
 THINNER_STROKE = 0.6  # Another drawing is used if its strokes are less than this many times as wide.
 TILE_INSET = 0.03  # Of a tile's side: the drawing on a tile is looked for without so much of the tile's edge.
 MIN_TILE_CONTRAST = 48  # Grey levels: a margin differs from a tile on it, and from the ink, by at least so much.
+PAPER_OF_FRAME = 0.9  # Of a frame's width and height: a larger shape of the other polarity is no drawing in the frame.
 MIN_TILE_SIDE = 8  # Pixels: smaller shapes are not searched for a drawing on them.
 
 cv2.setNumThreads(1)  # Servers prepare several pictures at the same time: one picture takes one core.
@@ -139,11 +140,18 @@ def _find_in_both_polarities(grey: GreyImage, level: int | None) -> _Drawing | N
     opposite = _find_drawing(grey, level, is_dark=not is_dark)
     if drawing is None:
         return opposite
+    if opposite is not None and drawing.problem == FRAME and _follows_frame(opposite, drawing):
+        opposite = None
     on_tile = _find_on_tile(grey, drawing)
     others = [opposite, on_tile if on_tile is not None and on_tile.is_plausible else None]
     widest = THINNER_STROKE * drawing.stroke_width if not drawing.problem else MAX_STROKE_LIGHT
     found = [other for other in others if other and not other.problem and other.stroke_width < widest]
     return min(found, key=lambda other: (other.shape_count, other.stroke_width), default=drawing)
+
+
+def _follows_frame(shape: _Drawing, frame: _Drawing) -> bool:
+    """Return whether a shape is almost as large as a frame, so that it is the paper beside its lines."""
+    return all(side > PAPER_OF_FRAME * outer for side, outer in zip(shape.box[2:], frame.box[2:], strict=True))
 
 
 def _find_on_margin(grey: GreyImage, level: int | None, *, is_dark: bool) -> _Drawing | None:

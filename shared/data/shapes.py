@@ -24,8 +24,9 @@ MAX_STROKE = 0.4  # Of the longer side: wider "strokes" are a filled shape.
 MAX_HOLES = 3  # An eight has two, and a careless one three. A table has more.
 MAX_TABLE_STROKE = 0.2  # Of the longer side: the rules of a table are thinner.
 MIN_HOLE_AREA = 0.004  # Of the bounding box: smaller holes are not counted.
-CORNER = 0.1  # Of the sides of the bounding box: what counts as its corner.
-MAX_FRAME_ASPECT = 2.5  # A longer box is not examined: a 1 fills its corners, too.
+EDGE_DEPTH = 0.1  # Of the sides of the bounding box: what counts as its edge, and as its corner.
+MIN_FRAME_EDGE = 0.9  # Of each edge's length: a frame has ink along so much of it. An angular 6 has ink along 0.8.
+MAX_FRAME_ASPECT = 2.5  # A longer box is not examined: a 1 fills its edges, too.
 MIN_ROOM = 0.35  # Of the picture's side: with more room at the opposite edge, a drawing at an edge is a fragment.
 
 
@@ -79,7 +80,7 @@ def describe_problem(shape: Mask, stroke_width: float) -> str:
         return FILLED
     if stroke_width < MAX_TABLE_STROKE and _count_holes(shape) > MAX_HOLES:
         return TABLE
-    return FRAME if _fills_corners(shape) else ""
+    return FRAME if _is_frame(shape) else ""
 
 
 def is_fragment(ink: Mask) -> bool:
@@ -98,10 +99,15 @@ def _count_holes(shape: Mask) -> int:
     )
 
 
-def _fills_corners(shape: Mask) -> bool:
-    """Return whether a shape has ink in all four corners of its bounding box, as a frame has and no digit."""
+def _is_frame(shape: Mask) -> bool:
+    """Return whether a shape has ink in all four corners of its bounding box, and along all four edges.
+
+    An angular 2, a Z and an X fill the corners, but not the edges.
+    """
     h, w = shape.shape
     if max(h, w) > MAX_FRAME_ASPECT * min(h, w):
         return False
-    rows, columns = max(1, round(CORNER * h)), max(1, round(CORNER * w))
-    return all(part.any() for half in (shape[:rows], shape[-rows:]) for part in (half[:, :columns], half[:, -columns:]))
+    rows, columns = max(1, round(EDGE_DEPTH * h)), max(1, round(EDGE_DEPTH * w))
+    edges = (shape[:rows].any(0), shape[-rows:].any(0), shape[:, :columns].any(1), shape[:, -columns:].any(1))
+    corners = (part.any() for half in (shape[:rows], shape[-rows:]) for part in (half[:, :columns], half[:, -columns:]))
+    return all(corners) and all(edge.mean() > MIN_FRAME_EDGE for edge in edges)

@@ -282,6 +282,42 @@ def test_implausible_shapes_carry_a_warning() -> None:
     assert prepare_ink(fragment).warnings == ("the shape found is cut off by the edge of the picture",)
 
 
+# Angular drawings, as (x, y) on a sheet of 100 x 100. Each has ink in all four corners of its bounding box.
+ANGULAR = {
+    "z": [(20, 20), (80, 20), (20, 80), (80, 80)],
+    "two": [(25, 20), (75, 20), (75, 50), (25, 50), (25, 80), (75, 80)],
+    "five": [(75, 20), (25, 20), (25, 50), (75, 50), (75, 80), (25, 80)],
+    "six": [(75, 20), (25, 20), (25, 80), (75, 80), (75, 50), (25, 50)],
+    "x": [(20, 20), (80, 80), (50, 50), (80, 20), (20, 80)],
+}
+
+
+@pytest.mark.parametrize("name", ANGULAR)
+@pytest.mark.parametrize("pen", [5, 12])
+@pytest.mark.parametrize(("paper", "ink"), [(230, 30), (20, 240)])
+def test_an_angular_drawing_is_no_frame(name: str, pen: int, paper: int, ink: int) -> None:
+    place = [(3 * x, 3 * y) for x, y in ANGULAR[name]]
+    picture = sheet(300, 300, paper)
+    ImageDraw.Draw(picture).line(place, ink, 3 * pen)
+    for x, y in place:  # square ends
+        ImageDraw.Draw(picture).rectangle([x - 1.5 * pen, y - 1.5 * pen, x + 1.5 * pen, y + 1.5 * pen], ink)
+    prepared = prepare_ink(picture)
+    assert prepared.warnings == ()
+    drawn = ImageOps.invert(picture) if paper > ink else picture
+    plain = drawn.crop(ImageOps.invert(picture.point(lambda level: 255 * (level == paper))).getbbox())
+    plain = plain.resize((20, 20) if name in "zx" else (round(20 * plain.width / plain.height), 20))
+    pixels = Image.fromarray(prepared.pixels[..., 0])
+    found = pixels.crop(pixels.getbbox()).resize(plain.size)
+    assert np.corrcoef(np.ravel(found), np.ravel(plain))[0, 1] > 0.8
+
+
+def test_a_frame_carries_a_warning() -> None:
+    for turn in (-3, 0, 3):
+        frame = sheet(300, 300)
+        ImageDraw.Draw(frame).rectangle((50, 60, 250, 240), outline=30, width=6)
+        assert prepare_ink(frame.rotate(turn, fillcolor=230)).warnings == ("the shape found looks like a frame",)
+
+
 def test_the_box_scales_with_the_grid() -> None:
     pixels = prepare_ink(draw_seven(sheet()), shape=(56, 70, 3)).pixels
     assert pixels.shape == (56, 70, 3)

@@ -114,6 +114,19 @@ def test_a_picture_is_the_one_in_the_zip_file_and_can_be_kept(gateway: Gateway) 
     assert gateway.get("/digits/pictures/test/359.png").status_code == 200
 
 
+def test_the_samples_of_an_upload_are_drawn_until_it_is_deleted(gateway: Gateway) -> None:
+    gateway.put("drawn", pack(PETS))
+    first = gateway.get("/drawn/samples.png?count=4")
+    assert (first.status_code, first.headers["Content-Type"]) == (200, "image/png")
+    figure = Image.open(io.BytesIO(first.content))
+    assert min(figure.size) > 100
+    assert gateway.get("/drawn/samples.png?count=100").status_code == 200, "there are only 6 training pictures"
+    gateway.put("drawn", pack(OTHER_PETS))
+    assert gateway.get("/drawn/samples.png?count=4").content != first.content
+    assert gateway.delete("drawn").status_code == 204
+    assert gateway.get("/drawn/samples.png").status_code == 422
+
+
 @pytest.mark.parametrize(
     "what", ["parent", "symbolic link", "bomb", "100,000 entries", "broken picture", "truncated", "overlapping"]
 )
