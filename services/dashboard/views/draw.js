@@ -95,7 +95,8 @@ function Contest({ name, version, backends, owners, manifest, own }) {
     const asked = drawing.current;
     const query = new URLSearchParams({ model: name, version, backends: owners, prepared: true });
     const found = asked && await askEveryone(asked, `/v1/predictions?${query}`, manifest, own.model);
-    setAnswer(drawing.current && found); // the user may have cleared the drawing meanwhile
+    // The user may have cleared the drawing meanwhile.
+    setAnswer(drawing.current && found);
     if (found && mayAnswerLater(found)) retry.current = setTimeout(ask, RETRY_MS);
   });
   const change = (changed) => {
