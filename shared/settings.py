@@ -153,6 +153,10 @@ class Settings(BaseSettings):
         description="address at which clients reach the gateway",
     )
     gateway_port: Port = Field(8080, description="the port of the gateway")
+    public_port: Port = Field(
+        default_factory=lambda earlier: earlier["gateway_port"],
+        description="port at which clients reach the gateway",
+    )
     gateway_processes: ProcessCount = Field(1, description="how many processes share that port")
     predictor_url: PredictorUrl = Field(
         "http://127.0.0.1:{port}",
@@ -228,6 +232,12 @@ class Settings(BaseSettings):
         """`gateway_url` with the port filled in."""
         return self.gateway_url.format(port=self.gateway_port)
 
+    @property
+    def page_url(self) -> str:
+        """Where a browser on this machine finds the page."""
+        host = host_to_connect_to(self.public_host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.public_port}/"
+
     def url_of(self, backend: str) -> str:
         """Return the URL of a backend's predictor: `predictor_url` with the backend and its port filled in.
 
@@ -248,6 +258,11 @@ class Settings(BaseSettings):
     def port_of(self, backend: str) -> int:
         """Return the port on which a backend's predictor listens: the port in its URL, or 80."""
         return urlsplit(self.url_of(backend)).port or 80
+
+
+def host_to_connect_to(bind_host: str) -> str:
+    """Return the host at which this machine reaches a server that listens on `bind_host`, without brackets."""
+    return "127.0.0.1" if bind_host in {"", "0.0.0.0", "::"} else bind_host.strip("[]")  # noqa: S104 - compared only
 
 
 def is_loopback(host: str) -> bool:

@@ -102,6 +102,7 @@ def create_server(context: Context) -> HttpServer:
         )
     except (ClosedError, DamagedTokenFileError, ValueError) as error:
         raise SystemExit(f"Tandem's gateway cannot start: {error}") from None
+    log.info("page", open_in_browser=context.settings.page_url)
     log.info("access", mode=mode.name.lower(), meaning=mode.value)
     return HttpServer(
         app,

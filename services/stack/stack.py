@@ -24,12 +24,11 @@ from services.stack.errors import StackError
 from services.stack.redis_server import LOOPBACK, RedisServer
 from shared.jobs.redis_users import OPERATOR, name_of
 from shared.process import end_with_parent
-from shared.settings import Settings, is_loopback
+from shared.settings import Settings, host_to_connect_to, is_loopback
 
 READY_TIMEOUT_S = 120
 END_WITH_PARENT = ("setpriv", "--pdeathsig", "TERM")
 """Begins the command of each service, which then replaces setpriv: the kernel sends it SIGTERM when supervisor ends."""
-WILDCARD_HOSTS = ("", "0.0.0.0", "::")  # noqa: S104 - nothing is opened here
 STOP_TIMEOUT_S = 30
 """Supervisor waits up to 8 s for the services, and then up to 8 s for Redis."""
 OUTPUT = {"PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
@@ -62,7 +61,7 @@ class Stack:
         self.environ["TANDEM_REDIS_URL"] = self.settings.redis_url  # the processes may have another temporary folder
         if self.settings.logs == "auto":  # decided here, because the processes write to pipes of supervisor
             self.environ["TANDEM_LOGS"] = "text" if log is None and sys.stdout.isatty() else "json"
-        self._host = _reachable(self.settings.bind_host)
+        self._host = host_to_connect_to(self.settings.bind_host)
         bracketed = f"[{self._host}]" if ":" in self._host else self._host
         self.url = f"http://{bracketed}:{self.settings.gateway_port}"
         self.environ.setdefault("TANDEM_GATEWAY_URL", self.url)  # the load tester asks there
@@ -197,11 +196,6 @@ class Stack:
         return {"TANDEM_BIND_HOST": "127.0.0.1"} if is_loopback(host) else {}
 
 
-def _reachable(bind_host: str) -> str:
-    """Return the address at which this machine reaches a server that listens on `bind_host`."""
-    return "127.0.0.1" if bind_host in WILDCARD_HOSTS else bind_host.strip("[]")
-
-
 def _has_tokens(token_file: Path) -> bool:
     """Return whether a file holds access tokens. The gateway itself checks whether they are valid."""
     try:
@@ -266,6 +260,7 @@ def isolate_environ(environ: Mapping[str, str], state_dir: Path) -> dict[str, st
         "TANDEM_PREDICTOR_URL": "http://127.0.0.1:{port}",
         "TANDEM_GATEWAY_URL": "http://127.0.0.1:{port}",
         "TANDEM_GATEWAY_PORT": str(gateway),
+        "TANDEM_PUBLIC_PORT": "",
         # Nothing means the default: a socket in the state folder, and the users that the stack creates.
         "TANDEM_REDIS_URL": "",
         "TANDEM_REDIS_USER": "",

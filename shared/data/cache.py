@@ -76,9 +76,9 @@ def _explain_missing(dataset: Dataset, file: IdxFile, settings: Settings) -> str
         return f"{shown} is not the published file: its MD5 differs: download it again"
     names = ", ".join(f"{each.name}.gz" for each in dataset.files)
     return (
-        f"dataset {dataset.name!r} is not on this machine, because {file.name} was not found: set TANDEM_DATA_DIR to "
-        f"a folder whose subfolder {dataset.name!r} holds its four files ({names}), under any names, "
-        f"or download them with `python -m shared.data.datasets`; dataset 'digits' is always available"
+        f"dataset {dataset.name!r} is not on this machine, because {file.name} was not found: start Tandem again with "
+        f"a network, or put its four files ({names}), under any names, into the folder data (TANDEM_DATA_DIR); "
+        f"dataset 'digits' is always available"
     )
 
 

@@ -252,7 +252,7 @@ def serve(
         socket_path: where to listen on a Unix socket as well.
     """
     configure_logs(settings.logs)
-    log.info("starting", address=f"http://{settings.bind_host}:{port}")
+    log.info("starting", listens_on=f"{settings.bind_host}:{port}")
     raise_file_limit()
     server = load()
     freeze_heap()

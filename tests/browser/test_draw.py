@@ -194,10 +194,11 @@ def test_a_model_that_only_scales_gets_a_light_pen_and_the_weights_that_the_user
     expect(page.locator(".draw-result canvas")).to_have_js_property("width", 8)
 
 
-def test_the_view_stays_within_the_width_of_a_phone(new_page):
+def test_on_a_phone_the_answer_is_seen_while_one_draws(new_page):
     page = new_page("/draw", viewport={"width": 360, "height": 740}, has_touch=True)
     draw(page, SEVEN)
     expect(page.locator(".draw-class")).to_have_text("7")
+    expect(page.locator(".draw-class")).to_be_in_viewport(ratio=0.9)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert_accessible(page)
 

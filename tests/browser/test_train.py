@@ -24,6 +24,7 @@ def test_a_training_of_both_backends_grows_on_the_page_until_it_has_succeeded(pa
     training = page.get_by_role("region", name="Training", exact=True)
     expect(training.get_by_text("epoch 20 of 20")).to_have_count(2, timeout=120_000)
     expect(training.get_by_text("predict the same class for")).to_be_visible(timeout=60_000)
+    expect(page.locator(".job-list .current")).to_contain_text("succeeded")  # earlier trainings: this one ended, too
     assert "?id=" in page.url
     training.get_by_text("Figures").click()
     expect(training.get_by_role("row")).to_have_count(1 + 20 + 1 + 7)  # the curves' table, and the newest figures

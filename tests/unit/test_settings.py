@@ -122,3 +122,19 @@ def test_a_state_folder_with_a_long_path_has_its_own_socket_elsewhere() -> None:
 )
 def test_which_addresses_are_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) == expected
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, "http://127.0.0.1:8080/"),
+        ({"TANDEM_BIND_HOST": "::1", "TANDEM_GATEWAY_PORT": "8090"}, "http://[::1]:8090/"),
+        ({"TANDEM_BIND_HOST": "0.0.0.0"}, "http://127.0.0.1:8080/"),
+        (
+            {"TANDEM_BIND_HOST": "gateway", "TANDEM_PUBLIC_HOST": "127.0.0.1", "TANDEM_PUBLIC_PORT": "8090"},
+            "http://127.0.0.1:8090/",
+        ),
+    ],
+)
+def test_the_address_for_a_browser_is_the_one_that_clients_reach(environ: dict[str, str], expected: str) -> None:
+    assert Settings.from_env(environ).page_url == expected

@@ -35,7 +35,7 @@ function useColourScheme() {
  * @property {function(number): string} format writes a value.
  * @property {number[]} [dash] lengths of dashes and gaps, in CSS pixels.
  * @property {number} [width] in CSS pixels.
- * @property {boolean} [isRight] whether the line belongs to the axis on the right.
+ * @property {boolean} [isRight] whether the line belongs to the axis on the right, which is for shares: it ends at 1.
  */
 
 /**
@@ -122,7 +122,7 @@ function optionsOf(width, height, xLabel, lines) {
     height,
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, points: { size: 7 } },
-    scales: { x: { time: false } },
+    scales: { x: { time: false }, right: { range: [null, 1] } },
     axes: [
       { ...axis, label: xLabel, labelSize: 18, labelFont: axis.font, size: 28, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500] },
       { ...axis, size: 56, values: write(left) },

@@ -10,14 +10,19 @@ import { Chart } from "./chart.js";
 import { ProgressBar } from "./progress_bar.js";
 import { Failure, Loading, Status } from "./states.js";
 
-const RECENT = 5; // epochs whose median duration predicts the time left
+// Epochs whose median duration predicts the time left.
+const RECENT = 5;
 
-/** Show the training with an id, and follow it until it ends. */
-export function TrainingProgress({ id }) {
+/** Show the training with an id, and follow it until it ends. `onEnd` is called when it ends. */
+export function TrainingProgress({ id, onEnd }) {
   const path = `/v1/trainings/${encodeURIComponent(id)}`;
   const { job, error } = useJob(path);
   const title = useRef(null);
-  useEffect(() => title.current?.focus(), [job !== null]); // on a narrow screen it lies below the form
+  // On a narrow screen it lies below the form.
+  useEffect(() => title.current?.focus(), [job !== null]);
+  const isUnfinished = job && !hasEnded(job.status);
+  // A cleanup, so it runs when the training ends. A training that had ended before is not reported.
+  useEffect(() => (isUnfinished ? onEnd : undefined), [isUnfinished]);
   if (!job) return error ? html`<${Failure} error=${error} />` : html`<${Loading} />`;
   const runs = Object.entries(job.runs);
   const model = { model: job.name, version: job.version };
@@ -27,7 +32,7 @@ export function TrainingProgress({ id }) {
         <h2 ref=${title} tabindex="-1">${t("train.version", job)}</h2>
         <${Status} status=${job.status} />
         <small>${time(job.created_at)}</small>
-        ${!hasEnded(job.status) && html`<${CancelButton} path=${path} />`}
+        ${isUnfinished && html`<${CancelButton} path=${path} />`}
       </div>
       ${error && html`<${Failure} error=${error} />`}
       ${runs.map(([backend, run], index) => html`<${Run} key=${backend} backend=${backend} run=${run} index=${index} />`)}
@@ -78,7 +83,8 @@ function Curves({ runs }) {
   const lineOf = ([backend, run], index, figure) => ({
     label: `${titleOf(backend)}, ${t(`train.${figure}`)}`,
     colour: colourOfBackend(index),
-    width: index === 0 ? 7 : 2.5, // paired runs lie on each other: the first is drawn wider
+    // Paired runs lie on each other: the first is drawn wider.
+    width: index === 0 ? 7 : 2.5,
     dash: figure === "accuracy" ? [6, 4] : undefined,
     isRight: figure === "accuracy",
     format: figure === "accuracy" ? (value) => percent(value, 1) : (value) => number(value, 4),

@@ -17,7 +17,8 @@ const STARTER = "welcome";
 const MOST_CLASSES = 20; // that are shown; with more, the most probable ones
 const RETRY_MS = 2000; // until those that gave no answer are asked again
 const PAUSE_MS = 40; // between two requests while the user draws
-const QUIET_MS = 700; // after the last change, the answer is read out to users of screen readers
+// After the last change, the answer is read out to users of screen readers.
+const QUIET_MS = 700;
 
 /** The view of /draw. Its query may have `model` and `version`. */
 export function View({ query }) {
@@ -103,7 +104,8 @@ function Contest({ name, version, backends, owners, manifest, own }) {
     const asked = drawing.current;
     const query = new URLSearchParams({ model: name, version, backends: owners, prepared: true });
     const found = asked && await askEveryone(asked, `/v1/predictions?${query}`, manifest, own.model);
-    setAnswer(drawing.current && found); // the user may have cleared the drawing meanwhile
+    // The user may have cleared the drawing meanwhile.
+    setAnswer(drawing.current && found);
     if (found && mayAnswerLater(found)) retry.current = setTimeout(ask, RETRY_MS);
   });
   const change = (changed) => {

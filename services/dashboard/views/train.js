@@ -17,8 +17,9 @@ export function View({ query }) {
   const [round, setRound] = useState(0);
   const sources = [networks, datasets, status];
   const failed = sources.find(({ error, data }) => error && !data);
+  const readList = () => setRound((before) => before + 1);
   const begin = (training) => {
-    setRound((before) => before + 1);
+    readList();
     navigate(addressOf("train", { id: training.id }));
   };
   return html`
@@ -29,7 +30,7 @@ export function View({ query }) {
         : html`<${TrainingForm} presets=${networks.data.networks} datasets=${datasets.data.datasets}
             backends=${Object.keys(status.data.backends)} dataset=${query.dataset} onStart=${begin} />`}
       <div class="stack">
-        ${query.id ? html`<${TrainingProgress} key=${query.id} id=${query.id} />`
+        ${query.id ? html`<${TrainingProgress} key=${query.id} id=${query.id} onEnd=${readList} />`
           : html`<${Empty} title=${t("train.nothing-chosen")}><p>${t("train.nothing-chosen-hint")}</p><//>`}
         <${TrainingList} round=${round} current=${query.id} />
       </div>

@@ -144,6 +144,6 @@ def test_an_array_of_pickled_objects_is_not_read(tmp_path: Path) -> None:
 
 def test_the_error_for_a_missing_dataset_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(
-        MissingDatasetError, match=r"set TANDEM_DATA_DIR .*'mnist' .*train-images-idx3-ubyte\.gz.*python -m shared"
+        MissingDatasetError, match=r"'mnist' .*with a network.*train-images-idx3-ubyte\.gz.*TANDEM_DATA_DIR"
     ):
         ensure_cached(MNIST, settings_for(tmp_path))
