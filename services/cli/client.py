@@ -23,7 +23,7 @@ from urllib3.exceptions import (
 )
 
 from .connections import create_timeout, open_pool
-from .errors import ClientError, NotAllowedError, NotFoundError, UnreachableError
+from .errors import ClientError, MissingError, NotAllowedError, UnreachableError
 from .event_stream import EVENT_STREAM, read_events
 from .jobs_api import FINAL
 
@@ -238,12 +238,12 @@ class Client:
         """Return the error for a response that is no success."""
         if status in REDIRECTS:
             return ClientError(f"{self.url} redirects to {location}: use that address as the URL of the server")
-        kind = {NOT_FOUND: NotFoundError, UNAUTHORIZED: NotAllowedError, FORBIDDEN: NotAllowedError}.get(status)
+        kind = {NOT_FOUND: MissingError, UNAUTHORIZED: NotAllowedError, FORBIDDEN: NotAllowedError}.get(status)
         try:
             detail = str(json.loads(body)["detail"])
         except (ValueError, KeyError, TypeError):
             detail = f"{self.url}{path} answered with status {status}. {WRONG_SERVER}"
-            kind = None if kind is NotFoundError else kind
+            kind = None if kind is MissingError else kind
         if status == UNAUTHORIZED:
             detail = f"{detail}. {LOGIN_ADVICE}"
         return (kind or ClientError)(detail)

@@ -1,7 +1,7 @@
 """Errors of the command. Each has the exit status with which the command ends.
 
 ClientError                1  the server refused the request, or a job did not succeed
-├── NotFoundError          1  the server does not have what the path names
+├── MissingError           1  the server does not have what the path names
 ├── UnreachableError       3  nothing answers at the server's URL
 └── NotAllowedError        4  the access token is missing, unknown, or has too few scopes
 """
@@ -33,7 +33,7 @@ class ClientError(Exception):
     exit_code = 1
 
 
-class NotFoundError(ClientError):
+class MissingError(ClientError):
     """The server answered 404 with its reason."""
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .errors import NotFoundError
+from .errors import MissingError
 from .grids import Grid
 from .job_options import JobDisplay
 from .jobs_api import CANCELLABLE, KINDS, quote_part
@@ -80,7 +80,7 @@ def find_job(client: "Client", text: str, kinds: tuple[str, ...]) -> tuple[str, 
 
     Raises:
         click.UsageError: the text has another form, or an unknown kind.
-        NotFoundError: no job of these kinds has the id.
+        MissingError: no job of these kinds has the id.
         ClientError: the server does not answer, or refuses to.
     """
     *kind, identity = text.removeprefix("/v1/").strip("/").split("/")
@@ -91,10 +91,10 @@ def find_job(client: "Client", text: str, kinds: tuple[str, ...]) -> tuple[str, 
     for name in kinds:
         try:
             client.get(f"/v1/{name}/{quote_part(identity)}")
-        except NotFoundError:
+        except MissingError:
             continue
         return name, identity
-    raise NotFoundError(
+    raise MissingError(
         f"there is no job {identity} among {join_words(kinds)}. List them: tandem jobs --kind {kinds[0]}"
     )
 
