@@ -23,7 +23,7 @@ from urllib3.exceptions import (
 )
 
 from .connections import create_timeout, open_pool
-from .errors import ClientError, NotAllowedError, UnreachableError
+from .errors import ClientError, MissingError, NotAllowedError, UnreachableError
 from .event_stream import EVENT_STREAM, read_events
 from .jobs_api import FINAL
 
@@ -34,9 +34,12 @@ LONG_TIMEOUT_S = 600  # of uploads, whose every picture the server checks, and o
 EVENT_TIMEOUT_S = 60  # without an event or a comment; then the connection is dead
 POLL_S = 0.2
 NO_CONTENT = 204
-NOT_ALLOWED = (401, 403)
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
 REDIRECTS = (301, 302, 303, 307, 308)
 ADVICE = "Start Tandem with `make up` or `docker compose up`, or name its address: --url or TANDEM_URL."
+WRONG_SERVER = "Is this the address of Tandem? Name another one: --url or TANDEM_URL."
+LOGIN_ADVICE = "Name a token: --token-file or TANDEM_TOKEN."
+TLS_ADVICE = "A server without TLS needs http://. SSL_CERT_FILE names a file of certificates to trust."
 
 
 class Client:
@@ -219,7 +222,9 @@ class Client:
         try:
             return json.loads(response.data)
         except ValueError:
-            raise ClientError(f"{self.url}{path} answered with status {response.status} and no JSON") from None
+            raise ClientError(
+                f"{self.url}{path} answered with status {response.status} and no JSON. {WRONG_SERVER}"
+            ) from None
 
     def _request(self, method: str, path: str, headers: Mapping[str, str] | None = None, **arguments: Any) -> Any:
         try:
@@ -231,21 +236,24 @@ class Client:
 
     def _error_of(self, status: int, path: str, body: bytes, location: str | None) -> ClientError:
         """Return the error for a response that is no success."""
+        if status in REDIRECTS:
+            return ClientError(f"{self.url} redirects to {location}: use that address as the URL of the server")
+        kind = {NOT_FOUND: MissingError, UNAUTHORIZED: NotAllowedError, FORBIDDEN: NotAllowedError}.get(status)
         try:
             detail = str(json.loads(body)["detail"])
         except (ValueError, KeyError, TypeError):
-            detail = f"{path} answered with status {status}"
-        if status in REDIRECTS:
-            return ClientError(f"{self.url} redirects to {location}: use that address as the URL of the server")
-        if status in NOT_ALLOWED:
-            return NotAllowedError(detail)
-        return ClientError(detail)
+            detail = f"{self.url}{path} answered with status {status}. {WRONG_SERVER}"
+            kind = None if kind is MissingError else kind
+        if status == UNAUTHORIZED:
+            detail = f"{detail}. {LOGIN_ADVICE}"
+        return (kind or ClientError)(detail)
 
     def _unreachable(self, error: Exception) -> UnreachableError:
         """Return the error for a request without a response."""
         if isinstance(error, ReadTimeoutError):
             return UnreachableError(f"{self.url} accepted the request, but did not answer in time")
-        return UnreachableError(f"{self.url} does not answer ({_reason_of(error)}). {ADVICE}")
+        advice = TLS_ADVICE if isinstance(error, SSLError) else ADVICE
+        return UnreachableError(f"{self.url} does not answer ({_reason_of(error)}). {advice}")
 
 
 def _reason_of(error: Exception) -> str:
@@ -268,7 +276,8 @@ def check_success(path: str, job: Any) -> None:
         ClientError: it failed or was cancelled. The message has the reasons.
     """
     if job["status"] != "succeeded":
-        raise ClientError(": ".join([f"{path} {job['status']}", *_errors_of(job)]))
+        ending = "was cancelled" if job["status"] == "cancelled" else job["status"]
+        raise ClientError(": ".join([f"{path} {ending}", *_errors_of(job)]))
 
 
 def _errors_of(job: Any) -> list[str]:

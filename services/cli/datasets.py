@@ -47,8 +47,9 @@ def list_datasets(target: Target, as_json: bool = False) -> None:
 @data.command()
 @click.argument("source", metavar="FOLDER|FILE.zip", type=click.Path(exists=True, path_type=Path))
 @click.option("--name", help="The dataset's name; by default that of the folder or file.")
+@click.option("--json", "as_json", is_flag=True, help="Print the server's answer as JSON.")
 @click.pass_obj
-def upload(target: Target, source: Path, name: str | None) -> None:
+def upload(target: Target, source: Path, name: str | None, as_json: bool) -> None:
     """Upload labelled pictures: a folder, or a zip, of CLASS/* or train/CLASS/* and test/CLASS/*.
 
     A dataset of the same name that was uploaded before is replaced.
@@ -59,6 +60,9 @@ def upload(target: Target, source: Path, name: str | None) -> None:
     with open_zip(source) as (file, size):
         click.echo(f"Uploading {clean(source)} as {clean(chosen)} ({size / 1e6:,.1f} MB).", err=True)
         entry = target.client.upload(f"/v1/datasets/{quote_part(chosen)}", file, size, ZIP_TYPE)
+    if as_json:
+        print_json(entry)
+        return
     sizes = ", ".join(f"{count:,} pictures in {split}" for split, count in entry["sizes"].items())
     print_line(f"{chosen}: {len(entry['classes'])} classes, {sizes}.")
     for note in entry["notes"]:

@@ -18,7 +18,7 @@ HYPERPARAMETERS: Mapping[str, Mapping[str, object]] = {
     "mnist": {"epochs": 5, "batch_size": 32, "optimizer": {"name": "sgd", "learning_rate": 0.1}},
     "digits": {"epochs": 30, "batch_size": 32, "optimizer": {"name": "sgd", "learning_rate": 0.2}},
 }
-IMAGES = {"mnist": Path("samples/seven.png"), "digits": Path("samples/seven-8x8.png")}
+IMAGES = {"mnist": Path("samples/seven.png"), "digits": Path("samples/seven-8x8.png")}  # in a checkout
 
 
 @click.command()
@@ -56,9 +56,10 @@ def run_demo(client: Client, console: Console, is_server_kept: bool) -> None:
     )
     with console.status("Evaluating on the test split"):
         evaluation = client.follow(f"/v1/evaluations/{evaluation['id']}")
-    prediction: PredictionJson = client.predict(training["name"], IMAGES[dataset])
+    image_name, image = read_image(client, dataset)
+    prediction: PredictionJson = client.predict_pictures({"model": training["name"]}, [(image_name, image)])
 
-    console.print(_create_table(training, evaluation, prediction, IMAGES[dataset].name))
+    console.print(_create_table(training, evaluation, prediction, image_name))
     for comparison in evaluation["comparisons"]:
         console.print(
             f"{' and '.join(comparison['backends'])} predict the same class for {comparison['agreement']:.2%} of the "
@@ -83,6 +84,21 @@ def _choose_dataset(client: Client, console: Console) -> str:
         return "mnist"
     console.print("MNIST is not on this machine and could not be downloaded. Using digits instead.", soft_wrap=True)
     return "digits"
+
+
+def read_image(client: Client, dataset: str) -> tuple[str, bytes]:
+    """Return the name and the content of the image to predict.
+
+    Outside a checkout of Tandem there are no samples. Then it is the dataset's first test picture.
+
+    Raises:
+        OSError: the file cannot be read.
+        ClientError: the server refuses the picture.
+    """
+    if IMAGES[dataset].is_file():
+        return IMAGES[dataset].name, IMAGES[dataset].read_bytes()
+    with client.open("GET", f"/v1/datasets/{dataset}/pictures/test/0.png") as response:
+        return "test picture 0", response.read()
 
 
 def _follow_training(client: Client, console: Console, training: TrainingJson) -> TrainingJson:

@@ -1,6 +1,7 @@
 """Errors of the command. Each has the exit status with which the command ends.
 
 ClientError                1  the server refused the request, or a job did not succeed
+├── MissingError           1  the server does not have what the path names
 ├── UnreachableError       3  nothing answers at the server's URL
 └── NotAllowedError        4  the access token is missing, unknown, or has too few scopes
 """
@@ -15,6 +16,12 @@ class InputError(click.ClickException):
 
     exit_code = 2
 
+    def format_message(self) -> str:
+        """Return the message without control characters, because names of files may have some."""
+        from .output import clean
+
+        return clean(self.message)
+
 
 class ClientError(Exception):
     """The gateway refused a request, or a job did not succeed. The message is written for the user.
@@ -24,6 +31,10 @@ class ClientError(Exception):
     """
 
     exit_code = 1
+
+
+class MissingError(ClientError):
+    """The server answered 404 with its reason."""
 
 
 class UnreachableError(ClientError):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from .completion import complete_backend
 from .errors import InputError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -45,7 +46,8 @@ def job_options(command: Command) -> Command:
 
 def backend_option(command: Command) -> Command:
     """Add the repeatable option `--backend`, which the command gets as `backends`."""
-    return click.option("--backend", "backends", multiple=True, help="May be repeated; by default all.")(command)
+    text = "May be repeated; by default all."
+    return click.option("--backend", "backends", multiple=True, help=text, shell_complete=complete_backend)(command)
 
 
 def given(**fields: object) -> dict[str, object]:

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .errors import ClientError, NotAllowedError, UnreachableError
+from .errors import MissingError
 from .grids import Grid
 from .job_options import JobDisplay
 from .jobs_api import CANCELLABLE, KINDS, quote_part
-from .output import clean, minute_of, print_json, print_line
+from .output import clean, join_words, minute_of, print_json, print_line
 from .submissions import finish_job
 from .target import Target
 
@@ -67,7 +67,7 @@ def cancel(target: Target, job: str) -> None:
     if kind not in CANCELLABLE:
         raise click.UsageError(f"only {' and '.join(CANCELLABLE)} can be cancelled, and {clean(job)} is neither")
     cancelled = target.client.post(f"/v1/{kind}/{quote_part(identity)}/cancel", {})
-    click.echo(f"{kind}/{clean(identity)} is {clean(cancelled['status'])}.")
+    click.echo(f"{kind}/{clean(identity)}: {clean(cancelled['status'])}.")
 
 
 def find_job(client: "Client", text: str, kinds: tuple[str, ...]) -> tuple[str, str]:
@@ -80,7 +80,8 @@ def find_job(client: "Client", text: str, kinds: tuple[str, ...]) -> tuple[str, 
 
     Raises:
         click.UsageError: the text has another form, or an unknown kind.
-        ClientError: no job of these kinds has the id.
+        MissingError: no job of these kinds has the id.
+        ClientError: the server does not answer, or refuses to.
     """
     *kind, identity = text.removeprefix("/v1/").strip("/").split("/")
     if not identity or len(kind) > 1 or (kind and kind[0] not in KINDS):
@@ -90,12 +91,12 @@ def find_job(client: "Client", text: str, kinds: tuple[str, ...]) -> tuple[str, 
     for name in kinds:
         try:
             client.get(f"/v1/{name}/{quote_part(identity)}")
-        except (NotAllowedError, UnreachableError):
-            raise
-        except ClientError:
+        except MissingError:
             continue
         return name, identity
-    raise ClientError(f"none of the {', '.join(kinds)} has the id {identity}: see tandem jobs")
+    raise MissingError(
+        f"there is no job {identity} among {join_words(kinds)}. List them: tandem jobs --kind {kinds[0]}"
+    )
 
 
 def _describe(job: Any) -> str:

@@ -1,12 +1,14 @@
 """A click group that imports a command's module only when the command runs, so that `tandem --help` is fast."""
 
+import errno
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import click
 from click.shell_completion import CompletionItem
 
-from .errors import EXIT_INTERRUPTED, ClientError
+from . import __version__
+from .errors import EXIT_INTERRUPTED, ClientError, InputError
 
 
 class LazyCommand(NamedTuple):
@@ -75,11 +77,26 @@ class LazyGroup(click.Group):
         ]
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. An error of the server or Ctrl+C ends the process with a message or silently."""
+        """Run the command, and turn what went wrong into a message and an exit status.
+
+        Raises:
+            click.ClickException: the server refused, its answer is not what the command reads, or a file or the
+                output cannot be read or written.
+            click.exceptions.Exit: the user pressed Ctrl+C.
+        """
         try:
             return super().invoke(ctx)
         except ClientError as error:
             raise FailedCommand(error) from None
+        except (LookupError, TypeError, AttributeError) as error:
+            advice = f"Is this the address of Tandem, and of the version of this command, {__version__}?"
+            server = getattr(ctx.obj, "url", "the server")
+            reason = f"the answer of {server} is not as expected ({type(error).__name__}: {error}). {advice}"
+            raise FailedCommand(ClientError(reason)) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # click ends silently when the reader of a pipe has ended
+            raise InputError(f"{error.filename or 'the output'} cannot be used: {error.strerror}") from None
         except KeyboardInterrupt:
             click.echo(err=True)
             raise click.exceptions.Exit(EXIT_INTERRUPTED) from None

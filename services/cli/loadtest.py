@@ -14,15 +14,16 @@ from .submissions import run_job
 from .target import Target
 
 REPORT_TYPES = (".html", ".png", ".csv")
+ABOVE_0 = click.FloatRange(0, min_open=True)
 
 
 @click.command()
 @click.argument("model", default="welcome", shell_complete=complete_model)
-@click.option("--rate", "rates", type=float, multiple=True, help="Requests per second; may be repeated.")
+@click.option("--rate", "rates", type=ABOVE_0, multiple=True, help="Requests per second; may be repeated.")
 @click.option("--search", is_flag=True, help="Find the largest rate within --latency-bound.")
 @click.option("--scenario", type=click.Choice(["server", "single_stream", "offline"]), help="By default server.")
-@click.option("--duration", type=float, help="Seconds of each backend at each rate; by default 60.")
-@click.option("--latency-bound", type=float, help="Upper bound of the p99, in ms; by default 50.")
+@click.option("--duration", type=ABOVE_0, help="Seconds of each backend at each rate; by default 60.")
+@click.option("--latency-bound", type=ABOVE_0, help="Upper bound of the p99, in ms; by default 50.")
 @click.option("--version", type=int, help="By default the newest that all backends have.")
 @click.option("--seed", type=int, help="By default 0.")
 @click.option(

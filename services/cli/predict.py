@@ -10,6 +10,7 @@ import click
 from .completion import complete_model
 from .errors import InputError
 from .grids import Grid
+from .job_options import backend_option
 from .output import clean, percent, print_json, print_line
 from .target import Target
 
@@ -22,7 +23,7 @@ STARTER_MODEL = "welcome"  # every Tandem has it from the start
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
 @click.option("--model", "-m", default=STARTER_MODEL, show_default=True, shell_complete=complete_model)
 @click.option("--version", help="A number or an alias such as stable; by default the newest.")
-@click.option("--backend", "backends", multiple=True, help="May be repeated; by default all.")
+@backend_option
 @click.option("--json", "as_json", is_flag=True, help="Print the answers as JSON.")
 @click.pass_obj
 def predict(

@@ -45,6 +45,7 @@ def parse_url(url: str) -> str:
     try:
         parts = urlsplit(with_scheme)
         is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_usable = is_usable and with_scheme.isprintable() and " " not in with_scheme
     except ValueError:
         is_usable = False
     if not is_usable:
@@ -63,7 +64,9 @@ def read_token(token: str | None, file: Path | None) -> str | None:
             token = file.read_text().strip()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "it is not text"
-            raise click.BadParameter(f"{file} cannot be read: {reason}", param_hint="--token-file") from None
+            raise click.BadParameter(f"{str(file)!r} cannot be read: {reason}", param_hint="--token-file") from None
+        if not token:
+            raise click.BadParameter(f"{str(file)!r} is empty", param_hint="--token-file")
     if token and not (token.isascii() and token.isprintable()):
         raise click.BadParameter("an access token has only ASCII letters and digits", param_hint="--token")
     return token or None

@@ -4,7 +4,7 @@ import click
 
 from .grids import Grid
 from .jobs_api import quote_part
-from .output import clean, minute_of
+from .output import clean, minute_of, print_json, print_line
 from .responses import CreatedTokenJson, TokenListJson
 from .target import Target
 
@@ -30,10 +30,17 @@ def create(target: Target, name: str, scopes: tuple[str, ...], days: int | None)
 
 
 @tokens.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print the server's list as JSON.")
 @click.pass_obj
-def list_tokens(target: Target) -> None:
+def list_tokens(target: Target, as_json: bool) -> None:
     """List the tokens with their scopes and the time of their last use."""
     found: TokenListJson = target.client.get("/v1/tokens")
+    if as_json:
+        print_json(found)
+        return
+    if not found["tokens"]:
+        print_line("There are no tokens yet.")
+        return
     table = Grid(("id", "name", "scopes", "created", "expires", "last used"))
     for token in found["tokens"]:
         times = [minute_of(token[key]) for key in ("created_at", "expires_at", "last_used_at")]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
-from zipfile import ZIP_STORED, ZipFile, ZipInfo
+from zipfile import ZIP_STORED, ZipFile, ZipInfo, is_zipfile
 
 from .errors import InputError
 from .output import clean
@@ -23,10 +23,12 @@ def open_zip(source: Path) -> Iterator[tuple[IO[bytes], int]]:
         source: a zip, or a folder.
 
     Raises:
-        InputError: a file cannot be read, or the folder has none.
+        InputError: a file cannot be read, the file is no zip, or the folder has no files.
     """
     try:
         if source.is_file():
+            if not is_zipfile(source):
+                raise InputError(f"{source} is no zip: name a folder, or a zip file of it")
             with source.open("rb") as file:
                 yield file, source.stat().st_size
         else:

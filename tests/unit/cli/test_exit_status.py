@@ -30,15 +30,49 @@ def test_an_answer_without_json_is_an_error() -> None:
     with fake_gateway({"GET /v1/status": Answer(b"<html>", media_type="text/html")}) as gateway:
         answer = gateway.run("status")
     assert answer.exit_code == 1
-    assert "no JSON" in answer.stderr
+    assert "no JSON. Is this the address of Tandem?" in answer.stderr
+
+
+@pytest.mark.parametrize("body", [{}, [1], {"backends": []}])
+@pytest.mark.parametrize("command", [["status"], ["models"], ["train", "mlp"], ["predict", "-"], ["token", "list"]])
+def test_json_of_another_server_is_an_error_without_a_traceback(body: object, command: list[str]) -> None:
+    paths = ["GET /v1/status", "GET /v1/models", "POST /v1/trainings", "GET /v1/tokens"]
+    paths.append("POST /v1/predictions?model=welcome")
+    with fake_gateway(dict.fromkeys(paths, Answer(body))) as gateway:
+        answer = gateway.run(*command, stdin=b"picture")
+    assert answer.exit_code == 1
+    assert f"the answer of {gateway.url} is not as expected" in answer.stderr
+
+
+def test_a_missing_token_is_refused_with_the_options_that_name_one() -> None:
+    with fake_gateway({"GET /v1/status": Answer({"detail": "because"}, 401)}) as gateway:
+        assert "because. Name a token: --token-file or TANDEM_TOKEN." in gateway.run("status").stderr
+
+
+def test_a_server_that_fails_is_not_taken_for_one_without_the_job() -> None:
+    with fake_gateway({"GET /v1/trainings/1": Answer({"detail": "Redis is down"}, 503)}) as gateway:
+        assert "Redis is down" in gateway.run("follow", "1").stderr
+        assert "there is no job 2 among trainings and loadtests" in gateway.run("cancel", "2").stderr
+
+
+def test_an_output_that_cannot_be_written_is_status_2() -> None:
+    with fake_gateway({"GET /v1/models": Answer({"models": []})}) as gateway:
+        command = f"{sys.executable} -m services.cli --url {gateway.url} models > /dev/full"
+        ended = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (2, "Error: the output cannot be used: No space left on device\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--url", "ftp://tandem", "status"], "is no address"),
-        (["--token-file", "/nonexistent", "status"], "/nonexistent cannot be read"),
+        (["--token-file", "/nonexistent", "status"], "'/nonexistent' cannot be read"),
+        (["--token-file", "/dev/null", "status"], "/dev/null' is empty"),
         (["--token", "a\nb", "status"], "ASCII"),
+        (["--url", "http://a b", "status"], "is no address"),
+        (["train", "/\x1b[31m\n.json"], "/\\x1b[31m\\x0a.json cannot be read"),
+        (["data", "upload", __file__], "is no zip"),
+        (["loadtest", "--rate", "0"], "'--rate'"),
         (["predict", "/nonexistent.png"], "/nonexistent.png cannot be read"),
         (["predict", "-"], "standard input is empty"),
         (["train", "/nonexistent.json"], "cannot be read"),

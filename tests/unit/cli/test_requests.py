@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 from zipfile import ZipFile
 
+import pytest
+
 from services.cli.app import COMMANDS
 from services.cli.client import Client
+from services.cli.demo import read_image
 from tests.polling import wait_until
 from tests.unit.cli.fake_gateway import Answer, FakeGateway, fake_gateway, run_command
 
@@ -116,6 +119,12 @@ def test_a_folder_is_zipped_alike_whatever_its_times_and_its_order(tmp_path: Pat
     sent.write_bytes(gateway.requests[-1][2])
     with ZipFile(sent) as archive:
         assert archive.namelist() == ["a/1.png", "b/1.png"]
+
+
+def test_the_demo_needs_no_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with fake_gateway({"GET /v1/datasets/digits/pictures/test/0.png": Answer(b"picture")}) as gateway:
+        assert read_image(Client(gateway.url), "digits") == ("test picture 0", b"picture")
 
 
 def test_an_interrupted_download_leaves_the_old_file(tmp_path: Path) -> None:
