@@ -35,7 +35,8 @@ def test_a_short_load_test_is_started_by_keyboard_alone_and_its_report_read(page
     for row in ("p50 latency", "p99 latency", "Rate achieved", "Peak memory"):
         expect(table.get_by_role("row", name=row).get_by_role("cell")).to_have_count(2)
     result = page.get_by_role("region", name="Result")
-    expect(result).to_contain_text("p99 latency (20/s): PyTorch minus TensorFlow is")
+    # On a busy machine the load generator is late, and the report says that nothing can be claimed.
+    expect(result).to_contain_text(re.compile(r"p99 latency \(20/s\): PyTorch minus TensorFlow is|cannot be compared"))
     expect(page.get_by_role("img", name="Latency by rate")).to_have_attribute("src", re.compile("^blob:"))
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").click()
