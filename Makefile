@@ -7,7 +7,7 @@ export TANDEM_COMMIT ?= $(shell git describe --always --dirty 2>/dev/null || ech
 
 BACKENDS := $(subst $(comma), ,$(or $(TANDEM_BACKENDS),tensorflow pytorch))
 comma := ,
-SERVICES := stack cli gateway loadtest $(BACKENDS)
+SERVICES := stack cli gateway loadtest pipelines $(BACKENDS)
 TEST := .venv/test/bin
 LOCKED := $(wildcard services/*/requirements.in benchmarks/peers/*/requirements.in) \
   tests/requirements.in tests/backend/requirements.in tests/clients/requirements.in tests/toy/requirements.in

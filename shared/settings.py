@@ -171,6 +171,7 @@ class Settings(BaseSettings):
     prediction_timeout_s: Seconds = Field(10, description="time limit of a prediction, in seconds")
     joint_timeout_s: Seconds = Field(2, description="time limit once one of several backends answered")
     job_timeout_s: WholeSeconds = Field(3600, description="time limit of a training or an evaluation, in seconds")
+    pipeline_timeout_s: WholeSeconds = Field(86_400, description="time limit of a search or a release, in seconds")
     max_queued: WholeNumber = Field(1000, description="how many jobs may wait in one queue")
     keep_days: WholeNumber = Field(90, description="days until the record of a job expires; models stay")
     token_file: Folder = Field(

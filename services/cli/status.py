@@ -22,8 +22,9 @@ def status(target: Target, as_json: bool) -> None:
     for backend, state in found["backends"].items():
         table.add(backend, state["predictor"], *_describe_queue(state))
     table.add("load tests", "", *_describe_queue(found["loadtest"]))
+    table.add("searches and releases", "", *_describe_queue(found["pipelines"]))
     table.print(f"Tandem {found['version']} at {target.url}, Redis is {found['redis']}")
-    for queue in (*found["backends"].values(), found["loadtest"]):
+    for queue in (*found["backends"].values(), found["loadtest"], found["pipelines"]):
         for trainer in queue["trainers"]:
             if trainer["job"]:
                 print_line(f"Running: {trainer['job']}")

@@ -16,6 +16,7 @@ from services.gateway.routes import (
     certificates,
     code,
     dashboard,
+    dataset_arrays,
     dataset_pictures,
     dataset_uploads,
     datasets,
@@ -51,7 +52,7 @@ EVENT_LOOP_ROUTES = "event_loop_routes"  # the routes that the server answers it
 PUBLIC_PATHS = "public_paths"  # what needs no token
 RESOURCES = (
     *(trainings, evaluations, certificates, loadtests, events, predictions, models, aliases, transplants),
-    *(code, datasets, dataset_uploads, dataset_pictures),
+    *(code, datasets, dataset_uploads, dataset_pictures, dataset_arrays),
     *(open_inference, open_inference_models, tfserving, networks, status, health, tokens, dashboard),
 )
 

@@ -16,7 +16,7 @@ from services.loadtest.generator import Block, BlockPlan, run_block
 from services.loadtest.results import MeasuredBlock
 from shared.data import batches, datasets
 from shared.errors import UnavailableError
-from shared.jobs.credentials import issue_loadtest_credential
+from shared.jobs.credentials import issue_credential
 from shared.jobs.loadtests import LoadTestJob, Progress, Scenario
 from shared.jobs.run_state import Run
 from shared.jobs.signing import signing_key
@@ -51,7 +51,7 @@ class Sides:
         self.planned_blocks = 0
         self._gateway_url = settings.url_of_gateway
         expires_s = time.time() + settings.job_timeout_s
-        credential = issue_loadtest_credential(signing_key(settings.key_file), expires_s)
+        credential = issue_credential("loadtest", signing_key(settings.key_file), expires_s)
         self._headers = {"Authorization": f"Bearer {credential}"}
         self._run = run
         self._job = job

@@ -178,7 +178,7 @@ class Stack:
         if self._redis.is_ours:
             yield from _program("redis", self._redis.prepare(), priority=1)
         yield from _program("datasets", [*python_of("gateway"), "-m", "shared.data.datasets"], once=True)
-        for name in ("gateway", "loadtest"):
+        for name in ("gateway", "loadtest", "pipelines"):
             yield from _program(name, [*python_of(name), "-m", f"services.{name}"], self._redis.login(name))
         for backend in self.settings.backends:
             trainer = [*python_of(backend), "-m", f"services.{backend}.trainer"]

@@ -1,4 +1,4 @@
-"""Reads single pictures of a dataset, fast enough for a page that shows a hundred of them.
+"""Reads single pictures of a dataset, fast enough for a page that shows a hundred of them, and ranges of pictures.
 
 Pictures of MNIST and of uploads are read from files that are mapped into memory. A folder is listed again only when
 some seconds have passed.
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shared.data import datasets
 from shared.data.catalog import Dataset, SplitName
-from shared.data.image_folder import read_picture
+from shared.data.image_folder import read_picture, read_pictures
 from shared.data.splits import IMAGES_HEADER_BYTES, LABELS_HEADER_BYTES, Split, read_uncached
 from shared.data.uploaded_datasets import map_arrays
 from shared.errors import NotFoundError
@@ -22,6 +22,7 @@ from shared.settings import Settings
 
 KEPT_S = 5.0  # how long the list of a folder's files is used again
 MAX_KEPT = 8  # lists of folders
+MAX_RANGE_BYTES = 32 * 2**20  # of the pictures that `read_range` returns
 
 
 class SinglePictures:
@@ -46,15 +47,47 @@ class SinglePictures:
             MissingDatasetError: the dataset is not on this machine.
         """
         dataset = self._find(name)
-        if index >= dataset.sizes[split]:
-            raise NotFoundError(
-                f"the split {split!r} of {name!r} has the pictures 0 to {dataset.sizes[split] - 1:,}, and no {index}"
-            )
+        self._check_index(dataset, split, index)
         if dataset.pictures is not None:
             picture = dataset.pictures[split][index]
             return read_picture(picture, dataset.shape, dataset.preparation), picture.label
         images, labels = self._arrays(dataset, split)
         return np.array(images[index]), int(labels[index])
+
+    def read_range(self, name: str, split: SplitName, first: int, count: int) -> tuple[Split, int]:
+        """Return pictures as a model sees them, and how many the split has.
+
+        Args:
+            name: of the dataset.
+            split: which split.
+            first: the index of the first picture.
+            count: how many pictures at most. Fewer are returned at the end of the split, and before MAX_RANGE_BYTES is
+                exceeded; at least one is returned.
+
+        Raises:
+            NotFoundError: the split has no picture of the index `first`.
+            InvalidRequestError: there is no such dataset.
+            InvalidDatasetError: the operator's folder, or a picture in it, cannot be used.
+            MissingDatasetError: the dataset is not on this machine.
+        """
+        dataset = self._find(name)
+        total = dataset.sizes[split]
+        self._check_index(dataset, split, first)
+        fitting = max(1, MAX_RANGE_BYTES // int(np.prod(dataset.shape)))
+        last = min(total, first + min(count, fitting))
+        if dataset.pictures is not None:
+            arrays = read_pictures(dataset.pictures[split][first:last], dataset.shape, dataset.preparation)
+            return Split(*arrays), total
+        images, labels = self._arrays(dataset, split)
+        return Split(np.array(images[first:last]), np.array(labels[first:last], np.int64)), total
+
+    @staticmethod
+    def _check_index(dataset: Dataset, split: SplitName, index: int) -> None:
+        if index >= dataset.sizes[split]:
+            raise NotFoundError(
+                f"the split {split!r} of {dataset.name!r} has the pictures 0 to {dataset.sizes[split] - 1:,}, "
+                f"and no {index}"
+            )
 
     def _find(self, name: str) -> Dataset:
         with self._lock:

@@ -50,7 +50,9 @@ from shared.settings import Settings
 
 FUNCTION = "shared.jobs.worker.perform"
 LOADTEST = "loadtest"  # the queue of load tests; also the name of a load test's single run
+PIPELINES = "pipelines"  # the queue of searches and releases; also the name of their single run
 RETRIES = 2  # how often a job is started again after its trainer died
+PIPELINE_RETRIES = 1000  # the same for work that is made of other jobs: it goes on where it was
 ONCE_S = 86_400  # how long an Idempotency-Key is remembered
 MAX_RACES = 100  # how often a submission is repeated because another one changed the same keys
 MAX_WAITING_LOAD_TESTS = 10  # each keeps the machine busy for up to TANDEM_JOB_TIMEOUT_S
@@ -95,7 +97,8 @@ class JobQueue:
         self._key = key
         self._keep_s = settings.keep_days * DAY_S
         # A job is performed while it is younger than `_keep_s`, and then takes at most this long.
-        self._keep_record_s = self._keep_s + (RETRIES + 1) * settings.job_timeout_s
+        longest_s = max((RETRIES + 1) * settings.job_timeout_s, settings.pipeline_timeout_s)
+        self._keep_record_s = self._keep_s + longest_s
 
     def submit(
         self,
@@ -153,7 +156,7 @@ class JobQueue:
                     if idempotency_key and once_key:
                         began = json.dumps({"id": identity, "digest": idempotency_key.digest})
                         transaction.set(once_key, began, ex=ONCE_S)
-                    self._write(transaction, _complete(job, kind.name, identity, version), runs)
+                    self._write(transaction, kind, _complete(job, kind.name, identity, version), runs)
                     transaction.execute()
                     log.info("submitted", kind=kind.name, id=identity)
                     return identity
@@ -179,7 +182,9 @@ class JobQueue:
                         f"{limit} jobs of {queue} wait already{hint}: try again when some have ended"
                     )
 
-    def _write(self, transaction: Pipeline, job: JobPayload, runs: Mapping[str, RunState]) -> None:
+    def _write(
+        self, transaction: Pipeline, kind: Kind[JobT, RunT, PairT], job: JobPayload, runs: Mapping[str, RunState]
+    ) -> None:
         """Add to a transaction: the record, the runs, and the jobs on their queues."""
         now, index = time.time(), f"tandem:{job.kind}s"
         job = job.model_copy(update={"created_at": datetime.fromtimestamp(now, UTC).isoformat()})
@@ -205,9 +210,11 @@ class JobQueue:
                 (payload, sign(payload, self._key)),
                 job_id=_job_id(job.kind, job.id, backend),
                 description=f"{job.kind} {job.id}",
-                timeout=self._settings.job_timeout_s,
+                timeout=self._settings.pipeline_timeout_s if kind.is_made_of_jobs else self._settings.job_timeout_s,
                 result_ttl=0,
-                retry=JobRetry(max=RETRIES, interval=0, enqueue_at_front=True),
+                retry=JobRetry(
+                    max=PIPELINE_RETRIES if kind.is_made_of_jobs else RETRIES, interval=0, enqueue_at_front=True
+                ),
             )
             queue_of(backend, self.redis).enqueue_many([rq_job], pipeline=transaction)
 

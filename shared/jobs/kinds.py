@@ -40,12 +40,15 @@ class Kind(Generic[JobT, RunT, PairT]):
         job: the class of the job payload.
         run: the class of each backend's run.
         comparison: the class of the comparison of two backends, for kinds that compare.
+        is_made_of_jobs: whether the work consists of other jobs, which its worker submits and waits for. Such work may
+            take longer, and is started again as often as its worker dies, because it goes on where it was.
     """
 
     name: str
     job: type[JobT]
     run: type[RunT]
     comparison: type[PairT]
+    is_made_of_jobs: bool = False
 
 
 @dataclass(frozen=True)

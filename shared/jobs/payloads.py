@@ -79,6 +79,25 @@ class TrainingRequest(RequestBody):
             "native: each framework initialises and shuffles by itself"
         ),
     ] = "shared"
+    validation: Annotated[
+        float,
+        Field(
+            strict=True,
+            ge=0,
+            le=0.5,
+            allow_inf_nan=False,
+            description="the share of each class of the training split that is held out of training; its loss and "
+            "accuracy are reported after each epoch",
+        ),
+    ] = 0.0
+    publish: Annotated[
+        bool,
+        Field(
+            strict=True,
+            description="false: the training publishes no model, gets no version, and does not read the test split; "
+            "backends are compared on the validation share",
+        ),
+    ] = True
 
 
 class EvaluationRequest(RequestBody):
@@ -164,7 +183,8 @@ class TrainingJob(PublishingJob):
     """Train a network and publish the model.
 
     Attributes:
-        request: what the client asked for, with the model's name and the backends filled in.
+        request: what the client asked for, with the model's name and the backends filled in. If it publishes no model,
+            `version` is 0.
         network: the requested network, fitted to the dataset.
         warnings: what the client should know about the training's comparisons.
         data_version: the version of an uploaded dataset, so that all runs read the same pictures; None for others.

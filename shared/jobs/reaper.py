@@ -21,14 +21,13 @@ from redis.exceptions import NoPermissionError, RedisError
 from shared.jobs.connection import connect_observer
 from shared.jobs.ended_jobs import EndedJobs
 from shared.jobs.executions import REMOVED, REQUEUED, ExecutionKey, forget, read_status, requeue
-from shared.jobs.job_queue import RETRIES
 from shared.jobs.run_state import OPEN
 from shared.settings import Settings
 
 OBSERVE_EVERY_S = 0.9
 DEAD_AFTER = 5  # observations of the same heartbeat: less than 5 s after it
 CLEAN_EVERY_S = 3600.0
-DIED = f"the worker died {RETRIES + 1} times while it performed this job: it may need more memory than there is"
+DIED = "the worker died each time that it performed this job: it may need more memory than there is"
 LOST = "the worker died before it could begin this job, again and again"
 NEVER = "none"  # the heartbeat of an execution without one
 

@@ -81,7 +81,7 @@ OPERATOR_USER = RedisUser(OPERATOR, ("@all",), keys=("*",), channels=("*",))
 
 
 def list_users(backends: Iterable[str]) -> list[RedisUser]:
-    """Return the user of each service that uses Redis: the gateway, the load tester, and a trainer per backend."""
+    """Return the user of each service that uses Redis: gateway, load tester, pipelines, and a trainer per backend."""
     gateway = RedisUser(
         "gateway",
         (*_LOGIN, *_TRANSACTIONS, *_RECORDS, "publish", "xadd", "xread", "xrevrange"),
@@ -89,7 +89,8 @@ def list_users(backends: Iterable[str]) -> list[RedisUser]:
         readable_keys=("rq:execution:*", "rq:workers:*", "rq:worker:*"),
         channels=("rq:pubsub:*",),
     )
-    return [gateway, _worker_user("loadtest", "loadtest"), *(_worker_user(name_of(one), one) for one in backends)]
+    others = [_worker_user(service, service) for service in ("loadtest", "pipelines")]
+    return [gateway, *others, *(_worker_user(name_of(one), one) for one in backends)]
 
 
 def name_of(backend: str) -> str:

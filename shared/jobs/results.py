@@ -81,9 +81,11 @@ class Epoch(ResponseBody):
     epoch: int
     loss: Annotated[float, Field(description="example-weighted mean over the epoch's batches")]
     accuracy: float
-    test_loss: float
-    test_accuracy: float
-    seconds: Annotated[float, Field(description="wall time, including the test evaluation and progress reports")]
+    test_loss: Annotated[float | None, Field(description="null if the training does not publish its model")]
+    test_accuracy: Annotated[float | None, Field(description="null if the training does not publish its model")]
+    validation_loss: Annotated[float | None, Field(description="of the validation share; null without one")] = None
+    validation_accuracy: Annotated[float | None, Field(description="null without a validation share")] = None
+    seconds: Annotated[float, Field(description="wall time, including evaluations and progress reports")]
 
 
 class TrainingRun(RunState):

@@ -71,7 +71,8 @@ if ARGV[2] == '1' then redis.call('HDEL', KEYS[2], KEYS[1]) end
     + _KEEP
     + "expire(KEYS[1]) return 1"
 )
-# KEYS: a run, the running ones, the run's history. ARGV: the id of the execution, then the fields to write.
+# KEYS: a run, the running ones, the run's history. ARGV: the id of the execution, whether the run is measured ("1"),
+# then the fields to write.
 # Returns the keys of the other running ones, or nothing if the run has ended.
 _START = (
     _CONVERT
@@ -79,14 +80,16 @@ _START = (
 local status = redis.call('HGET', KEYS[1], 'status')
 if status ~= '"queued"' and status ~= '"running"' then return nil end
 local others = redis.call('HKEYS', KEYS[2])
-if redis.call('HGET', KEYS[1], 'execution') ~= ARGV[1] then
+if ARGV[2] ~= '1' then
+  redis.call('HSET', KEYS[1], unpack(ARGV, 3))
+elseif redis.call('HGET', KEYS[1], 'execution') ~= ARGV[1] then
   local before, newest = redis.call('HGET', KEYS[1], 'start'), redis.call('HGET', KEYS[2], 'starts')
   if before and newest and tonumber(newest) > tonumber(before) then
     redis.call('HSET', KEYS[1], 'overlapped', 'true')
   end
   local start = redis.call('HINCRBY', KEYS[2], 'starts', 1)
   redis.call('HSET', KEYS[2], KEYS[1], start)
-  redis.call('HSET', KEYS[1], 'start', start, unpack(ARGV, 2))
+  redis.call('HSET', KEYS[1], 'start', start, unpack(ARGV, 3))
   redis.call('DEL', KEYS[3])
 end
 """
@@ -136,14 +139,20 @@ class Run:
         self.execution = uuid.uuid4().hex
         self._state = state
 
-    def start(self) -> bool:
-        """Begin an execution. Return False if the run has already ended, so that there is nothing to do."""
+    def start(self, is_measured: bool = True) -> bool:
+        """Begin an execution. Return False if the run has already ended, so that there is nothing to do.
+
+        Args:
+            is_measured: whether the run computes by itself, so that it overlaps with others. A run that only waits for
+                other jobs overlaps with none, and keeps its history when it is started again.
+        """
         started = {"status": RUNNING, "execution": self.execution, "publishing": False}
         keys = (self.key, RUNNING_KEY, self.history_key)
-        others = self.redis.eval(_START, len(keys), *keys, json.dumps(self.execution), *_flat(started))
+        arguments = (json.dumps(self.execution), "1" if is_measured else "", *_flat(started))
+        others = self.redis.eval(_START, len(keys), *keys, *arguments)
         if others is None:
             return False
-        if any(self._is_running(other.decode()) for other in cast(list[bytes], others)):
+        if is_measured and any(self._is_running(other.decode()) for other in cast(list[bytes], others)):
             self._write_own({"overlapped": True})
         return True
 

@@ -45,11 +45,13 @@ class JobHandler:
         perform: called with the run and the parsed payload. It reports the run's success itself.
         run: the class of the run's state. A report of a field that the class does not have is refused. Without a class,
             every field is accepted.
+        is_measured: as for `Run.start`.
     """
 
     payload: type[JobPayload]
     perform: Callable[[Run, Any], None]
     run: type[RunState] | None = None
+    is_measured: bool = True
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def perform(payload: str, signature: str) -> None:
 def _perform(run: Run, work: JobHandler | None, payload: str, settings: Settings) -> None:
     """Start the run, perform the work, and end the run. Nothing happens if the run has ended already."""
     try:
-        if not run.start():
+        if not run.start(is_measured=work is None or work.is_measured):
             return
         log.info("started")
         if work is None:

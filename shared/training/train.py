@@ -1,5 +1,8 @@
 """A training's run: train epoch by epoch, write a checkpoint after each epoch, publish the model.
 
+A training with a validation share is measured on that share after each epoch. A training that publishes no model, such
+as a trial of a search, does not read the test split.
+
 If the process of a run dies, the next execution resumes after the last finished epoch. Weights and optimiser state come
 from the checkpoint. The data stream depends only on the seed and the number of the epoch. Therefore a resumed run ends
 with the same weights as a run without interruption.
@@ -14,12 +17,12 @@ from typing import Any
 
 import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from shared.backend import Scores
 from shared.data import datasets
 from shared.data.batches import generate_epochs
 from shared.data.datasets import Dataset, Split
+from shared.data.validation import hold_out
 from shared.errors import InvalidRequestError
 from shared.jobs.payloads import TrainingJob, TrainingRequest
 from shared.jobs.results import Epoch, ModelReference
@@ -45,8 +48,8 @@ def train(context: JobContext, run: Run, job: TrainingJob) -> None:
     """
     training = _prepare(context, run, job)
     scores = _train_epochs(context, run, job, training)
-    model = _publish(context, run, job, training)
-    _compare(context, run, job, training.test.labels, scores)
+    model = _publish(context, run, job, training) if job.request.publish else None
+    _compare(context, run, job, training, scores)
     seconds = statistics.median(epoch.seconds for epoch in training.history)
     run.finish(SUCCEEDED, model=model, examples_per_second=len(training.train) / seconds)
     context.checkpoints.remove(run)
@@ -58,18 +61,31 @@ class _Training:
 
     Attributes:
         dataset: the description of the data.
-        train, test: its splits.
+        whole: its training split.
+        train: the examples to train on: the training split without the validation share.
+        validation: the validation share; None without one.
+        test: the test split; None if the training publishes no model.
         model, optimizer, loss: the framework's own objects.
         history: the finished epochs, including those of earlier executions.
     """
 
     dataset: Dataset
+    whole: Split
     train: Split
-    test: Split
+    validation: Split | None
+    test: Split | None
     model: Any
     optimizer: Any
     loss: Any
     history: list[Epoch]
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """The evaluation of the same weights on the validation share and on the test split. Either may be missing."""
+
+    validation: Scores | None
+    test: Scores | None
 
 
 @dataclass(frozen=True)
@@ -92,11 +108,15 @@ def _prepare(context: JobContext, run: Run, job: TrainingJob) -> _Training:
     backend, request = context.backend, job.request
     context.configure(run, request.seed)
     dataset = datasets.find(request.dataset, context.settings, job.data_version)
-    train, test = context.load(dataset, "train"), context.load(dataset, "test")
+    whole = context.load(dataset, "train")
+    held_out = hold_out(whole, request.validation, request.seed) if request.validation else None
+    test = context.load(dataset, "test") if request.publish else None
     start = _resume(context, run) or _Start(initial_weights(job.network, request.seed) if _is_shared(job) else None)
     model = backend.define_network(job.network, start.weights, request.precision)
     optimizer = backend.define_optimizer(request.optimizer, model, start.optimizer)
-    return _Training(dataset, train, test, model, optimizer, backend.define_loss(), start.history)
+    train, validation = (held_out.train, held_out.validation) if held_out else (whole, None)
+    loss = backend.define_loss()
+    return _Training(dataset, whole, train, validation, test, model, optimizer, loss, start.history)
 
 
 def _resume(context: JobContext, run: Run) -> _Start | None:
@@ -112,12 +132,12 @@ def _resume(context: JobContext, run: Run) -> _Start | None:
     return _Start(_part(arrays, WEIGHTS), _part(arrays, OPTIMIZER), history)
 
 
-def _train_epochs(context: JobContext, run: Run, job: TrainingJob, training: _Training) -> Scores:
+def _train_epochs(context: JobContext, run: Run, job: TrainingJob, training: _Training) -> _Scores:
     """Train the remaining epochs. After each one: evaluate, report, and write a checkpoint.
 
-    Returns the evaluation of the final weights on the test split.
+    Returns the evaluation of the final weights.
 
-    An epoch's `seconds` cover the epoch, its evaluation, and the previous epoch's progress report and checkpoint. They
+    An epoch's `seconds` cover the epoch, its evaluations, and the previous epoch's progress report and checkpoint. They
     do not cover the framework's TensorBoard writer.
     """
     backend, request, history = context.backend, job.request, training.history
@@ -137,38 +157,51 @@ def _train_epochs(context: JobContext, run: Run, job: TrainingJob, training: _Tr
     for loss, accuracy in backend.train(
         training.model, training.optimizer, training.loss, training.train, request.batch_size, epochs
     ):
-        scores = backend.evaluate(training.model, training.loss, training.test)
+        scores = _evaluate(context, training)
         seconds = time.perf_counter() - begun
         epoch = _describe_epoch(len(history) + 1, loss, accuracy, scores, seconds)
         history.append(epoch)
-        figures = {**_final_metrics(epoch).model_dump(), "examples_per_second": count / seconds}
-        _write_events(context, run, events, epoch.epoch, figures)
+        if request.publish:
+            _write_events(context, run, events, epoch, count / seconds)
         begun = time.perf_counter()  # the framework's TensorBoard writer is not measured
         run.report_epoch(epoch)
         run.report_throughput(count / seconds)
         _write_checkpoint(context, run, training)
     # If the last checkpoint held the last epoch, this execution has trained nothing and still has to evaluate.
-    return scores or backend.evaluate(training.model, training.loss, training.test)
+    return scores or _evaluate(context, training)
+
+
+def _evaluate(context: JobContext, training: _Training) -> _Scores:
+    """Measure the model on the validation share and on the test split, as far as the training has them."""
+
+    def measure(split: Split | None) -> Scores | None:
+        return None if split is None else context.backend.evaluate(training.model, training.loss, split)
+
+    return _Scores(measure(training.validation), measure(training.test))
 
 
 def _learning_rate(request: TrainingRequest, epoch: int) -> float:
     return scheduled_learning_rate(request.optimizer, request.schedule, epoch, request.epochs)
 
 
-def _describe_epoch(number: int, loss: float, accuracy: float, scores: Scores, seconds: float) -> Epoch:
+def _describe_epoch(number: int, loss: float, accuracy: float, scores: _Scores, seconds: float) -> Epoch:
     """Return the figures of a finished epoch.
 
     Raises:
         InvalidRequestError: a loss is not finite.
     """
-    if not (math.isfinite(loss) and math.isfinite(scores.loss)):
+    validation, test = scores.validation, scores.test
+    losses = [loss, *(found.loss for found in (validation, test) if found)]
+    if not all(map(math.isfinite, losses)):
         raise InvalidRequestError(f"the loss is not finite after epoch {number}: lower the learning rate")
     return Epoch(
         epoch=number,
         loss=loss,
         accuracy=accuracy,
-        test_loss=scores.loss,
-        test_accuracy=scores.accuracy,
+        test_loss=test.loss if test else None,
+        test_accuracy=test.accuracy if test else None,
+        validation_loss=validation.loss if validation else None,
+        validation_accuracy=validation.accuracy if validation else None,
         seconds=seconds,
     )
 
@@ -178,12 +211,13 @@ def _final_metrics(epoch: Epoch) -> FinalMetrics:
     return FinalMetrics.model_validate(epoch, from_attributes=True)
 
 
-def _write_events(context: JobContext, run: Run, folder: str, epoch: int, figures: dict[str, float]) -> None:
+def _write_events(context: JobContext, run: Run, folder: str, epoch: Epoch, examples_per_second: float) -> None:
     """Write the figures of an epoch for TensorBoard. If that fails, the run gets a warning and goes on."""
+    figures = epoch.model_dump(exclude={"epoch", "seconds"}, exclude_none=True)
     try:
-        context.events(folder, epoch, figures)
+        context.events(folder, epoch.epoch, {**figures, "examples_per_second": examples_per_second})
     except Exception as error:  # each framework's writer has errors of its own
-        log.warning("no event file was written", epoch=epoch, reason=str(error))
+        log.warning("no event file was written", epoch=epoch.epoch, reason=str(error))
         run.warn("figures of some epochs could not be written for TensorBoard")
 
 
@@ -207,6 +241,7 @@ def _write_checkpoint(context: JobContext, run: Run, training: _Training) -> Non
 
 def _publish(context: JobContext, run: Run, job: TrainingJob, training: _Training) -> ModelReference:
     """Publish the trained weights as float32, whatever the training's precision."""
+    assert training.test is not None, "a training that publishes its model reads the test split"
     weights = {name: array.astype(np.float32) for name, array in context.backend.save(training.model).items()}
     description = ModelDescription(
         request=job.request.model_dump(mode="json"),
@@ -216,21 +251,29 @@ def _publish(context: JobContext, run: Run, job: TrainingJob, training: _Trainin
         metrics=_final_metrics(training.history[-1]),
         data=DataFingerprints(
             dataset=training.dataset.name,
-            train=datasets.fingerprint(training.train),
+            train=datasets.fingerprint(training.whole),
             test=datasets.fingerprint(training.test),
         ),
     )
     return context.publish(run, job, description, weights)
 
 
-def _compare(context: JobContext, run: Run, job: TrainingJob, labels: NDArray[np.int64], scores: Scores) -> None:
-    """Compare with the models of the backends that have finished already, on the test split."""
+def _compare(context: JobContext, run: Run, job: TrainingJob, training: _Training, scores: _Scores) -> None:
+    """Compare with the models of the backends that have finished already.
+
+    The models are compared on the test split. Models that are not published are compared on the validation share, and
+    without their weights. Without a validation share they are not compared.
+    """
 
     def weights(backend: str) -> Weights | None:
-        return context.registry.verify(job.name, backend, job.version).weights if _is_shared(job) else None
+        if not (job.request.publish and _is_shared(job)):
+            return None
+        return context.registry.verify(job.name, backend, job.version).weights
 
-    asked = job.request.backends or [run.backend]
-    compare(context, run, asked, labels, scores.probabilities, job.network, weights)
+    split, found = (training.test, scores.test) if training.test else (training.validation, scores.validation)
+    if split and found:
+        asked = job.request.backends or [run.backend]
+        compare(context, run, asked, split.labels, found.probabilities, job.network, weights)
 
 
 def _is_shared(job: TrainingJob) -> bool:

@@ -18,6 +18,7 @@ SERVICES = {
     "datasets",
     "gateway",
     "loadtest",
+    "pipelines",
     "pytorch-predictor",
     "pytorch-trainer",
     "redis",

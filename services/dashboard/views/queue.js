@@ -26,11 +26,11 @@ export function View() {
 }
 
 function Queues({ status, reload }) {
-  const queues = Object.entries({ ...status.backends, loadtest: status.loadtest });
+  const queues = Object.entries({ ...status.backends, loadtest: status.loadtest, pipelines: status.pipelines });
   const known = queues.flatMap(([, { trainers, waiting }]) => [...trainers.map(({ running }) => running), ...waiting].map((job) => job?.id)).join();
   return html`
     <div class="queues">${queues.map(([name, queue], place) => html`
-      <${Queue} key=${name} name=${name} queue=${queue} place=${queue === status.loadtest ? null : place} reload=${reload} />`)}</div>
+      <${Queue} key=${name} name=${name} queue=${queue} place=${name in status.backends ? place : null} reload=${reload} />`)}</div>
     <${Jobs} round=${known} />`;
 }
 

@@ -21,12 +21,16 @@ from services.gateway.access.token_store import DamagedTokenFileError, TokenStor
 from services.gateway.access.tokens import TokenTable
 from services.gateway.scopes import ALL_SCOPES
 from shared.errors import UnavailableError
-from shared.jobs.credentials import is_loadtest_credential
+from shared.jobs.credentials import service_of
 from shared.settings import Settings
 from shared.web.gate import AnsweredByGate, Caller, RequestHead
 from shared.web.shared_figures import SharedTimes
 
-LOADTEST_CALLER = Caller("loadtest", frozenset({"read", "predict"}))
+# Other services of Tandem. What a release may do, whoever submits it may do, too: its route needs `admin`.
+CALLING_SERVICES = {
+    "loadtest": Caller("loadtest", frozenset({"read", "predict"})),
+    "pipelines": Caller("pipelines", ALL_SCOPES),
+}
 NOBODY: frozenset[str] = frozenset()
 BEARER = "bearer "
 
@@ -87,7 +91,7 @@ class GatewayGate:
             raise AnsweredByGate(web.Response(status=204, headers=PREFLIGHT_HEADERS))
         self._origins.check(request)
         caller = self._identify(request, table, now_s)
-        if caller is not LOADTEST_CALLER:
+        if caller not in CALLING_SERVICES.values():
             (self._predictions if scope == "predict" else self._requests).count(caller.key, now_s)
         if scope and scope not in caller.scopes:
             raise Forbidden(f"the access token lacks the scope {scope!r}")
@@ -110,8 +114,8 @@ class GatewayGate:
         text = request.headers.get(hdrs.AUTHORIZATION)
         token = text[len(BEARER) :] if text and text[: len(BEARER)].lower() == BEARER else ""
         time_s = time.time()
-        if token and is_loadtest_credential(token, self._job_key, time_s):
-            return LOADTEST_CALLER
+        if token and (service := service_of(token, self._job_key, time_s)):
+            return CALLING_SERVICES[service]
         address = _address_of(request)
         if table and table.records:
             if found := table.find(token, time_s):

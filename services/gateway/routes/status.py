@@ -18,7 +18,7 @@ from services.gateway.schemas.catalog import BackendStatus, JobReference, QueueS
 from services.gateway.scopes import READ
 from services.gateway.version import VERSION
 from shared.data import datasets
-from shared.jobs.job_queue import LOADTEST, parse_job_id, queue_of
+from shared.jobs.job_queue import LOADTEST, PIPELINES, parse_job_id, queue_of
 from shared.jobs.run_state import THROUGHPUT_KEY
 from shared.serving.health import ProcessUse
 from shared.web.request_metrics import metrics_response
@@ -37,7 +37,7 @@ def routes(context: Context) -> APIBlueprint:
         """Every backend's predictor, trainers and queue; answered even when nothing else answers."""
         reports = context.dispatcher.ask_health()  # the predictors answer while Redis is asked
         try:
-            queues = {name: _queue_status(context, name) for name in (*context.settings.backends, LOADTEST)}
+            queues = {name: _queue_status(context, name) for name in (*context.settings.backends, LOADTEST, PIPELINES)}
         except RedisError:
             queues = {}
         predictors = reports.result()
@@ -50,6 +50,7 @@ def routes(context: Context) -> APIBlueprint:
                     for backend, process in predictors.items()
                 },
                 loadtest=queues.get(LOADTEST, UNKNOWN_QUEUE),
+                pipelines=queues.get(PIPELINES, UNKNOWN_QUEUE),
                 threads_per_trainer=context.settings.threads_per_backend,
                 models=context.registry.names(),
                 datasets=datasets.names(context.settings),
@@ -128,7 +129,7 @@ def _add_job_gauges(context: Context, registry: CollectorRegistry) -> None:
     age = gauge("tandem_jobs_oldest_age_seconds", "Since the first of them was submitted", "queue")
     speed = gauge("tandem_training_examples_per_second", "In the newest epoch of any training", "backend")
     with suppress(RedisError):
-        for name in (*context.settings.backends, LOADTEST):
+        for name in (*context.settings.backends, LOADTEST, PIPELINES):
             queue = queue_of(name, context.redis)
             count, first = queue.count, queue.get_jobs(0, 1)
             jobs.labels(name).set(count)

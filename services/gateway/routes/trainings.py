@@ -86,4 +86,6 @@ def _new_training(context: Context, body: TrainingRequest) -> Submission[Trainin
     registry = context.registry
     published = [version for backend in registry.backends(name) for version in registry.versions(name, backend)]
     run = TrainingRun(status=QUEUED, epoch=0, epochs=body.epochs, history=[])
-    return Submission(job, dict.fromkeys(backends, run), newest_published=max(published, default=0))
+    return Submission(
+        job, dict.fromkeys(backends, run), newest_published=max(published, default=0) if body.publish else None
+    )

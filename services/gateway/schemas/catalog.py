@@ -215,7 +215,7 @@ class Readiness(ResponseBody):
 class JobReference(ResponseBody):
     """A job. GET /v1/{kind}s/{id} returns it."""
 
-    kind: Annotated[str, Field(description="training, evaluation, certificate, loadtest, transplant or deletion")]
+    kind: Annotated[str, Field(description="such as training, evaluation, loadtest or search")]
     id: str
 
 
@@ -255,6 +255,7 @@ class SystemStatus(ResponseBody):
     redis: Literal["up", "down"]
     backends: dict[str, BackendStatus]
     loadtest: QueueStatus
+    pipelines: Annotated[QueueStatus, Field(description="searches and releases")]
     threads_per_trainer: int
     models: list[str]
     datasets: list[str]

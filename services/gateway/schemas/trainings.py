@@ -16,11 +16,14 @@ class Training(ResponseBody):
     id: str
     status: Status
     name: str
-    version: int
+    version: Annotated[int | None, Field(description="null if the training publishes no model")]
     request: dict[str, Any]
     created_at: str
     runs: dict[str, TrainingRun]
-    comparisons: Annotated[list[Comparison], Field(description="of the finished runs, on the test split")]
+    comparisons: Annotated[
+        list[Comparison],
+        Field(description="of the finished runs, on the test split; on the validation share if nothing is published"),
+    ]
     warnings: list[str] = []  # noqa: RUF012 - pydantic copies defaults
 
     @classmethod
@@ -31,7 +34,7 @@ class Training(ResponseBody):
             id=job.id,
             status=record.status,
             name=job.name,
-            version=job.version,
+            version=job.version or None,
             request=job.request.model_dump(mode="json"),
             created_at=job.created_at,
             runs=record.runs,

@@ -11,7 +11,7 @@ from services.gateway.access.token_store import DamagedTokenFileError, TokenStor
 from services.gateway.access.tokens import TokenTable, make_token
 from services.gateway.scopes import ALL_SCOPES
 from shared.errors import ConflictError, NotFoundError
-from shared.jobs.credentials import is_loadtest_credential, issue_loadtest_credential
+from shared.jobs.credentials import issue_credential, service_of
 from tests.polling import wait_until
 
 NOW_S = datetime.now(UTC).timestamp()
@@ -141,9 +141,10 @@ def test_the_time_of_last_use_is_kept_over_a_restart(store: TokenStore, path: Pa
 
 
 def test_a_load_test_credential_counts_until_it_expires_and_only_with_the_right_key() -> None:
-    text = issue_loadtest_credential(b"key", 100.5)
-    assert is_loadtest_credential(text, b"key", 99)
-    assert not is_loadtest_credential(text, b"key", 100)
-    assert not is_loadtest_credential(text, b"another key", 99)
-    assert not is_loadtest_credential(text.replace("100", "900"), b"key", 99)
-    assert not is_loadtest_credential("tandem-loadtest_100", b"key", 99)
+    text = issue_credential("loadtest", b"key", 100.5)
+    assert service_of(text, b"key", 99) == "loadtest"
+    assert service_of(text.replace("loadtest", "pipelines"), b"key", 99) is None
+    assert not service_of(text, b"key", 100)
+    assert not service_of(text, b"another key", 99)
+    assert not service_of(text.replace("100", "900"), b"key", 99)
+    assert not service_of("tandem-loadtest_100", b"key", 99)

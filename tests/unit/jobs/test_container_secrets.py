@@ -13,7 +13,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder with a volume for each service, as in the container."""
     monkeypatch.setenv("TANDEM_KEY_FILE", str(tmp_path / "keys/job.key"))
     monkeypatch.setenv("TANDEM_BACKENDS", "pytorch")
-    for name in ("redis", "gateway", "loadtest", "pytorch-trainer"):
+    for name in ("redis", "gateway", "loadtest", "pipelines", "pytorch-trainer"):
         (tmp_path / name).mkdir()
     return tmp_path
 
@@ -27,7 +27,7 @@ def test_secrets_are_created_once_and_kept(folder: Path) -> None:
     first = read_files(folder)
     assert set(first) == {
         *("keys/job.key", "redis/users.acl", "gateway/redis-password", "loadtest/redis-password"),
-        "pytorch-trainer/redis-password",
+        *("pipelines/redis-password", "pytorch-trainer/redis-password"),
     }
     for name in set(first) - {"redis/users.acl"}:
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
