@@ -208,7 +208,9 @@ def _family_parameters(family: MlpSpace | CnnSpace, prefix: str) -> list[SearchP
         return of_width if count != 0 else []
 
     parameters = [
-        SearchParameter(f"{prefix}{name}", domain, needed_by) if name == layers else SearchParameter(f"{prefix}{name}", domain)
+        SearchParameter(f"{prefix}{name}", domain, needed_by)
+        if name == layers
+        else SearchParameter(f"{prefix}{name}", domain)
         for name, domain in domains.items()
     ]
     return parameters if layers in domains else [*parameters, *needed_by(getattr(family, layers))]

@@ -19,9 +19,10 @@ GRID_STEPS = 3  # values that a grid takes of a range, unless it is a short rang
 SHORT_RANGE = 5  # a range of so many integers gives a grid all of them
 
 LARGEST = 2**53
-Number = Annotated[int, Field(strict=True, ge=-LARGEST, le=LARGEST)] | Annotated[
-    float, Field(strict=True, ge=-LARGEST, le=LARGEST, allow_inf_nan=False)
-]
+Number = (
+    Annotated[int, Field(strict=True, ge=-LARGEST, le=LARGEST)]
+    | Annotated[float, Field(strict=True, ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+)
 Limits = Annotated[tuple[Number, Number], Field(description="[lowest, highest], both included")]
 Scalar = bool | int | float | str
 

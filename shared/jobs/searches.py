@@ -37,7 +37,9 @@ class SearchRequest(RequestBody):
         Field(description=f"{', '.join(get_args(SpaceName))}; or paths of fields of a training, each with its values"),
     ] = "quick"
     trials: Annotated[Count, Field(le=MAX_TRIALS)] = 20
-    epochs: Annotated[Count, Field(le=MAX_EPOCHS, description="of each trial that is not pruned, and of the winner")] = 5
+    epochs: Annotated[
+        Count, Field(le=MAX_EPOCHS, description="of each trial that is not pruned, and of the winner")
+    ] = 5
     sampler: Annotated[
         Literal["tpe", "random", "grid"],
         Field(
@@ -125,7 +127,9 @@ class SearchProgress(ResponseBody):
 
     trials_done: int
     trials: Annotated[int, Field(description="how many there will be; a grid may have fewer than requested")]
-    epochs_spent: Annotated[int, Field(description="epochs of all trials that counted; each is trained in every backend")]
+    epochs_spent: Annotated[
+        int, Field(description="epochs of all trials that counted; each is trained in every backend")
+    ]
     doing: Annotated[str, Field(description="what the search does now")]
 
 
