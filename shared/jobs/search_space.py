@@ -19,10 +19,17 @@ GRID_STEPS = 3  # values that a grid takes of a range, unless it is a short rang
 SHORT_RANGE = 5  # a range of so many integers gives a grid all of them
 
 LARGEST = 2**53
-Number = (
-    Annotated[int, Field(strict=True, ge=-LARGEST, le=LARGEST)]
-    | Annotated[float, Field(strict=True, ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
-)
+
+
+def _tag_of_number(value: Any) -> str:
+    return "whole" if isinstance(value, int) and not isinstance(value, bool) else "number"
+
+
+Number = Annotated[
+    Annotated[int, Field(strict=True, ge=-LARGEST, le=LARGEST), Tag("whole")]
+    | Annotated[float, Field(strict=True, ge=-LARGEST, le=LARGEST, allow_inf_nan=False), Tag("number")],
+    Discriminator(_tag_of_number),
+]
 Limits = Annotated[tuple[Number, Number], Field(description="[lowest, highest], both included")]
 Scalar = bool | int | float | str
 

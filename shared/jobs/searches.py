@@ -118,7 +118,7 @@ class SearchTrial(ResponseBody):
         Field(description="mean validation loss of the backends after the last epoch; null for a failed trial"),
     ] = None
     steps: Annotated[list[float], Field(description="the same mean after each epoch")] = []  # noqa: RUF012 - pydantic copies defaults
-    backends: Annotated[dict[str, TrialBackend], Field(default_factory=dict)]
+    backends: dict[str, TrialBackend] = Field(default_factory=dict)
     error: str | None = None
 
 
@@ -152,8 +152,8 @@ class SearchWinner(ResponseBody):
     name: str
     version: int
     evaluation: Annotated[str | None, Field(description="id of the evaluation")] = None
-    test_accuracy: Annotated[dict[str, float], Field(default_factory=dict, description="by backend")]
-    test_loss: Annotated[dict[str, float], Field(default_factory=dict)]
+    test_accuracy: dict[str, float] = Field(default_factory=dict, description="by backend")
+    test_loss: dict[str, float] = Field(default_factory=dict)
 
 
 class SearchRun(RunState):

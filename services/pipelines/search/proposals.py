@@ -12,7 +12,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -179,5 +179,5 @@ def _suggest(trial: optuna.Trial, parameter: SearchParameter) -> JsonValue:
     low, high = domain.limits
     is_log = domain.log_range is not None
     if domain.is_whole:
-        return trial.suggest_int(parameter.path, int(low), int(high), log=is_log)
-    return cast(float, trial.suggest_float(parameter.path, low, high, log=is_log))
+        return int(trial.suggest_int(parameter.path, int(low), int(high), log=is_log))
+    return float(trial.suggest_float(parameter.path, low, high, log=is_log))
