@@ -66,9 +66,13 @@ class Domain(RequestBody):
         return self
 
     @model_serializer
-    def _given(self) -> dict[str, Any]:
+    def _given(self) -> dict[str, list[JsonValue] | tuple[float, float]]:
         """Return the given one of the three, as a client writes it."""
-        kinds = {"choice": self.choice, "range": self.range, "log_range": self.log_range}
+        kinds: dict[str, list[JsonValue] | tuple[float, float] | None] = {
+            "choice": self.choice,
+            "range": self.range,
+            "log_range": self.log_range,
+        }
         return {kind: value for kind, value in kinds.items() if value is not None}
 
     @property
