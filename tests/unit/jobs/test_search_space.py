@@ -49,7 +49,8 @@ def all_points(points: SearchPoints) -> list[Point]:
 def test_a_grid_takes_every_choice_and_the_ends_and_the_middle_of_a_range(domain: object, grid: list[object]) -> None:
     found = Domain.model_validate(domain)
     assert found.grid == grid
-    assert Domain.model_validate_json(found.model_dump_json()) == found
+    again = Domain.model_validate_json(found.model_dump_json())
+    assert json.dumps(again.grid) == json.dumps(grid)  # 1 and 1.0 are different here
 
 
 @pytest.mark.parametrize(
