@@ -21,7 +21,8 @@ from shared.network.optimizers import Adam, Sgd
 NETWORK, OPTIMIZER, OPTIMIZER_NAME = "network", "optimizer", "optimizer.name"
 OPTIMIZERS: dict[str, type[BaseModel]] = {"sgd": Sgd, "adam": Adam}
 
-Point = dict[str, JsonValue]
+JsonObject = dict[str, JsonValue]
+Point = dict[str, JsonValue]  # path -> value
 
 
 def _need_nothing(value: JsonValue) -> Sequence["SearchParameter"]:  # noqa: ARG001
@@ -60,7 +61,7 @@ class SearchPoints:
     """
 
     space: SearchSpace
-    training: dict[str, JsonValue]
+    training: JsonObject
     parameters: list[SearchParameter] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -104,7 +105,7 @@ class SearchPoints:
         self.choose(pick)
         return found
 
-    def training_of(self, point: Point, input_shape: Shape, classes: int) -> dict[str, Any]:
+    def training_of(self, point: Point, input_shape: Shape, classes: int) -> JsonObject:
         """Return the fields of the training that a point stands for: those that all trials share, then its own.
 
         Args:
@@ -116,7 +117,7 @@ class SearchPoints:
             InvalidNetworkError: the network is larger than networks may be.
             LookupError: a path leads into something that is no object, or to a layer that there is not.
         """
-        training: dict[str, Any] = json.loads(json.dumps(self.training))
+        training: JsonObject = json.loads(json.dumps(self.training))
         prefix = _family_prefix(point)
         family = self.fixed_numbers().get(prefix)
         if family:

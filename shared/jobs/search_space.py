@@ -66,10 +66,10 @@ class Domain(RequestBody):
         return self
 
     @model_serializer
-    def _given(self) -> dict[str, Any]:
-        """Return the given one of the three, as a client writes it."""
+    def _given(self) -> dict[str, JsonValue]:
+        """Return the given one of the three, as a client writes it. Whole numbers stay whole."""
         kinds = {"choice": self.choice, "range": self.range, "log_range": self.log_range}
-        return {kind: value for kind, value in kinds.items() if value is not None}
+        return {kind: list(value) for kind, value in kinds.items() if value is not None}
 
     @property
     def limits(self) -> tuple[int | float, int | float]:

@@ -51,7 +51,7 @@ def describe_value(value: JsonValue) -> str:
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.3g}"
     if isinstance(value, dict):
         if "layers" in value:
             return "described network"
@@ -112,12 +112,13 @@ def _draw_coordinates(panel: "Axes", trials: Sequence[SearchTrial], best: int | 
             panel.plot(places, color=colour, lw=width, alpha=0.9)
         else:
             panel.plot(places, color=GREY, lw=0.8, ls=":")
+    box = {"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 0.5}
     for index, axis in enumerate(axes):
         panel.axvline(index, color="#333333", lw=0.8)
         for tick in axis.ticks:
             text = describe_value(tick)
             text = text if len(text) <= MAX_LABEL else f"{text[: MAX_LABEL - 1]}…"
-            panel.text(index + 0.03, axis.place_of(tick), text, fontsize=8, va="center", parse_math=False)
+            panel.text(index + 0.03, axis.place_of(tick), text, fontsize=8, va="center", parse_math=False, bbox=box)
     panel.set_xticks(range(len(axes)), [_shorten(axis.title) for axis in axes], fontsize=9)
     panel.set_yticks([])
     panel.set_xlim(-0.1, len(axes) - 1 + 0.5)
