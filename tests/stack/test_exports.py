@@ -1,13 +1,11 @@
 """Exports of models: files that are verified before they are given out, and that go when their model goes."""
 
 import hashlib
-from pathlib import Path
 
 import pytest
 import requests
 
 from services.cli.client import Client, ClientError
-from services.stack.stack import Stack
 
 pytestmark = pytest.mark.stack
 
