@@ -23,6 +23,7 @@ from services.gateway.routes import (
     docs,
     evaluations,
     events,
+    exports,
     health,
     loadtests,
     models,
@@ -53,7 +54,7 @@ EVENT_LOOP_ROUTES = "event_loop_routes"  # the routes that the server answers it
 PUBLIC_PATHS = "public_paths"  # what needs no token
 RESOURCES = (
     *(trainings, evaluations, certificates, loadtests, searches, events, predictions, models, aliases, transplants),
-    *(code, datasets, dataset_uploads, dataset_pictures, dataset_arrays),
+    *(exports, code, datasets, dataset_uploads, dataset_pictures, dataset_arrays),
     *(open_inference, open_inference_models, tfserving, networks, status, health, tokens, dashboard),
 )
 

@@ -26,6 +26,7 @@ KINDS = {
     "certificates": "$certificate",
     "loadtests": "$loadtest",
     "transplants": "$transplant",
+    "exports": "$export",
     "deletions": "$deletion",
 }
 INFER = '{"inputs": [{"name": "image", "shape": [1, 8, 8, 1], "datatype": "UINT8", "data": $pixels}]}'
@@ -55,12 +56,22 @@ COMMANDS: list[tuple[str, list[str]]] = [
         "POST /v1/models/{name}/{backend}/{version}/transplant",
         ["models", "transplant", "cli", "pytorch", "1", "--to", "tensorflow", "--json"],
     ),
+    (
+        "POST /v1/models/{name}/{backend}/{version}/exports",
+        ["api", "POST", "/v1/models/cli/pytorch/1/exports", "-d", '{"format": "onnx"}'],
+    ),
+    ("POST /v1/exports/{id}/cancel", ["cancel", "exports/$open_job"]),
     ("DELETE /v1/models/{name}/{backend}/{version}", ["models", "delete", "cli", "tensorflow", "2", "--yes", "--json"]),
     *((f"GET /v1/{kind}/{{id}}", ["follow", f"{kind}/{identity}"]) for kind, identity in KINDS.items()),
     *((f"GET /v1/{kind}", ["jobs", "--kind", kind]) for kind in KINDS),
     *(
         (f"GET /v1/{kind}/{{id}}/events", ["api", "GET", f"/v1/{kind}/{identity}/events"])
         for kind, identity in KINDS.items()
+    ),
+    ("GET /v1/models/{name}/{backend}/{version}/exports", ["api", "GET", "/v1/models/cli/pytorch/1/exports"]),
+    (
+        "GET /v1/models/{name}/{backend}/{version}/exports/{format}",
+        ["api", "GET", "/v1/models/cli/pytorch/1/exports/onnx"],
     ),
     ("POST /v1/predictions", ["predict", "--model", "cli", "samples/seven-8x8.png"]),
     ("GET /v1/models", ["models", "list"]),
@@ -123,6 +134,7 @@ COMMANDS: list[tuple[str, list[str]]] = [
 # The jobs that are cancelled. They are submitted just before, because others wait until they have ended.
 TO_CANCEL: dict[str, tuple[str, dict[str, object]]] = {
     "POST /v1/loadtests/{id}/cancel": ("/v1/loadtests", {"model": "welcome", "target_qps": [5], "duration_s": 60}),
+    "POST /v1/exports/{id}/cancel": ("/v1/models/cli/pytorch/1/exports", {"format": "pt2"}),
     "POST /v1/trainings/{id}/cancel": ("/v1/trainings", {"dataset": "digits", "epochs": 1000, "batch_size": 1}),
 }
 # Commands whose JSON has the id of a job, under which name it is remembered.
@@ -132,6 +144,7 @@ REMEMBERED = {
     "POST /v1/certificates": "certificate",
     "POST /v1/loadtests": "loadtest",
     "POST /v1/models/{name}/{backend}/{version}/transplant": "transplant",
+    "POST /v1/models/{name}/{backend}/{version}/exports": "export",
     "DELETE /v1/models/{name}/{backend}/{version}": "deletion",
 }
 
