@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from services.stack.stack import Stack
 from tests.browser.conftest import WAIT_MS, assert_accessible
@@ -52,6 +52,14 @@ def test_a_seven_drawn_with_the_mouse_is_a_seven_to_both_backends_and_the_browse
     for row in draw_page.locator(".draw-bars tbody tr").all():
         assert len(set(row.locator("td").all_inner_texts())) == 1
     assert_accessible(draw_page)
+
+
+def test_a_tap_leaves_a_dot(draw_page):
+    draw_page.locator(PAD).click()
+    middle = "(canvas) => [...canvas.getContext('2d').getImageData(224, 224, 1, 1).data]"
+    assert draw_page.locator(PAD).evaluate(middle) == [0, 0, 0, 255]
+    expect(draw_page.locator(".draw-class")).not_to_be_empty()
+    expect(draw_page.locator(".draw-notes")).not_to_contain_text("no ink")
 
 
 def test_a_seven_drawn_with_the_keyboard_alone_can_be_undone(draw_page, stack):
@@ -121,6 +129,51 @@ def test_when_the_server_is_gone_the_browser_answers_alone(draw_page, stack):
     draw_page.context.set_offline(False)
     draw(draw_page, [(0.45, 0.55), (0.65, 0.55)])
     expect(draw_page.locator(".draw-notes li")).to_have_count(0)
+
+
+@pytest.mark.parametrize("last", ["weights.safetensors", "worker.js", "forward.js"])
+def test_the_browser_answers_even_if_the_server_goes_while_its_model_starts(new_page, last):
+    page = new_page("about:blank")
+    page.watched.expected = ("ERR_CONNECTION_REFUSED",)
+    answered = []
+
+    def answer_until_last(route: Route) -> None:
+        weights = [number for number, url in enumerate(answered) if url.endswith("weights.safetensors")]
+        if weights and any(url.endswith(last) for url in answered[weights[0] :]):
+            route.abort("connectionrefused")
+        else:
+            answered.append(route.request.url)
+            route.continue_()
+
+    page.context.route("**/*", answer_until_last)
+    page.goto("/draw")
+    draw(page, SEVEN)
+    expect(page.locator(".draw-class")).to_have_text("7")
+    notes = page.locator(".draw-notes li")
+    expect(notes).to_have_text(["The server does not answer. The browser answers alone."])
+
+
+def test_a_server_that_comes_back_gives_the_browser_its_weights(new_page, stack):
+    page = new_page("about:blank")
+    page.watched.expected = ("ERR_CONNECTION_REFUSED",)
+    page.route("**/weights.safetensors", lambda route: route.abort("connectionrefused"))
+    page.route("**/v1/predictions?*", lambda route: route.abort("connectionrefused"))
+    page.goto("/draw")
+    draw(page, SEVEN)
+    expect(page.locator(".draw-notes")).to_contain_text("Browser: The server does not answer.")
+    expect(page.locator(".draw-notes")).not_to_contain_text("alone")
+    page.unroute_all()
+    expect_answers(page, stack, "7")
+
+
+def test_a_picture_that_nobody_can_read_is_not_called_blank(draw_page, tmp_path):
+    draw_page.watched.expected = ("ERR_INTERNET_DISCONNECTED", "Failed to load resource")
+    photo = tmp_path / "photo.heic"
+    photo.write_bytes(b"a kind of picture that this browser does not know")
+    draw_page.context.set_offline(True)
+    draw_page.locator("input[type=file]").first.set_input_files(photo)
+    expect(draw_page.locator(".draw-notes")).to_contain_text("The server does not answer")
+    expect(draw_page.locator(".draw-notes")).not_to_contain_text("blank")
 
 
 def test_a_model_that_only_scales_gets_a_light_pen_and_the_weights_that_the_user_chooses(new_page, client, stack):

@@ -7,6 +7,7 @@ import { t } from "../texts.js";
 
 const SIDE = 448; // pixels of the canvas, whatever its size on the screen
 const PEN = 0.085 * SIDE; // as wide as MNIST's strokes if the drawing fills the canvas
+const DOT = 0.01; // pixels: the length of the line that becomes a dot. Browsers paint nothing for a line of length 0.
 const STEP = SIDE / 28; // how far an arrow key moves the pen
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -134,8 +135,9 @@ function paint(canvas, isLightOnDark) {
   }
   for (const stroke of kept.strokes) {
     context.beginPath();
-    context.moveTo(...stroke[0]);
-    for (const point of stroke) context.lineTo(...point); // a line of length 0 has round ends, and so is a dot
+    const [left, top] = stroke[0];
+    context.moveTo(left - DOT, top);
+    for (const point of stroke) context.lineTo(...point);
     context.stroke();
   }
   return area;

@@ -12,23 +12,26 @@ import { preparePicture, readPng } from "./drawing.js";
  * @param {{predict: function}|null} model the browser's own.
  * @returns {Promise<{results: object, errors: object, warnings: string[], failure?: Error, pixels?: Uint8Array|null,
  *     own?: Float64Array, ownError?: Error}>} `results` and `errors` are by backend; `failure` is why the server gave no
- *     answer; `pixels` is what the models saw, null if the picture is blank; `own` is what the browser answers.
+ *     answer; `pixels` is what the models saw, null if the picture is blank, undefined if the browser cannot read it; `own`
+ *     is what the browser answers.
  */
 export async function askEveryone(drawing, path, manifest, model) {
   const shape = manifest.network.input_shape;
   const answer = { results: {}, errors: {}, warnings: [] };
   let prepared = null;
+  let image = null;
   try {
+    image = drawing.toImage(); // now, because the user may change the drawing while the server works
     const form = new FormData();
     form.append("image", await drawing.toBlob(), drawing.name);
-    const { images: [image], errors } = await (await api.form(path, form)).json();
-    ({ prepared } = Object.assign(answer, image, { errors }));
+    const { images: [found], errors } = await (await api.form(path, form)).json();
+    ({ prepared } = Object.assign(answer, found, { errors }));
   } catch (error) {
     answer.failure = error;
   }
   try {
-    const image = !prepared && drawing.toImage();
-    answer.pixels = prepared ? await readPng(prepared, shape) : image && preparePicture(image, shape, manifest.prepare);
+    if (prepared) answer.pixels = await readPng(prepared, shape);
+    else if (image) answer.pixels = preparePicture(image, shape, manifest.prepare);
     answer.own = answer.pixels && await model?.predict(answer.pixels);
   } catch (error) {
     answer.ownError = error;

@@ -1,5 +1,8 @@
 // A model whose forward pass runs in a thread of its own, so that drawing never waits for it.
 //
+// A Worker loads its modules again. If that fails, for instance because the server has just gone, the model runs in the
+// page's own thread, which has loaded them already.
+//
 // `startModel` runs this same module in a Worker. Messages to the Worker: {network, weights} once, then {pixels} for
 // each picture. The Worker answers each with {probabilities} or {error}.
 
@@ -7,7 +10,7 @@ import { createModel } from "./forward.js";
 import { parseSafetensors } from "./safetensors.js";
 
 /**
- * Start a Worker with a model.
+ * Start a model, in a Worker if one can be started.
  *
  * @param {object} network as in a model's manifest.
  * @param {ArrayBuffer} weights a safetensors file.
@@ -18,15 +21,23 @@ import { parseSafetensors } from "./safetensors.js";
 export async function startModel(network, weights) {
   const worker = new Worker(import.meta.url, { type: "module" });
   const close = () => worker.terminate();
+  let isBroken = false;
   const ask = (message) => new Promise((resolve, reject) => {
     worker.onmessage = ({ data }) => (data.error ? reject(new Error(data.error)) : resolve(data.probabilities));
-    worker.onerror = () => reject(new Error("this browser cannot run the model"));
+    worker.onerror = () => {
+      isBroken = true;
+      reject(new Error("this browser cannot run the model"));
+    };
     worker.postMessage(message);
   });
-  await ask({ network, weights }).catch((error) => {
+  try {
+    await ask({ network, weights });
+  } catch (error) {
     close();
-    throw error;
-  });
+    if (!isBroken) throw error;
+    const model = createModel(network, parseSafetensors(weights));
+    return { predict: async (pixels) => model.predict(pixels), close };
+  }
   return { predict: (pixels) => ask({ pixels }), close };
 }
 

@@ -66,6 +66,7 @@ function Drawing({ name, version, backends, owners, weightsOf }) {
 /** The hook that returns the browser's own model: {model, error}. Both are null while the weights are loading. */
 function useOwnModel(network, path) {
   const [own, setOwn] = useState({ model: null, error: null });
+  const [attempt, setAttempt] = useState(0);
   useEffect(() => {
     if (!network) return undefined;
     const loading = new AbortController();
@@ -78,9 +79,16 @@ function useOwnModel(network, path) {
         signal.addEventListener("abort", model.close);
         return setOwn({ model, error: null });
       })
-      .catch((error) => signal.aborted || setOwn({ model: null, error }));
+      .catch((error) => {
+        if (signal.aborted) return;
+        setOwn({ model: null, error });
+        if (error.isOffline) {
+          const timer = setTimeout(() => setAttempt(attempt + 1), RETRY_MS);
+          signal.addEventListener("abort", () => clearTimeout(timer));
+        }
+      });
     return () => loading.abort();
-  }, [network]);
+  }, [network, attempt]);
   return own;
 }
 
@@ -155,7 +163,7 @@ function Answers({ answer, backends, owners, manifest, own }) {
   const texts = [...new Set(answered.map(({ values }) => classes[values.indexOf(Math.max(...values))]))];
   const verdict = answered.length > 1 ? t(texts.length > 1 ? "draw.disagree" : "draw.agree") : "";
   const { failure } = answer;
-  const notes = [failure && (failure.isOffline ? t("draw.offline") : failure.message), answer.pixels === null && t("draw.blank"),
+  const notes = [failure && (!failure.isOffline ? failure.message : t(answer.own ? "draw.offline" : "state.offline")), answer.pixels === null && t("draw.blank"),
     ...answer.warnings, ...columns.map(({ title, error }) => error && `${title}: ${error}`)].filter(Boolean);
   return html`
     <div>

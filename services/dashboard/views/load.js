@@ -39,5 +39,5 @@ function Overview({ query }) {
 /** What a load test was asked to do, and what it has shown. */
 function Summary({ test }) {
   return html`<a href=${addressOf("load", { id: test.id })}>${t("load.test-of", test)}</a>
-    <p class="soft">${[describeRequest(test.request), ...test.comparisons.map(describeClaim), test.valid === false && t("load.not-valid")].filter(Boolean).join(". ")}</p>`;
+    <p class="soft">${[describeRequest(test.request), ...test.comparisons.map(describeClaim), test.valid === false && t("load.not-valid")].filter(Boolean).join(" · ")}</p>`;
 }

@@ -22,9 +22,11 @@ MEDIA_TYPES = {
 VENDOR = "vendor"  # the folder with the files of others, which are served unchanged
 STYLES = "styles"  # the folder whose files are served as one, `styles.css`
 TEXTS = "texts"  # the folder whose files are served as one, `texts.json`
-# A comment that begins a line, with its line; and the indentation of a line. Comments behind code are kept, because
-# only a parser could tell them from texts. No line of a template literal may begin like a comment; a test checks it.
-COMMENTS = re.compile(rb"^[ ]*(?://.*|/\*[\s\S]*?\*/[ ]*)\n|^[ ]+", re.MULTILINE)
+# A comment with its line, the indentation of a line, and a comment behind code. Only a parser could tell a comment from
+# a text, so no text of a module may contain what looks like one; a test checks it.
+JS_COMMENTS = re.compile(rb"^[ ]*(?://.*|/\*[\s\S]*?\*/[ ]*)\n|^[ ]+|[ ]+// .*$", re.MULTILINE)
+CSS_COMMENTS = re.compile(rb"/\*[\s\S]*?\*/\s*")
+CSS_SPACES = re.compile(rb"\s*([{};])\s*|(?<=:) ")  # around rules and declarations
 COMPRESSION_LEVEL = 9  # it is paid once, when the gateway starts
 
 
@@ -79,5 +81,8 @@ def _join_texts(folder: Path) -> bytes:
 def _read(path: Path) -> bytes:
     """Return a file's content. The project's own modules and styles lose their comments and indentation."""
     content = path.read_bytes()
-    is_own = path.suffix in (".js", ".css") and path.parent.name != VENDOR
-    return COMMENTS.sub(b"", content) if is_own else content
+    if path.parent.name == VENDOR:
+        return content
+    if path.suffix == ".css":
+        return CSS_SPACES.sub(rb"\1", CSS_COMMENTS.sub(b"", content))
+    return JS_COMMENTS.sub(b"", content) if path.suffix == ".js" else content

@@ -86,7 +86,7 @@ export function link(url) { // it begins with http://
     <a href=${url}>text</a>`;
 }
 """
-    expected = """export function link(url) { // it begins with http://
+    expected = """export function link(url) {
 const pattern = /\\/\\*/g;
 return html`
 <a href=${url}>text</a>`;
@@ -107,7 +107,7 @@ return html`
     files = read_page_files(tmp_path)
     assert files["link.js"].content.decode() == expected
     assert files["vendor/link.js"].content.decode() == source
-    assert files["styles.css"].content.decode() == ".a {\ncolor: red;\n}\n" * 2
+    assert files["styles.css"].content.decode() == ".a{color:red;}" * 2
     expected = '{"draw.clear":["Clear","清除"],"train.start":["Train","训练"]}'
     assert files["texts.json"].content.decode() == expected
     assert files.keys() == {"link.js", "vendor/link.js", "styles.css", "texts.json"}
