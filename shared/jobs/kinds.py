@@ -10,6 +10,7 @@ from shared.jobs.payloads import (
     CertificateJob,
     DeletionJob,
     EvaluationJob,
+    ExportJob,
     JobPayload,
     Status,
     TrainingJob,
@@ -19,6 +20,7 @@ from shared.jobs.results import (
     CertificateRun,
     Comparison,
     EvaluationResult,
+    ExportRun,
     LoadTestRun,
     PairParity,
     RunState,
@@ -72,5 +74,6 @@ TRAINING = Kind("training", TrainingJob, TrainingRun, Comparison)
 EVALUATION = Kind("evaluation", EvaluationJob, EvaluationResult, Comparison)
 CERTIFICATE = Kind("certificate", CertificateJob, CertificateRun, PairParity)
 TRANSPLANT = Kind("transplant", TransplantJob, TransplantRun, Comparison)
+EXPORT = Kind("export", ExportJob, ExportRun, Comparison)
 DELETION = Kind("deletion", DeletionJob, RunState, Comparison)
 LOAD_TEST = Kind("loadtest", LoadTestJob, LoadTestRun, LoadComparison)
