@@ -63,7 +63,13 @@ def test_a_file_names_no_path_of_this_machine_and_no_module_of_tandem(
     if format_name not in exporters:
         pytest.skip(f"{backend.NAME} does not export {format_name}")
     data = exporters[format_name].write(publish(PRESETS["cnn"].network((28, 28, 1), 10), backend))
-    for text in (str(Path.cwd()), str(Path.home()), "/site-packages", f"services.{backend.NAME}", f"services/{backend.NAME}"):
+    for text in (
+        str(Path.cwd()),
+        str(Path.home()),
+        "/site-packages",
+        f"services.{backend.NAME}",
+        f"services/{backend.NAME}",
+    ):
         assert text.encode() not in data
 
 

@@ -72,7 +72,9 @@ def test_the_page_refers_to_no_other_file() -> None:
     page = Elements(write())
     assert not {name for name, _ in page.attributes} & {"src", "href", "action", "style", "onload", "onclick"}
     assert not {"link", "iframe", "object", "embed", "base", "form", "img"} & set(page.tags)
-    assert not any(re.search(r"https?:|@import|url\(|\bfetch\(|XMLHttpRequest|\beval\(", text) for _, text in page.texts)
+    assert not any(
+        re.search(r"https?:|@import|url\(|\bfetch\(|XMLHttpRequest|\beval\(", text) for _, text in page.texts
+    )
 
 
 def test_no_text_of_a_model_changes_the_page() -> None:
@@ -109,5 +111,9 @@ def test_a_module_can_be_joined_and_shortened(path) -> None:
 
 
 def test_exported_names_are_unique() -> None:
-    names = [name for path in (*CORE_MODULES, *PAGE_MODULES) for name in re.findall(r"^export \w+ (\w+)", path.read_text(), re.M)]
+    names = [
+        name
+        for path in (*CORE_MODULES, *PAGE_MODULES)
+        for name in re.findall(r"^export \w+ (\w+)", path.read_text(), re.M)
+    ]
     assert len(names) == len(set(names))
