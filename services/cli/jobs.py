@@ -62,10 +62,10 @@ def follow(target: Target, job: str, plain: bool, as_json: bool, events: bool) -
 @click.argument("job", metavar="ID|KIND/ID")
 @click.pass_obj
 def cancel(target: Target, job: str) -> None:
-    """Cancel a training or a load test. Runs that have ended keep their models."""
+    """Cancel a training, a load test or an export. Runs that have ended keep their models."""
     kind, identity = find_job(target.client, job, CANCELLABLE)
     if kind not in CANCELLABLE:
-        raise click.UsageError(f"only {' and '.join(CANCELLABLE)} can be cancelled, and {clean(job)} is neither")
+        raise click.UsageError(f"only {', '.join(CANCELLABLE)} can be cancelled, and {clean(job)} is none of them")
     cancelled = target.client.post(f"/v1/{kind}/{quote_part(identity)}/cancel", {})
     click.echo(f"{kind}/{clean(identity)} is {clean(cancelled['status'])}.")
 

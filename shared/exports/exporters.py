@@ -19,7 +19,7 @@ class Exporter:
     Attributes:
         write: returns the contents of the file for a model. The same model should give the same bytes.
         runtime: a script that runs such a file, see `shared/exports/runner.py`.
-        forbidden: modules that the script's process must not import, besides Tandem's own.
+        forbidden: modules that the script's process cannot import, besides Tandem's own.
     """
 
     write: Callable[[VerifiedModel], bytes]

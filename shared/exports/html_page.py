@@ -1,9 +1,9 @@
 """Writes a model as one HTML file that recognises pictures in a browser, without a network and without Tandem.
 
 The file contains the weights, the description of the network, a page to draw on, and the forward pass of Tandem's own
-page. The JavaScript is written from the same source files that the gateway serves. Browsers load no modules from the
-disk, so the modules are joined into two scripts: `core`, which needs no document and can be checked in a bare JavaScript
-engine, and the page's.
+page. The JavaScript comes from the same source files that the gateway serves. Browsers load no modules from the disk, so
+the modules are joined into two scripts. One, `core`, needs no document: a bare JavaScript engine can check it. The other
+is the page's.
 
 A Content-Security-Policy with the checksums of both scripts and of the style allows nothing else: no request, and no
 script that a text of the model could contain.
@@ -82,7 +82,7 @@ def _source_of(content: str) -> str:
 
 
 def _encode_model(manifest: Manifest, weights: Weights) -> str:
-    """Return the model in JSON, safe inside of a script element: ASCII without `<`, so that no text ends the element."""
+    """Return the model in JSON, as the text of a script element: ASCII without `<`, so no text ends the element."""
     facts = {
         "name": manifest.name,
         "backend": manifest.backend,

@@ -46,7 +46,7 @@ def write_page(folder: Path, **changes: object) -> Path:
 
 @pytest.fixture
 def open_file(browser: Browser) -> Iterator[OpenFile]:
-    """Yield a function that opens a file from the disk without a network. The test fails if the page reports anything."""
+    """Yield a function that opens a file from the disk, without a network. The test fails if the page logs anything."""
     contexts: list[BrowserContext] = []
     reports: list[str] = []
 

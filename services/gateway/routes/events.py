@@ -15,6 +15,7 @@ from services.gateway.routes.submissions import WorkPath
 from services.gateway.schemas.catalog import Deletion, Transplant
 from services.gateway.schemas.certificates import Certificate
 from services.gateway.schemas.evaluations import Evaluation
+from services.gateway.schemas.exports import Export
 from services.gateway.schemas.loadtests import LoadTest
 from services.gateway.schemas.trainings import Training
 from services.gateway.scopes import READ
@@ -22,6 +23,7 @@ from shared.jobs.kinds import (
     CERTIFICATE,
     DELETION,
     EVALUATION,
+    EXPORT,
     LOAD_TEST,
     TRAINING,
     TRANSPLANT,
@@ -82,6 +84,7 @@ def routes(context: Context) -> EventLoopBlueprint:
     declare(CERTIFICATE, "certificates", Certificate.of)
     declare(LOAD_TEST, "loadtests", LoadTest.of)
     declare(TRANSPLANT, "transplants", Transplant.of)
+    declare(EXPORT, "exports", Export.of)
     declare(DELETION, "deletions", Deletion.of)
     return api
 
