@@ -1,9 +1,9 @@
 """Writes a model as one HTML file that recognises pictures in a browser, without a network and without Tandem.
 
 The file contains the weights, the description of the network, a page to draw on, and the forward pass of Tandem's own
-page. The JavaScript comes from the same source files that the gateway serves. Browsers load no modules from the disk, so
-the modules are joined into two scripts. One, `core`, needs no document: a bare JavaScript engine can check it. The other
-is the page's.
+page. The JavaScript comes from the same source files that the gateway serves. Browsers load no modules from the disk.
+So the modules are joined into two scripts. One, `core`, needs no document: a bare JavaScript engine can check it. The
+other is the page's.
 
 A Content-Security-Policy with the checksums of both scripts and of the style allows nothing else: no request, and no
 script that a text of the model could contain.

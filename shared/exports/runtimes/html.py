@@ -1,7 +1,7 @@
 """Runs an HTML file of `shared/exports/html_page.py` in V8, the JavaScript engine of Chromium, without a browser.
 
-It runs the very script and reads the very weights that the file contains. It adds only what every browser has and a bare
-engine lacks. It is run by its path, and imports nothing of Tandem.
+It runs the very script and reads the very weights that the file contains. It adds only what every browser has and a
+bare engine lacks. It is run by its path, and imports nothing of Tandem.
 """
 
 import base64
