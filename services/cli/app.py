@@ -21,6 +21,7 @@ COMMANDS = {
     "certificate": LazyCommand("certificate", "certificate", "Check that the backends compute the same steps."),
     "loadtest": LazyCommand("loadtest", "loadtest", "Send each backend the same requests, and compare."),
     "models": LazyCommand("models", "models", "List, show, download and delete models; move `stable`."),
+    "export": LazyCommand("export", "export", "Save a model as a file that runs without Tandem."),
     "data": LazyCommand("datasets", "data", "List, upload and delete datasets; draw samples."),
     "jobs": LazyCommand("jobs", "jobs", "List the newest jobs."),
     "follow": LazyCommand("jobs", "follow", "Watch a job until it has ended."),

@@ -125,6 +125,10 @@ def _show_end(job: Any) -> None:
         from .loadtest import show_load_test
 
         show_load_test(job)
+    elif "verification" in job:
+        from .export import show_exports
+
+        show_exports([job])
     elif "proof" in job:
         from .models import show_transplant
 

@@ -56,6 +56,8 @@ def read_tracks(kind: str, job: Any) -> list[Track]:
         return [_certificate_track(backend, run, steps) for backend, run in job["runs"].items()]
     if kind == "loadtests":
         return [_load_test_track(job)]
+    if kind == "exports":
+        return [_single_track(job["backend"], job["status"])]
     return [_single_track(kind.removesuffix("s"), job["status"])]
 
 

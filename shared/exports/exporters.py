@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.exports.html_page import write_html
 from shared.exports.onnx_model import write_onnx
 from shared.models.registry import VerifiedModel
 
@@ -31,5 +32,6 @@ Exporters = Mapping[str, Exporter]
 
 NEUTRAL_EXPORTERS: Exporters = {
     "onnx": Exporter(lambda model: write_onnx(model.manifest.network, model.weights), RUNTIMES / "onnx.py"),
+    "html": Exporter(lambda model: write_html(model.manifest, model.weights), RUNTIMES / "html.py"),
 }
 """The exporters that need no framework."""

@@ -32,6 +32,7 @@ MAX_DIFFERENCE = 1e-5
 
 FORMATS = {
     "onnx": ExportFormat("for onnxruntime and many other programs", ".onnx"),
+    "html": ExportFormat("one page for any browser, which works without a network", ".html", "text/html"),
     "savedmodel": ExportFormat(
         "TensorFlow's own format, a folder in a zip file", ".savedmodel.zip", "application/zip", ("tensorflow",)
     ),

@@ -58,7 +58,12 @@ COMMANDS: list[tuple[str, list[str]]] = [
     ),
     (
         "POST /v1/models/{name}/{backend}/{version}/exports",
-        ["api", "POST", "/v1/models/cli/pytorch/1/exports", "-d", '{"format": "onnx"}'],
+        ["export", "cli", "--backend", "pytorch", "--format", "html", "-o", "$folder/p.html", "--json"],
+    ),
+    ("GET /v1/models/{name}/{backend}/{version}/exports", ["export", "cli", "--version", "1", "--list"]),
+    (
+        "GET /v1/models/{name}/{backend}/{version}/exports/{format}",
+        ["api", "GET", "/v1/models/cli/pytorch/1/exports/html"],
     ),
     ("POST /v1/exports/{id}/cancel", ["cancel", "exports/$open_job"]),
     ("DELETE /v1/models/{name}/{backend}/{version}", ["models", "delete", "cli", "tensorflow", "2", "--yes", "--json"]),
@@ -201,7 +206,8 @@ def test_every_operation_of_the_openapi_document_is_used_by_a_command(
             assert answer.exit_code == 0, (command, answer.output)
             assert any(matches(operation, request) for request in proxy.requests), (operation, proxy.requests)
             if operation in REMEMBERED:
-                values[REMEMBERED[operation]] = json.loads(answer.stdout)["id"]
+                document = json.loads(answer.stdout)
+                values[REMEMBERED[operation]] = document.get("exports", [document])[0]["id"]
             elif operation == "POST /v1/tokens":
                 values["token"] = answer.stdout.strip()
                 values["token_id"] = answer.stderr.split()[1]
@@ -210,7 +216,7 @@ def test_every_operation_of_the_openapi_document_is_used_by_a_command(
             tandem(proxy.url, "--token", token, "token", "revoke", values["token_id"])  # type: ignore[arg-type]
     wait_until(lambda: client.get("/v1/networks"), message="the gateway still requires tokens")
     names = {path.name: path.read_bytes()[:9] for path in Path(values["folder"]).iterdir() if path.is_file()}
-    assert names["r.html"].lower() == b"<!doctype"
+    assert names["r.html"].lower() == names["p.html"].lower() == b"<!doctype"
     assert {names[name][1:4] for name in ("c.png", "s.png")} == {b"PNG"}
     assert len(names["w"]) == 9
 

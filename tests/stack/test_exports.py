@@ -15,7 +15,7 @@ from tests.stack.processes import find_work_horses
 
 pytestmark = pytest.mark.stack
 
-FORMATS = {"tensorflow": ["onnx", "savedmodel", "litert", "litert-int8"], "pytorch": ["onnx", "pt2"]}
+FORMATS = {"tensorflow": ["onnx", "html", "savedmodel", "litert", "litert-int8"], "pytorch": ["onnx", "html", "pt2"]}
 EACH = [(backend, name) for backend, names in FORMATS.items() for name in names]
 
 

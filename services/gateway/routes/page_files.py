@@ -7,9 +7,10 @@ file, and all texts as one file: so the page is a third smaller.
 import gzip
 import hashlib
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from shared.web.page_sources import shorten_script, shorten_style
 
 MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -22,11 +23,6 @@ MEDIA_TYPES = {
 VENDOR = "vendor"  # the folder with the files of others, which are served unchanged
 STYLES = "styles"  # the folder whose files are served as one, `styles.css`
 TEXTS = "texts"  # the folder whose files are served as one, `texts.json`
-# A comment with its line, the indentation of a line, and a comment behind code. Only a parser could tell a comment from
-# a text, so no text of a module may contain what looks like one; a test checks it.
-JS_COMMENTS = re.compile(rb"^[ ]*(?://.*|/\*[\s\S]*?\*/[ ]*)\n|^[ ]+|[ ]+// .*$", re.MULTILINE)
-CSS_COMMENTS = re.compile(rb"/\*[\s\S]*?\*/\s*")
-CSS_SPACES = re.compile(rb"\s*([{};])\s*|(?<=:) ")  # around rules and declarations
 COMPRESSION_LEVEL = 9  # it is paid once, when the gateway starts
 
 
@@ -84,5 +80,5 @@ def _read(path: Path) -> bytes:
     if path.parent.name == VENDOR:
         return content
     if path.suffix == ".css":
-        return CSS_SPACES.sub(rb"\1", CSS_COMMENTS.sub(b"", content))
-    return JS_COMMENTS.sub(b"", content) if path.suffix == ".js" else content
+        return shorten_style(content)
+    return shorten_script(content) if path.suffix == ".js" else content
