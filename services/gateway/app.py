@@ -30,6 +30,7 @@ from services.gateway.routes import (
     open_inference,
     open_inference_models,
     predictions,
+    releases,
     status,
     tfserving,
     tokens,
@@ -52,6 +53,7 @@ EVENT_LOOP_ROUTES = "event_loop_routes"  # the routes that the server answers it
 PUBLIC_PATHS = "public_paths"  # what needs no token
 RESOURCES = (
     *(trainings, evaluations, certificates, loadtests, events, predictions, models, aliases, transplants),
+    *(releases,),
     *(code, datasets, dataset_uploads, dataset_pictures, dataset_arrays),
     *(open_inference, open_inference_models, tfserving, networks, status, health, tokens, dashboard),
 )

@@ -15,6 +15,7 @@ from shared.jobs.payloads import (
     TrainingJob,
     TransplantJob,
 )
+from shared.jobs.releases import ReleaseJob, ReleaseRun
 from shared.jobs.results import (
     CertificateRun,
     Comparison,
@@ -74,3 +75,4 @@ CERTIFICATE = Kind("certificate", CertificateJob, CertificateRun, PairParity)
 TRANSPLANT = Kind("transplant", TransplantJob, TransplantRun, Comparison)
 DELETION = Kind("deletion", DeletionJob, RunState, Comparison)
 LOAD_TEST = Kind("loadtest", LoadTestJob, LoadTestRun, LoadComparison)
+RELEASE = Kind("release", ReleaseJob, ReleaseRun, Comparison, is_made_of_jobs=True)

@@ -16,6 +16,7 @@ from services.gateway.schemas.catalog import Deletion, Transplant
 from services.gateway.schemas.certificates import Certificate
 from services.gateway.schemas.evaluations import Evaluation
 from services.gateway.schemas.loadtests import LoadTest
+from services.gateway.schemas.releases import Release
 from services.gateway.schemas.trainings import Training
 from services.gateway.scopes import READ
 from shared.jobs.kinds import (
@@ -23,6 +24,7 @@ from shared.jobs.kinds import (
     DELETION,
     EVALUATION,
     LOAD_TEST,
+    RELEASE,
     TRAINING,
     TRANSPLANT,
     JobRecord,
@@ -83,6 +85,7 @@ def routes(context: Context) -> EventLoopBlueprint:
     declare(LOAD_TEST, "loadtests", LoadTest.of)
     declare(TRANSPLANT, "transplants", Transplant.of)
     declare(DELETION, "deletions", Deletion.of)
+    declare(RELEASE, "releases", Release.of)
     return api
 
 
