@@ -16,6 +16,7 @@ from shared.jobs.payloads import (
     TrainingJob,
     TransplantJob,
 )
+from shared.jobs.releases import ReleaseJob, ReleaseRun
 from shared.jobs.results import (
     CertificateRun,
     Comparison,
@@ -79,3 +80,4 @@ EXPORT = Kind("export", ExportJob, ExportRun, Comparison)
 DELETION = Kind("deletion", DeletionJob, RunState, Comparison)
 LOAD_TEST = Kind("loadtest", LoadTestJob, LoadTestRun, LoadComparison)
 SEARCH = Kind("search", SearchJob, SearchRun, BackendAgreement, is_made_of_jobs=True)
+RELEASE = Kind("release", ReleaseJob, ReleaseRun, Comparison, is_made_of_jobs=True)

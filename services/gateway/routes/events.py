@@ -17,6 +17,7 @@ from services.gateway.schemas.certificates import Certificate
 from services.gateway.schemas.evaluations import Evaluation
 from services.gateway.schemas.exports import Export
 from services.gateway.schemas.loadtests import LoadTest
+from services.gateway.schemas.releases import Release
 from services.gateway.schemas.searches import Search
 from services.gateway.schemas.trainings import Training
 from services.gateway.scopes import READ
@@ -26,6 +27,7 @@ from shared.jobs.kinds import (
     EVALUATION,
     EXPORT,
     LOAD_TEST,
+    RELEASE,
     SEARCH,
     TRAINING,
     TRANSPLANT,
@@ -89,6 +91,7 @@ def routes(context: Context) -> EventLoopBlueprint:
     declare(TRANSPLANT, "transplants", Transplant.of)
     declare(EXPORT, "exports", Export.of)
     declare(DELETION, "deletions", Deletion.of)
+    declare(RELEASE, "releases", Release.of)
     return api
 
 
