@@ -37,7 +37,7 @@ function suggestedSettings(network, dataset) {
 export function TrainingForm({ presets, datasets, backends, dataset, onStart }) {
   const first = datasets.find(({ name }) => name === dataset) ?? datasets.find(({ ready }) => ready) ?? datasets[0];
   const [settings, setSettings] = useState({
-    network: presets[0].name, dataset: first.name, seed: 0, pairing: "shared", schedule: "constant", precision: "float32",
+    network: presets[0].name, dataset: first.name, seed: 0, pairing: "shared", schedule: "constant", precision: "float32", validation: 0,
     name: "", backends, ...suggestedSettings(presets[0].name, first),
   });
   const [edited, setEdited] = useState(new Set());
@@ -87,6 +87,7 @@ export function TrainingForm({ presets, datasets, backends, dataset, onStart }) 
           <${NumberField} ...${field("seed")} min="0" max=${2 ** 32 - 1} />
           <${Choice} ...${field("pairing")} options=${[["shared", t("train.pairing-shared")], ["native", t("train.pairing-native")]]} />
           <${Choice} ...${field("schedule")} options=${["constant", "cosine"]} />
+          <${NumberField} ...${field("validation")} min="0" max="0.5" step="any" />
           <${Choice} ...${field("precision")} options=${["float32", "float64"]} />
           <div class="field"><label for="name">${t("train.name")}</label>
             <input id="name" value=${settings.name} maxlength="63" pattern="[a-z0-9][a-z0-9_\\-]*" title=${t("train.name-rule")}
