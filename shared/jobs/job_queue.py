@@ -272,7 +272,8 @@ class JobQueue:
     def cancel(self, kind: Kind[JobT, RunT, PairT], identity: str) -> None:
         """End every run that has not ended. A run that is being published is not cancelled and succeeds.
 
-        A queued job stays in its queue. Its trainer finds that the run has ended, and does nothing.
+        A queued job stays in its queue. Its trainer finds that the run has ended, and does nothing. Work that is made
+        of other jobs is not stopped at once: its worker notices soon, and cancels the job that it waits for.
 
         Raises:
             NotFoundError: there is no such work.
@@ -282,7 +283,7 @@ class JobQueue:
         if work.status in (SUCCEEDED, FAILED):
             raise ConflictError(f"the {kind.name} has {work.status} already: nothing is left to cancel")
         for backend in work.runs:
-            if Run(self.redis, kind.name, identity, backend).cancel():
+            if Run(self.redis, kind.name, identity, backend).cancel() and not kind.is_made_of_jobs:
                 # If no trainer executes it yet, the trainer looks at the run's status before it begins.
                 with contextlib.suppress(InvalidJobOperation, NoSuchJobError):
                     send_stop_job_command(self.redis, _job_id(kind.name, identity, backend), JSONSerializer)

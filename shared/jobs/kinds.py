@@ -25,6 +25,7 @@ from shared.jobs.results import (
     TrainingRun,
     TransplantRun,
 )
+from shared.jobs.searches import BackendAgreement, SearchJob, SearchRun
 
 JobT = TypeVar("JobT", bound=JobPayload)
 RunT = TypeVar("RunT", bound=RunState)
@@ -74,3 +75,4 @@ CERTIFICATE = Kind("certificate", CertificateJob, CertificateRun, PairParity)
 TRANSPLANT = Kind("transplant", TransplantJob, TransplantRun, Comparison)
 DELETION = Kind("deletion", DeletionJob, RunState, Comparison)
 LOAD_TEST = Kind("loadtest", LoadTestJob, LoadTestRun, LoadComparison)
+SEARCH = Kind("search", SearchJob, SearchRun, BackendAgreement, is_made_of_jobs=True)

@@ -39,6 +39,7 @@ SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
 CANCELLED: Final = "cancelled"
 OPEN: tuple[Status, ...] = (QUEUED, RUNNING)
+SUPERSEDED = "another execution has taken this run over, or it was cancelled"
 
 THROUGHPUT_KEY = "tandem:throughput"
 HISTORY_FIELDS = {"epoch", "history"}  # of a TrainingRun: read from the list of epochs, not from the hash
@@ -175,6 +176,19 @@ class Run:
         self._check_fields(fields)
         self._write_own(fields)
 
+    def read(self) -> dict[str, Any]:
+        """Return the fields of the run that earlier executions, too, have written."""
+        return unpacked(self.redis.hgetall(self.key))
+
+    def check_is_ours(self) -> None:
+        """Check that this execution still owns the run.
+
+        Raises:
+            SupersededError: another execution has taken this run over, or the run was cancelled.
+        """
+        if self.redis.hget(self.key, "execution") != json.dumps(self.execution).encode():
+            raise SupersededError(SUPERSEDED)
+
     def report_epoch(self, entry: Epoch) -> None:
         """Append a finished epoch to the history.
 
@@ -242,7 +256,7 @@ class Run:
     def _write_own(self, fields: Mapping[str, object], is_end: bool = False) -> None:
         """Write fields if this execution still owns the run, else raise SupersededError."""
         if not self._write_if({"execution": (self.execution,), "status": (RUNNING,)}, fields, is_end):
-            raise SupersededError("another execution has taken this run over, or it was cancelled")
+            raise SupersededError(SUPERSEDED)
 
     def _write_if(self, conditions: Conditions, fields: Mapping[str, object], is_end: bool) -> bool:
         allowed = {field: [json.dumps(value) for value in values] for field, values in conditions.items()}

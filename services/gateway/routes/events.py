@@ -16,6 +16,7 @@ from services.gateway.schemas.catalog import Deletion, Transplant
 from services.gateway.schemas.certificates import Certificate
 from services.gateway.schemas.evaluations import Evaluation
 from services.gateway.schemas.loadtests import LoadTest
+from services.gateway.schemas.searches import Search
 from services.gateway.schemas.trainings import Training
 from services.gateway.scopes import READ
 from shared.jobs.kinds import (
@@ -23,6 +24,7 @@ from shared.jobs.kinds import (
     DELETION,
     EVALUATION,
     LOAD_TEST,
+    SEARCH,
     TRAINING,
     TRANSPLANT,
     JobRecord,
@@ -81,6 +83,7 @@ def routes(context: Context) -> EventLoopBlueprint:
     declare(EVALUATION, "evaluations", Evaluation.of)
     declare(CERTIFICATE, "certificates", Certificate.of)
     declare(LOAD_TEST, "loadtests", LoadTest.of)
+    declare(SEARCH, "searches", Search.of)
     declare(TRANSPLANT, "transplants", Transplant.of)
     declare(DELETION, "deletions", Deletion.of)
     return api

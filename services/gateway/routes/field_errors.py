@@ -14,7 +14,10 @@ MAX_FIELD_LENGTH = 80  # of a field's name in an error message; clients can make
 MAX_REASONS = 20  # invalid fields that an error message lists
 MAX_ERRORS = 500  # if there are more invalid fields, none is listed: pydantic would describe all of them first
 # Names of alternatives that pydantic lists among a field's parents. They say nothing to a client.
-UNION_TAGS = ("preset", "described", "number", "alias", *LAYER_KINDS, "sgd", "adam")
+UNION_TAGS = (
+    *("preset", "described", "number", "alias", *LAYER_KINDS, "sgd", "adam"),
+    *("named", "spelled", "families", "networks", "choices", "mlp", "cnn", "domain", "value", "int", "float"),
+)
 
 # Kind of error -> words. Names in braces are filled in from the error's context.
 WORDS = {

@@ -1,0 +1,1 @@
+"""A search: trials of a training in every backend, and the best one published."""
