@@ -34,6 +34,16 @@ export const KINDS = {
     nameOf: (job) => t("load.test-of", job),
     addressOf: ({ id }) => addressOf("load", { id }),
   },
+  search: {
+    title: "view.search", list: "searches", canCancel: true,
+    nameOf: ({ name, request: { dataset } }) => `${name}, ${dataset}`,
+    addressOf: ({ id }) => addressOf("search", { id }),
+  },
+  release: {
+    title: "release.release", list: "releases", canCancel: true,
+    nameOf: versionOf,
+    addressOf: ({ id }) => addressOf("releases", { id }),
+  },
   transplant: {
     title: "queue.transplant", list: "transplants",
     nameOf: ({ source, model }) => `${versionOf(source)}, ${titleOf(source.backend)} → ${titleOf(model.backend)}`,
