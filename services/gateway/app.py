@@ -30,6 +30,7 @@ from services.gateway.routes import (
     open_inference,
     open_inference_models,
     predictions,
+    releases,
     searches,
     status,
     tfserving,
@@ -52,7 +53,8 @@ FLASK_THREADS = 16  # most of them wait for a predictor or for Redis
 EVENT_LOOP_ROUTES = "event_loop_routes"  # the routes that the server answers itself
 PUBLIC_PATHS = "public_paths"  # what needs no token
 RESOURCES = (
-    *(trainings, evaluations, certificates, loadtests, searches, events, predictions, models, aliases, transplants),
+    *(trainings, evaluations, certificates, loadtests, searches, releases, events, predictions),
+    *(models, aliases, transplants),
     *(code, datasets, dataset_uploads, dataset_pictures, dataset_arrays),
     *(open_inference, open_inference_models, tfserving, networks, status, health, tokens, dashboard),
 )

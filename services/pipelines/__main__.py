@@ -12,12 +12,13 @@ from typing import Any
 import structlog
 
 from services.pipelines.gateway_client import GatewayClient
+from services.pipelines.release.release import release
 from services.pipelines.search.search import perform_search
 from shared.jobs.connection import connect
 from shared.jobs.credentials import issue_credential
 from shared.jobs.ended_jobs import EndedJobs
 from shared.jobs.job_queue import PIPELINES
-from shared.jobs.kinds import SEARCH, Kind
+from shared.jobs.kinds import RELEASE, SEARCH, Kind
 from shared.jobs.reaper import Reaper
 from shared.jobs.run_state import Run
 from shared.jobs.signing import signing_key
@@ -26,7 +27,7 @@ from shared.logs import configure_logs
 from shared.settings import Settings
 
 Perform = Callable[[GatewayClient, Run, Any], None]
-HANDLERS: tuple[tuple[Kind[Any, Any, Any], Perform], ...] = ((SEARCH, perform_search),)
+HANDLERS: tuple[tuple[Kind[Any, Any, Any], Perform], ...] = ((SEARCH, perform_search), (RELEASE, release))
 
 
 def main() -> int:

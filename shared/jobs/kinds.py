@@ -15,6 +15,7 @@ from shared.jobs.payloads import (
     TrainingJob,
     TransplantJob,
 )
+from shared.jobs.releases import ReleaseJob, ReleaseRun
 from shared.jobs.results import (
     CertificateRun,
     Comparison,
@@ -76,3 +77,4 @@ TRANSPLANT = Kind("transplant", TransplantJob, TransplantRun, Comparison)
 DELETION = Kind("deletion", DeletionJob, RunState, Comparison)
 LOAD_TEST = Kind("loadtest", LoadTestJob, LoadTestRun, LoadComparison)
 SEARCH = Kind("search", SearchJob, SearchRun, BackendAgreement, is_made_of_jobs=True)
+RELEASE = Kind("release", ReleaseJob, ReleaseRun, Comparison, is_made_of_jobs=True)

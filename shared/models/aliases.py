@@ -1,6 +1,7 @@
 """Aliases of a model's versions, stored in Redis.
 
-The alias `stable` is moved to a version to release it, and moved back to withdraw it.
+The alias `stable` is moved to a version to release it, and moved back to withdraw it. A move can depend on where the
+alias is: then it does not undo a move that somebody else made.
 
     tandem:aliases:<name>     hash: alias -> version
     tandem:deleting:<name>    hash: "<version>:<backend>" -> the id of the deletion
@@ -12,7 +13,7 @@ two keys is written, and when the deletion is read.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from redis import Redis
@@ -41,23 +42,41 @@ class Aliases:
         found = cast(dict[bytes, bytes], self._redis.hgetall(_aliases_key(name)))
         return {alias.decode(): int(version) for alias, version in found.items()}
 
-    def move(self, name: str, alias: Alias, version: int, check_version: Callable[[], object]) -> None:
-        """Create an alias of a model, or move it to another version.
+    def move(
+        self,
+        name: str,
+        alias: Alias,
+        version: int | None,
+        check_version: Callable[[], object],
+        *,
+        expected: Sequence[int | None] | None = None,
+        is_done: Callable[[Pipeline], bool] | None = None,
+        also_write: Callable[[Pipeline], object] | None = None,
+    ) -> None:
+        """Create an alias of a model, move it to another version, or remove it.
 
         Args:
             name: the model.
             alias: the alias.
-            version: what it will refer to.
+            version: what it will refer to; None removes it.
             check_version: called while no deletion can be queued; raises if the version does not exist.
+            expected: the versions that the alias may refer to now, None for an alias that does not exist. Without a
+                list, every version may be there.
+            is_done: watches and reads further keys, before anything is checked. If it returns True, nothing is done.
+            also_write: adds commands to the transaction that moves the alias.
 
         Raises:
-            ConflictError: the deletion of the version is queued.
+            ConflictError: the alias refers to another version than expected, or the deletion of the version is queued.
             UnavailableError: other requests changed the same keys again and again.
         """
         for _ in range(MAX_RACES):
             with self._redis.pipeline() as transaction:
                 try:
-                    transaction.watch(_deleting_key(name))  # type: ignore[no-untyped-call]
+                    transaction.watch(_deleting_key(name), _aliases_key(name))  # type: ignore[no-untyped-call]
+                    if is_done and is_done(transaction):
+                        return
+                    if expected is not None:
+                        _check_expected(transaction, name, alias, expected)
                     open_marks, old_marks = _read_marks(transaction, name)
                     check_version()
                     if any(mark.partition(":")[0] == str(version) for mark in open_marks):
@@ -65,9 +84,14 @@ class Aliases:
                             f"version {version} of {name} is being deleted: choose another version for {alias}"
                         )
                     transaction.multi()
-                    transaction.hset(_aliases_key(name), alias, str(version))
+                    if version is None:
+                        transaction.hdel(_aliases_key(name), alias)
+                    else:
+                        transaction.hset(_aliases_key(name), alias, str(version))
                     if old_marks:
                         transaction.hdel(_deleting_key(name), *old_marks)
+                    if also_write:
+                        also_write(transaction)
                     transaction.execute()
                     return
                 except WatchError:
@@ -114,6 +138,20 @@ class Aliases:
         key = _deleting_key(name)
         transaction.hset(key, mapping={f"{version}:{backend}": identity for backend in backends})
         transaction.expire(key, keep_s)
+
+
+def _check_expected(transaction: Pipeline, name: str, alias: Alias, expected: Sequence[int | None]) -> None:
+    """Check what an alias refers to now.
+
+    Raises:
+        ConflictError: it refers to another version than expected.
+    """
+    found = cast(bytes | None, transaction.hget(_aliases_key(name), alias))
+    now = None if found is None else int(found)
+    if now not in expected:
+        held = f"is version {now}" if now else "does not exist"
+        wanted = " or ".join(f"version {version}" if version else "no version" for version in expected)
+        raise ConflictError(f"{alias} of {name} {held} now, and was expected to be {wanted}: it was moved meanwhile")
 
 
 def _read_marks(transaction: Pipeline, name: str) -> tuple[list[str], list[str]]:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.data.images import Preparation
+from shared.data.profile import DataProfile
 from shared.network.description import Network
 
 FORMAT = 1
@@ -82,6 +83,9 @@ class ModelDescription(BaseModel):
         list[list[float]] | None, Field(description="the model's probabilities on the fixed inputs of golden_check.py")
     ] = None
     transplanted_from: TransplantProof | None = None
+    data_profile: Annotated[
+        DataProfile | None, Field(description="what a release compares later data with; older models have none")
+    ] = None
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return the fields that were set. Fields that have only their default are left out."""

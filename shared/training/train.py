@@ -22,6 +22,7 @@ from shared.backend import Scores
 from shared.data import datasets
 from shared.data.batches import generate_epochs
 from shared.data.datasets import Dataset, Split
+from shared.data.profile import DataProfile, profile_split
 from shared.data.validation import hold_out
 from shared.errors import InvalidRequestError
 from shared.jobs.payloads import TrainingJob, TrainingRequest
@@ -243,16 +244,21 @@ def _publish(context: JobContext, run: Run, job: TrainingJob, training: _Trainin
     """Publish the trained weights as float32, whatever the training's precision."""
     assert training.test is not None, "a training that publishes its model reads the test split"
     weights = {name: array.astype(np.float32) for name, array in context.backend.save(training.model).items()}
+    classes = training.dataset.classes
     description = ModelDescription(
         request=job.request.model_dump(mode="json"),
         network=job.network,
-        classes=training.dataset.classes,
+        classes=classes,
         prepare=training.dataset.preparation,
         metrics=_final_metrics(training.history[-1]),
         data=DataFingerprints(
             dataset=training.dataset.name,
             train=datasets.fingerprint(training.whole),
             test=datasets.fingerprint(training.test),
+        ),
+        data_profile=DataProfile(
+            train=profile_split(training.whole.images, training.whole.labels, len(classes)),
+            test=profile_split(training.test.images, training.test.labels, len(classes)),
         ),
     )
     return context.publish(run, job, description, weights)

@@ -16,6 +16,7 @@ from services.gateway.schemas.catalog import Deletion, Transplant
 from services.gateway.schemas.certificates import Certificate
 from services.gateway.schemas.evaluations import Evaluation
 from services.gateway.schemas.loadtests import LoadTest
+from services.gateway.schemas.releases import Release
 from services.gateway.schemas.searches import Search
 from services.gateway.schemas.trainings import Training
 from services.gateway.scopes import READ
@@ -24,6 +25,7 @@ from shared.jobs.kinds import (
     DELETION,
     EVALUATION,
     LOAD_TEST,
+    RELEASE,
     SEARCH,
     TRAINING,
     TRANSPLANT,
@@ -86,6 +88,7 @@ def routes(context: Context) -> EventLoopBlueprint:
     declare(SEARCH, "searches", Search.of)
     declare(TRANSPLANT, "transplants", Transplant.of)
     declare(DELETION, "deletions", Deletion.of)
+    declare(RELEASE, "releases", Release.of)
     return api
 
 

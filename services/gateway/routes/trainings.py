@@ -34,7 +34,7 @@ def routes(context: Context) -> APIBlueprint:
     @api.post("/v1/trainings", security=TRAIN, responses={202: Training})
     def submit(header: IdempotencyHeader, body: TrainingRequest) -> Response:
         """Submit a training: one network, one dataset, one run per backend."""
-        return answer(submit_once(jobs, TRAINING, header, (body,), lambda: _new_training(context, body)))
+        return answer(submit_once(jobs, TRAINING, header, (body,), lambda: new_training(context, body)))
 
     @api.get("/v1/trainings", security=READ, responses={200: Trainings})
     def listing(query: TrainingListingQuery) -> Response:
@@ -56,8 +56,8 @@ def routes(context: Context) -> APIBlueprint:
     return api
 
 
-def _new_training(context: Context, body: TrainingRequest) -> Submission[TrainingJob]:
-    """Check a request, and return what it submits.
+def new_training(context: Context, body: TrainingRequest) -> Submission[TrainingJob]:
+    """Check a request, and return what it submits. Nothing is submitted yet.
 
     Raises:
         InvalidRequestError: the backends, the network, the batch size, the augmentation or the name cannot be used.

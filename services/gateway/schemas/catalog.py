@@ -99,6 +99,13 @@ class AliasRequest(RequestBody):
     """The version that an alias is to mean."""
 
     version: Count
+    expected: Annotated[
+        Count | None,
+        Field(
+            description="move the alias only if it is this version now; null: only if it does not exist yet; by "
+            "default it is moved in any case"
+        ),
+    ] = None
 
 
 class Aliased(ResponseBody):

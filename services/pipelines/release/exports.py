@@ -1,0 +1,44 @@
+"""The gate `exports`: the version can be exported to each requested format, and each export is accepted."""
+
+from services.pipelines.gateway_client import RefusedError
+from services.pipelines.release.outcome import Outcome
+from services.pipelines.release.subject import Subject
+
+NO_SUCH_ROUTE, NOT_OF_THIS_BACKEND = 404, 422
+
+
+def check_exports(subject: Subject, formats: list[str]) -> Outcome:
+    """Export the candidate, from every backend that has the format.
+
+    Args:
+        subject: the candidate.
+        formats: the names of the formats.
+
+    Raises:
+        RefusedError: the gateway refuses an export for another reason than the format.
+    """
+    outcome = Outcome(figures={"exports": []})
+    for name in formats:
+        refusals = [found for backend in subject.backends if (found := _export(subject, backend, name, outcome))]
+        if len(refusals) == len(subject.backends):
+            outcome.problems.append(f"no backend exports {name}: {refusals[0]}")
+    outcome.remarks.append(f"every export was accepted: {', '.join(formats)}")
+    return outcome
+
+
+def _export(subject: Subject, backend: str, name: str, outcome: Outcome) -> str | None:
+    """Export one model. Return why the backend does not have the format, or None if it has."""
+    candidate, client = subject.candidate, subject.client
+    path = f"/v1/models/{candidate.name}/{backend}/{candidate.version}/exports"
+    try:
+        submitted = client.post(path, {"format": name}, f"{subject.key}-export-{backend}-{name}")
+    except RefusedError as error:
+        if error.status in (NO_SUCH_ROUTE, NOT_OF_THIS_BACKEND):
+            return str(error)
+        raise
+    export = client.wait(f"/v1/exports/{submitted['id']}")
+    figures = {"id": export["id"], "backend": backend, "format": name, "status": export["status"]}
+    outcome.figures["exports"].append({**figures, "verification": export.get("verification")})
+    if export["status"] != "succeeded":
+        outcome.problems.append(f"the export of {backend} as {name} has {export['status']}: {export.get('error')}")
+    return None

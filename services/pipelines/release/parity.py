@@ -1,0 +1,96 @@
+"""The gate `parity`: the models of all backends classify the test split alike."""
+
+from dataclasses import dataclass
+
+from services.pipelines.release.outcome import Outcome
+from services.pipelines.release.subject import Subject
+from shared.errors import TandemError
+from shared.jobs.releases import GatePicture, ParityGate
+from shared.jobs.results import Comparison, EvaluationResult
+
+
+@dataclass(frozen=True)
+class FinishedEvaluation:
+    """An evaluation that has succeeded.
+
+    Attributes:
+        identity: its id.
+        results: by backend.
+        comparisons: one per pair of backends.
+    """
+
+    identity: str
+    results: dict[str, EvaluationResult]
+    comparisons: list[Comparison]
+
+
+def check_parity(subject: Subject, limits: ParityGate) -> Outcome:
+    """Evaluate the candidate in every backend, and look at each pair.
+
+    Args:
+        subject: the candidate.
+        limits: how far two backends may differ.
+
+    Raises:
+        TandemError: the evaluation fails.
+    """
+    if len(subject.backends) == 1:
+        return Outcome(remarks=[f"only {subject.backends[0]} has the version: there is nothing to compare"])
+    evaluation = evaluate(subject)
+    outcome = Outcome(figures={"evaluation": evaluation.identity, "pairs": []})
+    for comparison in evaluation.comparisons:
+        _judge_pair(subject, comparison, limits, outcome)
+    return outcome
+
+
+def _judge_pair(subject: Subject, comparison: Comparison, limits: ParityGate, outcome: Outcome) -> None:
+    first, second = comparison.backends
+    agreement, difference = comparison.agreement, comparison.accuracy_difference
+    near = max(difference.low, -difference.high, 0.0)
+    outcome.figures["pairs"].append(
+        {
+            "backends": [first, second],
+            "agreement": agreement,
+            "accuracy_difference": difference.model_dump(),
+            "max_probability_difference": comparison.max_probability_difference,
+        }
+    )
+    outcome.remarks.append(f"{first} and {second} agree on {agreement:.2%} of the test pictures")
+    if agreement < limits.min_agreement:
+        outcome.problems.append(f"{outcome.remarks[-1]}, and {limits.min_agreement:.2%} is required")
+    if near > limits.max_accuracy_difference:
+        outcome.problems.append(
+            f"the accuracies of {first} and {second} differ by at least {near:.2%}, "
+            f"and {limits.max_accuracy_difference:.2%} is allowed"
+        )
+    classes = subject.candidate.first.classes
+    outcome.show(
+        GatePicture(
+            split="test",
+            index=one["index"],
+            why=f"{classes[one['label']]}: {first} says {classes[one[first]]}, {second} says {classes[one[second]]}",
+        )
+        for one in comparison.disagreements
+    )
+
+
+def evaluate(subject: Subject) -> FinishedEvaluation:
+    """Return the evaluation of the candidate on its test split, in every backend that is checked.
+
+    Two gates use it: the same Idempotency-Key returns the same evaluation.
+
+    Raises:
+        TandemError: it fails, or cannot be submitted.
+    """
+    candidate = subject.candidate
+    request = {"model": candidate.name, "version": candidate.version, "backends": subject.backends}
+    submitted = subject.client.post("/v1/evaluations", request, f"{subject.key}-evaluation")
+    found = subject.client.wait(f"/v1/evaluations/{submitted['id']}")
+    if found["status"] != "succeeded":
+        errors = [f"{backend}: {run['error']}" for backend, run in found["results"].items() if run["error"]]
+        raise TandemError(f"the evaluation has {found['status']} ({'; '.join(errors) or 'no reason is given'})")
+    return FinishedEvaluation(
+        found["id"],
+        {backend: EvaluationResult.model_validate(result) for backend, result in found["results"].items()},
+        [Comparison.model_validate(comparison) for comparison in found["comparisons"]],
+    )

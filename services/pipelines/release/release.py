@@ -1,0 +1,143 @@
+"""Carry a release out: train if that was asked for, let each gate look at the version, then move `stable`.
+
+Everything that is finished is in the run's fields in Redis. If the process dies, the next execution skips the gates
+that have passed. What a release submits carries Idempotency-Keys, so it is not submitted twice.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from services.pipelines.gateway_client import GatewayClient, RefusedError
+from services.pipelines.release.gates import GATES
+from services.pipelines.release.outcome import Outcome
+from services.pipelines.release.subject import Subject, read_version
+from shared.errors import ConflictError, SupersededError, TandemError, UnavailableError
+from shared.jobs.releases import GateResult, GateStatus, ReleaseJob, ReleaseRun, StableMove, first_results
+from shared.jobs.run_state import FAILED, SUCCEEDED, Run, unpacked
+
+ALIAS_MOVED = 409
+
+log = structlog.get_logger()
+
+
+def release(client: GatewayClient, run: Run, job: ReleaseJob) -> None:
+    """Perform a release's job.
+
+    Args:
+        client: the client of the gateway.
+        run: the release's run.
+        job: what was asked for.
+
+    Raises:
+        ConflictError: `stable` was moved during the release, or the version cannot replace it.
+        SupersededError: another execution has taken the run over, or it was cancelled.
+        TandemError: the training failed, or the version is gone.
+        UnavailableError: the gateway did not answer for a long time.
+    """
+    key = f"release-{job.id}"
+    state = ReleaseRun.model_validate(unpacked(run.redis.hgetall(run.key)))
+    stable = state.stable or StableMove(before=_read_stable(client, job.name))
+    run.report(stable=stable)
+    version = state.version or job.version or _train(client, run, job, key)
+    subject = _describe_subject(client, job, version, stable.before, key)
+    run.report(version=version, dataset=subject.candidate.data.dataset)
+    if _pass_gates(run, job, subject, state.gates or first_results(job.request.gates)):
+        _move_stable(client, job.name, version, stable.before, key)
+        run.finish(SUCCEEDED, stable=StableMove(before=stable.before, after=version))
+
+
+def _read_stable(client: GatewayClient, name: str) -> int | None:
+    """Return the version that is `stable` now. A model that does not exist yet has none."""
+    try:
+        found: int | None = client.get(f"/v1/models/{name}")["aliases"].get("stable")
+    except RefusedError as error:
+        if error.status != 404:
+            raise
+        return None
+    return found
+
+
+def _train(client: GatewayClient, run: Run, job: ReleaseJob, key: str) -> int:
+    """Submit the training and wait for it; return the version that it publishes.
+
+    Raises:
+        TandemError: it was refused, failed or was cancelled.
+    """
+    assert job.request.train is not None, "a release without a version has a training"
+    request = job.request.train.model_dump(mode="json", exclude_unset=True)
+    training = client.post("/v1/trainings", request, f"{key}-train")
+    run.report(training=training["id"])
+    training = client.wait(f"/v1/trainings/{training['id']}")
+    if training["status"] != SUCCEEDED:
+        errors = [f"{backend}: {one['error']}" for backend, one in training["runs"].items() if one["error"]]
+        raise TandemError(f"the training has {training['status']}" + (f" ({'; '.join(errors)})" if errors else ""))
+    version: int = training["version"]
+    return version
+
+
+def _describe_subject(client: GatewayClient, job: ReleaseJob, version: int, before: int | None, key: str) -> Subject:
+    """Return the candidate and `stable`.
+
+    Raises:
+        ConflictError: clients of `stable` would lose a backend.
+        NotFoundError, RefusedError: a version is gone.
+    """
+    candidate = read_version(client, job.name, version, job.asked)
+    stable = None if before is None else read_version(client, job.name, before)
+    if stable and (lost := [backend for backend in stable.manifests if backend not in candidate.manifests]):
+        raise ConflictError(
+            f"{', '.join(lost)} has the stable version {before} and not version {version}: "
+            "train or transplant it there first"
+        )
+    return Subject(client, key, candidate, stable)
+
+
+def _pass_gates(run: Run, job: ReleaseJob, subject: Subject, results: list[GateResult]) -> bool:
+    """Let each gate look that has not passed yet. Return False, and end the run, if one fails."""
+    for place, (name, check) in enumerate(GATES):
+        if results[place].status in ("passed", "skipped"):
+            continue
+        results[place] = GateResult(gate=name, status="running")
+        run.report(gates=results)
+        log.info("gate", gate=name)
+        outcome = _look(check, subject, getattr(job.request.gates, name))
+        status: GateStatus = "failed" if outcome.problems else "passed"
+        results[place] = GateResult(
+            gate=name,
+            status=status,
+            summary=outcome.summary,
+            figures=outcome.figures,
+            pictures=outcome.pictures,
+        )
+        if outcome.problems:
+            run.finish(FAILED, gates=results, error=f"gate {name}: {outcome.summary}")
+            return False
+        run.report(gates=results)
+    return True
+
+
+def _look(check: Callable[[Subject, Any], Outcome], subject: Subject, limits: object) -> Outcome:
+    """Return a gate's outcome. What it cannot check, it does not let pass."""
+    try:
+        return check(subject, limits)
+    except (SupersededError, UnavailableError):
+        raise
+    except TandemError as error:
+        return Outcome(problems=[str(error)])
+
+
+def _move_stable(client: GatewayClient, name: str, version: int, before: int | None, key: str) -> None:
+    """Move `stable` to the version, if it is still where it was. An execution that did so before changes nothing.
+
+    Raises:
+        ConflictError: somebody else moved it.
+        RefusedError: the version was deleted.
+    """
+    try:
+        client.put(f"/v1/models/{name}/aliases/stable", {"version": version, "expected": before}, f"{key}-stable")
+    except RefusedError as error:
+        if error.status != ALIAS_MOVED:
+            raise
+        raise ConflictError(f"all gates passed, but stable stays: {error}. Release again") from None

@@ -1,0 +1,131 @@
+"""What a release is about: the version to release, the version that is `stable` now, and the data of both."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from services.pipelines.gateway_client import GatewayClient, RefusedError
+from shared.data.profile import DataProfile
+from shared.data.splits import Split, fingerprint
+from shared.errors import ConflictError, NotFoundError, TandemError
+from shared.models.manifest import DataFingerprints, Manifest
+
+SplitName = Literal["train", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "test")
+
+
+@dataclass(frozen=True)
+class ReleasedVersion:
+    """A version of a model and its manifests.
+
+    Attributes:
+        name: the model.
+        version: the version.
+        manifests: by backend, for every backend that has the version.
+    """
+
+    name: str
+    version: int
+    manifests: dict[str, Manifest]
+
+    @property
+    def first(self) -> Manifest:
+        """The manifest of the first backend. Those of the others have the same classes and the same data."""
+        return next(iter(self.manifests.values()))
+
+    @property
+    def data(self) -> DataFingerprints:
+        """The dataset that the version was trained on, and its fingerprints."""
+        return self.first.data
+
+    @property
+    def profile(self) -> DataProfile | None:
+        """The profile of that data; None for versions that were published before there were profiles."""
+        return self.first.data_profile
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the gates of one release look at.
+
+    Attributes:
+        client: the client of the gateway.
+        key: the beginning of the Idempotency-Keys of everything that the release submits.
+        candidate: the version to release.
+        stable: the version that is `stable` now; None if there is none.
+    """
+
+    client: GatewayClient
+    key: str
+    candidate: ReleasedVersion
+    stable: ReleasedVersion | None
+
+    @property
+    def backends(self) -> list[str]:
+        """The backends whose models are checked."""
+        return list(self.candidate.manifests)
+
+    @cached_property
+    def train(self) -> Split:
+        """The candidate's training split; raises as `read_split`."""
+        return read_split(self.client, self.candidate.data, "train")
+
+    @cached_property
+    def test(self) -> Split:
+        """The candidate's test split; raises as `read_split`."""
+        return read_split(self.client, self.candidate.data, "test")
+
+    @cached_property
+    def stable_data(self) -> dict[SplitName, Split] | None:
+        """The splits that `stable` was trained and tested on, or None if they are not on this machine any more."""
+        if self.stable is None:
+            return None
+        if self.stable.data == self.candidate.data:
+            return {"train": self.train, "test": self.test}
+        try:
+            return {split: read_split(self.client, self.stable.data, split) for split in SPLITS}
+        except (ConflictError, RefusedError):
+            return None
+
+    def split(self, name: SplitName) -> Split:
+        """Return a split of the candidate's data; raises as `read_split`."""
+        return self.train if name == "train" else self.test
+
+
+def read_version(client: GatewayClient, name: str, version: int, backends: list[str] | None = None) -> ReleasedVersion:
+    """Return a version and its manifests.
+
+    Args:
+        client: the client of the gateway.
+        name: the model.
+        version: the version.
+        backends: those that must have it; by default whichever have.
+
+    Raises:
+        NotFoundError: one of the backends does not have the version.
+        RefusedError: nobody has it, or a manifest is damaged.
+    """
+    found = client.get(f"/v1/models/{name}?version={version}")["manifests"]
+    if missing := [backend for backend in backends or [] if backend not in found]:
+        raise NotFoundError(f"{', '.join(missing)} has no version {version} of {name} any more")
+    manifests = {backend: Manifest.model_validate(manifest) for backend, manifest in found.items()}
+    return ReleasedVersion(name, version, manifests)
+
+
+def read_split(client: GatewayClient, data: DataFingerprints, split: SplitName) -> Split:
+    """Return a split as it was when a model was trained on it.
+
+    Raises:
+        ConflictError: the split has changed since.
+        RefusedError: the dataset is not on this machine any more.
+    """
+    try:
+        found = client.read_split(data.dataset, split)
+    except ValueError as error:
+        raise TandemError(f"the {split} split of {data.dataset} cannot be read: {error}") from None
+    if fingerprint(found) != getattr(data, split):
+        raise ConflictError(
+            f"the {split} split of {data.dataset} is not the one that the model was trained with: "
+            "the dataset has changed since. Train again on the data as it is now"
+        )
+    return found
