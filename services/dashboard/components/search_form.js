@@ -48,6 +48,8 @@ export function SearchForm({ datasets, dataset, onStart }) {
       <div class="fields">
         <${NumberField} ...${field("trials")} min="1" max="500" />
         <${NumberField} ...${field("epochs", "train.epochs")} min="1" max="200" />
+      </div>
+      <div class="fields">
         <${Choice} ...${field("sampler")} options=${["tpe", "random", "grid"].map((name) => [name, t(`search.sampler-${name}`)])} />
         <${Choice} ...${field("pruner")} options=${["hyperband", "none"].map((name) => [name, t(`search.pruner-${name}`)])} />
       </div>

@@ -11,6 +11,7 @@ import { JobTable } from "./job_list.js";
 import { ProgressBar } from "./progress_bar.js";
 import { Empty, Failure, Status } from "./states.js";
 
+const SMALLEST = 0.005; // share of a setting that is worth a word
 const FIRST = 30; // trials that are shown before the user asks for all
 
 /** Show a search of GET /v1/searches/{id}. */
@@ -24,7 +25,7 @@ export function SearchResult({ search, path }) {
       <${ProgressBar} label=${t("view.search")} done=${progress.trials_done} of=${progress.trials} /></div>`}
     ${winner && html`<${Winner} winner=${winner} />`}
     ${agreement.map((pair) => html`<p>${describeAgreement(pair)}</p>`)}
-    ${importance && html`<p>${t("search.importance", { shares: Object.entries(importance).map(([name, share]) => `${name} ${percent(share, 0)}`).join(", ") })}</p>`}
+    ${importance && html`<p>${t("search.importance", { shares: Object.entries(importance).filter(([, share]) => share >= SMALLEST).map(([name, share]) => `${name} ${percent(share, 0)}`).join(", ") })}</p>`}
     <${BestByEpochs} trials=${trials} />
     ${trials.length ? html`<${Trials} search=${search} />` : html`<${Empty} title=${t("search.no-trial")} />`}
     ${trials.some(({ steps }) => steps.length) && html`<button type="button" onClick=${download}>${t("search.report")}</button>`}
@@ -76,20 +77,25 @@ function Trials({ search: { trials, best, request } }) {
   const rows = trials.map((trial) => ({ ...trial, id: trial.number })).reverse();
   return html`<${JobTable} jobs=${rows.slice(0, limit)} title=${t("search.trials")} current=${best} columns=${[
     { title: t("search.trial"), cell: ({ number: place, training }) => (training ? html`<a href=${addressOf("train", { id: training })}>${place}</a>` : place) },
-    { title: t("search.parameters"), cell: ({ parameters, error }) => html`${Object.entries(parameters).map(writeParameter).join(", ")}
-      ${error && html`<p class="field-error">${error}</p>`}` },
     { title: t("train.validation-loss"), className: "figure", cell: ({ value, steps }) => number(value ?? steps.at(-1), 4) },
     ...request.backends.map((backend, index) => ({
       title: html`<${BackendName} backend=${backend} index=${index} />`, className: "figure optional",
       cell: ({ backends }) => number(backends[backend]?.validation_loss, 4),
     })),
-    { title: t("train.status"), cell: ({ status, id }) => html`<${Status} status=${status} />${id === best && html` <strong>★ ${t("search.best")}</strong>`}` },
+    { title: t("train.status"), cell: ({ status, id }) => html`<${Status} status=${status} />${id === best && html`<br /><strong>★ ${t("search.best")}</strong>`}` },
+    { title: t("search.parameters"), cell: ({ parameters, error }) => html`${Object.entries(parameters).map(writeParameter).join(", ")}
+      ${error && html`<p class="field-error">${error}</p>`}` },
   ]} />
   ${rows.length > limit && html`<button type="button" onClick=${() => setLimit(rows.length)}>${t("compare.all", { count: rows.length })}</button>`}`;
 }
 
 /** Write a parameter with the last part of its path, which is unique among a trial's. */
 function writeParameter([path, value]) {
-  const written = typeof value === "number" ? Number(value.toPrecision(3)) : typeof value === "object" ? JSON.stringify(value) : value;
-  return `${path.split(".").at(-1)} ${written}`;
+  return `${path.split(".").at(-1)} ${write(value)}`;
+}
+
+function write(value) {
+  if (typeof value === "number") return Number(value.toPrecision(3));
+  if (typeof value !== "object") return value;
+  return Object.entries(value).map(([name, each]) => (name === "name" ? each : `${name} ${write(each)}`)).join(" "); // an optimiser
 }

@@ -74,6 +74,14 @@ def test_the_page_needs_no_token_but_what_it_shows_does(tmp_path: Path) -> None:
         assert json.loads(requests.get(url, timeout=10).content)["name"] == "Tandem"
 
 
+def test_declarations_keep_their_order_when_they_are_minified(tmp_path: Path) -> None:
+    (tmp_path / "order.js").write_text(
+        "export function read() { const first = find(); const [state, set] = use(first); return [state, set]; }"
+    )
+    expected = "export function read(){const e=find(),[t,n]=use(e);return[t,n]}"
+    assert read_page_files(tmp_path)["order.js"].content.decode() == expected
+
+
 def test_files_are_minified_and_texts_in_templates_stay(tmp_path: Path) -> None:
     source = """// A module.
 /**
