@@ -4,7 +4,7 @@ import click
 
 from .target import Target
 
-VIEWS = ("train", "draw", "compare", "load", "code", "models", "data", "queue")
+VIEWS = ("train", "search", "draw", "compare", "load", "releases", "code", "models", "data", "queue")
 
 
 @click.command("open")

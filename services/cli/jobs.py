@@ -106,7 +106,8 @@ def _describe(job: Any) -> str:
         return f"{model['name']} {model['backend']} version {model['version']}"
     name = job.get("name") or model
     if name:
-        return f"{name} version {job['version']}"
+        version = job.get("version")
+        return f"{name} version {version}" if version else str(name)
     request = job.get("request", {})
     network = request.get("network")
     return f"{network if isinstance(network, str) else 'custom'}, {request.get('dataset', '')}"

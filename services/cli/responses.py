@@ -4,10 +4,10 @@ from typing import TypedDict
 
 
 class EpochJson(TypedDict):
-    """One epoch of a run. `seconds` is its wall time, `test_accuracy` a fraction."""
+    """One epoch of a run. `seconds` is its wall time, an accuracy a fraction. It is null without a test split."""
 
     loss: float
-    test_accuracy: float
+    test_accuracy: float | None
     seconds: float
 
 
@@ -27,7 +27,7 @@ class TrainingJson(TypedDict):
 
     id: str
     name: str
-    version: int
+    version: int | None
     runs: dict[str, RunJson]
 
 

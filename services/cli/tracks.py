@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from .epoch_figures import choose_figures
 from .jobs_api import FINAL
 from .output import percent
 
@@ -67,23 +68,27 @@ def _single_track(name: str, status: str) -> Track:
 
 def _training_track(backend: str, run: Any) -> Track:
     history = run["history"]
-    lines = tuple(
-        f"epoch {epoch['epoch']} of {run['epochs']}: loss {epoch['loss']:.4f}, accuracy {percent(epoch['accuracy'])}, "
-        f"test accuracy {percent(epoch['test_accuracy'])}"
-        for epoch in history
-    )
+    lines = tuple(_describe_epoch(epoch, run["epochs"]) for epoch in history)
     last = history[-1] if history else None
+    accuracy = choose_figures(last).accuracy if last else None
     return Track(
         backend,
         run["status"],
         run["epoch"],
         run["epochs"],
         "epoch",
-        f"loss {last['loss']:.4f}  accuracy {percent(last['test_accuracy'])}" if last else "",
-        percent(last["test_accuracy"], 1) if last else "",
+        f"loss {last['loss']:.4f}  accuracy {percent(accuracy)}" if last else "",
+        percent(accuracy, 1) if last else "",
         median(epoch["seconds"] for epoch in history) * (run["epochs"] - run["epoch"]) if history else None,
         lines,
     )
+
+
+def _describe_epoch(epoch: Any, epochs: int) -> str:
+    """Return an epoch's figures on the training split, and on the split that was kept apart, if there was one."""
+    kept = choose_figures(epoch)
+    text = f"epoch {epoch['epoch']} of {epochs}: loss {epoch['loss']:.4f}, accuracy {percent(epoch['accuracy'])}"
+    return text if kept.split == "training" else f"{text}, {kept.split} accuracy {percent(kept.accuracy)}"
 
 
 def _result_track(backend: str, run: Any) -> Track:

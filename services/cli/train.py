@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from .completion import complete_dataset, complete_network
+from .epoch_figures import choose_figures
 from .grids import Grid
 from .job_options import JobDisplay, backend_option, given, job_options, parse_json, read_network
 from .output import join_words, number, percent, print_line
@@ -28,6 +29,8 @@ from .target import Target
 @click.option("--seed", type=int, help="By default 0.")
 @click.option("--pairing", type=click.Choice(["shared", "native"]), help="shared: the same weights and batches.")
 @click.option("--name", help="The model's name; by default NETWORK-DATASET.")
+@click.option("--validation", type=float, metavar="SHARE", help="Keep this share of the training split, 0 to 0.5.")
+@click.option("--no-publish", is_flag=True, help="Make no model, and do not read the test split.")
 @backend_option
 @job_options
 @click.pass_obj
@@ -41,6 +44,7 @@ def train(
     momentum: float | None,
     weight_decay: float | None,
     augmentation: str | None,
+    no_publish: bool,
     display: JobDisplay,
     **settings: object,
 ) -> None:
@@ -56,6 +60,7 @@ def train(
         backends=list(backends) or None,
         augmentation=augmentation and parse_json(augmentation, "--augmentation"),
         optimizer={"name": optimizer or "sgd", **rates} if optimizer or rates else None,
+        publish=False if no_publish else None,
         **settings,
     )
     run_job(target, "trainings", body, display, show_training)
@@ -67,19 +72,20 @@ def show_training(training: Any) -> None:
     columns = ("backend", "accuracy", "loss", "epoch s", "images per s")
     table = Grid(columns, columns[1:])
     for backend, run in training["runs"].items():
-        last = run["history"][-1]
+        last = choose_figures(run["history"][-1])
         table.add(
             backend,
-            percent(last["test_accuracy"]),
-            number(last["test_loss"]),
+            percent(last.accuracy),
+            number(last.loss),
             f"{median(epoch['seconds'] for epoch in run['history']):.2f}",
             number(run["examples_per_second"], ",.0f"),
         )
-    table.print(f"{name} version {version}, on the test split")
+    table.print(f"{name}{f' version {version}' if version else ''}, on {last.place}")
     for pair in training["comparisons"]:
         names = join_words(pair["backends"])
-        print_line(f"{names} give the same answer for {percent(pair['agreement'])} of the test pictures.")
+        print_line(f"{names} give the same answer for {percent(pair['agreement'])} of {last.place}.")
     overlapped = [backend for backend, run in training["runs"].items() if run["overlapped"]]
     if overlapped:
         print_line("Several runs shared this machine. For speeds to quote, train each backend alone.", dim=True)
-    print_line(f"Next: tandem compare {name}   or   tandem predict --model {name} FILE.png", dim=True)
+    if version:
+        print_line(f"Next: tandem compare {name}   or   tandem predict --model {name} FILE.png", dim=True)

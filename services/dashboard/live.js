@@ -36,6 +36,19 @@ export function useJob(path) {
   return state.path === path ? { job: null, error: null, isLive: false, ...state } : { job: null, error: null, isLive: false };
 }
 
+/**
+ * Ask for the state of a job until it has ended.
+ * @throws {Error} the job did not succeed, or the gateway does not answer.
+ */
+export async function waitForEnd(path) {
+  for (;;) {
+    const { status, error } = await api.get(path);
+    if (status === "succeeded") return;
+    if (hasEnded(status)) throw new Error(error ?? status);
+    await sleep(POLL_MS);
+  }
+}
+
 async function follow(path, signal, show) {
   const channel = "BroadcastChannel" in globalThis ? new BroadcastChannel(`tandem:${path}`) : null;
   const seen = { job: null };
@@ -138,7 +151,7 @@ async function readStream(path, signal, receive) {
 function sleep(milliseconds, signal) {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, milliseconds);
-    signal.addEventListener("abort", () => {
+    signal?.addEventListener("abort", () => {
       clearTimeout(timer);
       resolve();
     }, { once: true });

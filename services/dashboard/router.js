@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "./vendor/htm-preact-standalone.module.js";
 
-export const VIEWS = ["train", "draw", "compare", "load", "code", "models", "data", "queue"];
+export const VIEWS = ["train", "search", "draw", "compare", "load", "releases", "code", "models", "data", "queue"];
 
 const listeners = new Set();
 

@@ -88,7 +88,7 @@ def test_the_page_speaks_chinese(new_page: Callable[..., Page]) -> None:
 
 
 def test_the_page_works_at_360_pixels(new_page: Callable[..., Page]) -> None:
-    for view in ("train", "draw", "compare", "load", "code", "models", "data", "queue"):
+    for view in ("train", "search", "draw", "compare", "load", "releases", "code", "models", "data", "queue"):
         page = new_page(f"/{view}", viewport={"width": 360, "height": 740})
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         page.wait_for_load_state("networkidle")

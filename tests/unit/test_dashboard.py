@@ -68,14 +68,6 @@ def test_modules_are_short_and_write_no_html_of_their_own() -> None:
         assert "innerHTML" not in source, path
 
 
-def test_no_text_looks_like_a_comment() -> None:
-    for path in own_modules():
-        source = path.read_text()
-        for literal in re.findall(r"`(?:[^`\\]|\\.)*`", source):
-            assert not re.search(r"^\s*(?://|/\*)| // ", literal, re.MULTILINE), f"{path}: {literal[:80]}"
-        assert not re.search(r"""^[^/\n]*(["'])(?:(?!\1)[^\n])* // [^\n]*\1""", source, re.MULTILINE), path
-
-
 def test_everybody_may_read_the_page_but_nothing_else() -> None:
     paths = public_page_paths()
     assert {f"/{view}" for view in VIEWS} < set(paths)

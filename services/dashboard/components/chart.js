@@ -124,7 +124,7 @@ function optionsOf(width, height, xLabel, lines) {
     cursor: { drag: { x: false, y: false }, points: { size: 7 } },
     scales: { x: { time: false }, right: { range: [null, 1] } },
     axes: [
-      { ...axis, label: xLabel, labelSize: 18, labelFont: axis.font, size: 28, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500] },
+      { ...axis, label: xLabel, labelSize: 18, labelFont: axis.font, size: 28, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 20000] },
       { ...axis, size: 56, values: write(left) },
       ...(right && right !== left ? [{ ...axis, scale: "right", side: 1, size: 56, grid: { show: false }, values: write(right) }] : []),
     ],

@@ -4,7 +4,10 @@ import { addressOf } from "../router.js";
 import { t } from "../texts.js";
 import { titleOf } from "./backends.js";
 
-const versionOf = ({ name, version }) => t("train.version", { name, version });
+/** Return a training's or a model's name with its version. A training that publishes nothing has no version. */
+export function versionOf({ name, version }) {
+  return version ? t("train.version", { name, version }) : name;
+}
 
 /**
  * Kind -> `title`, the key of its name; `list`, the last part of its path and the member of the response that holds the
@@ -30,6 +33,16 @@ export const KINDS = {
     title: "load.test", list: "loadtests", canCancel: true,
     nameOf: (job) => t("load.test-of", job),
     addressOf: ({ id }) => addressOf("load", { id }),
+  },
+  search: {
+    title: "view.search", list: "searches", canCancel: true,
+    nameOf: ({ name, request: { dataset } }) => `${name}, ${dataset}`,
+    addressOf: ({ id }) => addressOf("search", { id }),
+  },
+  release: {
+    title: "release.release", list: "releases", canCancel: true,
+    nameOf: versionOf,
+    addressOf: ({ id }) => addressOf("releases", { id }),
   },
   transplant: {
     title: "queue.transplant", list: "transplants",

@@ -1,35 +1,23 @@
 // One load test: its progress while it runs, its report once it has succeeded.
 
-import { html, useEffect, useRef, useState } from "../vendor/htm-preact-standalone.module.js";
+import { html, useState } from "../vendor/htm-preact-standalone.module.js";
 import { api } from "../api.js";
-import { hasEnded, useJob } from "../live.js";
-import { bytes, number, t, time } from "../texts.js";
+import { bytes, number, t } from "../texts.js";
 import { BackendName } from "./backends.js";
-import { CancelButton } from "./cancel_button.js";
+import { Facts } from "./facts.js";
 import { JobTable } from "./job_list.js";
+import { JobPage } from "./job_page.js";
 import { describeClaim, describeRequest, titleOfSide, writeMs, writeRate } from "./load_test_words.js";
 import { Picture } from "./picture.js";
 import { ProgressBar } from "./progress_bar.js";
-import { Failure, Loading, Status } from "./states.js";
+import { Failure, Status } from "./states.js";
 
 /** Show the load test with an id, and follow it until it ends. */
 export function LoadTest({ id }) {
-  const path = `/v1/loadtests/${encodeURIComponent(id)}`;
-  const { job, error } = useJob(path);
-  const heading = useRef(null);
-  useEffect(() => heading.current.focus(), []); // so that a screen reader says what the link led to
-  return html`
-    <article class="stack">
-      <a href="/load">← ${t("load.earlier")}</a>
-      <h1 tabindex="-1" ref=${heading}>${job ? t("load.test-of", job) : t("load.test")}</h1>
-      ${error ? html`<${Failure} error=${error} />` : !job && html`<${Loading} />`}
-      ${job && html`
-        <div class="row"><${Status} status=${job.status} /><small>${time(job.created_at)}</small><small>${describeRequest(job.request)}</small>
-          ${!hasEnded(job.status) && html`<${CancelButton} path=${path} />`}</div>
-        ${job.status === "running" && html`<${Progress} progress=${job.progress} />`}
-        ${job.error && html`<p class="field-error">${job.error}</p>`}
-        ${job.status === "succeeded" && html`<${Report} test=${job} path=${path} />`}`}
-    </article>`;
+  return html`<${JobPage} kind="loadtest" id=${id} earlier=${t("load.earlier")} describe=${({ request }) => describeRequest(request)}
+    show=${(test, path) => html`
+      ${test.status === "running" && html`<${Progress} progress=${test.progress} />`}
+      ${test.status === "succeeded" && html`<${Report} test=${test} path=${path} />`}`} />`;
 }
 
 function Progress({ progress }) {
@@ -61,15 +49,7 @@ function Report({ test, path }) {
     <div class="row">${t("load.files")}${["html", "png", "csv"].map((suffix) => html`
       <button type="button" onClick=${() => download(suffix)}>${suffix.toUpperCase()}</button>`)}</div>
     ${refusal && html`<${Failure} error=${refusal} />`}
-    <details><summary>${t("load.conditions")}</summary>
-      <dl lang="en">${Object.entries({ ...conditions, ...versions, seed: test.request.seed, note: test.note }).map(([name, value]) => html`
-        <dt>${name.replaceAll("_", " ")}</dt><dd>${describeCondition(value)}</dd>`)}</dl></details>`;
-}
-
-/** Write a condition as the API has it: a value, or several with names. */
-function describeCondition(value) {
-  if (value === null || typeof value !== "object" || Array.isArray(value)) return String(value);
-  return Object.entries(value).map((named) => named.join(" ")).join(", ");
+    <${Facts} title=${t("load.conditions")} facts=${{ ...conditions, ...versions, seed: test.request.seed, note: test.note }} />`;
 }
 
 /** Rows of a table: title, figure, and how the figure is written. */

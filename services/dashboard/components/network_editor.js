@@ -3,7 +3,7 @@
 import { html, useEffect, useState } from "../vendor/htm-preact-standalone.module.js";
 import { api } from "../api.js";
 import { t } from "../texts.js";
-import { Choice } from "./fields.js";
+import { Choice, JsonField, parseJson } from "./fields.js";
 import { NetworkDrawing } from "./network_drawing.js";
 import { Loading } from "./states.js";
 
@@ -25,14 +25,11 @@ export function NetworkEditor({ presets, dataset, network, onChange }) {
     setSyntaxError(null);
     onChange(name);
   };
-  const edit = ({ target }) => {
-    setText(target.value);
-    try {
-      onChange(JSON.parse(target.value));
-      setSyntaxError(null);
-    } catch (problem) {
-      setSyntaxError(t("train.not-json", { reason: problem.message }));
-    }
+  const edit = (written) => {
+    const { value, problem } = parseJson(written);
+    setText(written);
+    setSyntaxError(problem);
+    if (!problem) onChange(value);
   };
   const message = syntaxError ?? error?.message;
   return html`
@@ -42,9 +39,7 @@ export function NetworkEditor({ presets, dataset, network, onChange }) {
     ${described ? html`<${NetworkDrawing} network=${described} invalidLayer=${layerOf(error)} />` : !error && html`<${Loading} />`}
     <details open=${message ? true : null}>
       <summary>${t("train.edit-json")}</summary>
-      <textarea class="code" rows="12" spellcheck="false" aria-label=${t("train.json")} value=${text ?? jsonOf(described)} onInput=${edit}
-        aria-invalid=${Boolean(message)} aria-describedby="network-error"></textarea>
-      <p id="network-error" class="field-error" role="status">${message}</p>
+      <${JsonField} id="network" label=${t("train.json")} value=${text ?? jsonOf(described)} message=${message} onChange=${edit} />
     </details>`;
 }
 

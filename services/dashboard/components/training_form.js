@@ -2,11 +2,11 @@
 
 import { html, useState } from "../vendor/htm-preact-standalone.module.js";
 import { api } from "../api.js";
-import { number, t } from "../texts.js";
+import { t } from "../texts.js";
 import { BackendName, titleOf } from "./backends.js";
-import { Choice, NumberField } from "./fields.js";
+import { DatasetField, firstDataset } from "./dataset_field.js";
+import { Choice, NameField, NumberField } from "./fields.js";
 import { NetworkEditor } from "./network_editor.js";
-import { Picture } from "./picture.js";
 
 const SMALL_SPLIT = 5000; // training pictures; fewer need more epochs
 const TINY_SPLIT = 640; // training pictures; fewer need small batches, so that an epoch has several steps
@@ -32,17 +32,19 @@ function suggestedSettings(network, dataset) {
  * @param {Object[]} props.datasets of GET /v1/datasets.
  * @param {string[]} props.backends all backends' names.
  * @param {string} [props.dataset] the dataset to begin with.
- * @param {function(Object): void} props.onStart is called with the training that was started.
+ * @param {string} [props.path] where the training is submitted.
+ * @param {function(Object): Object} [props.bodyOf] returns the body of the submission for a training's request.
+ * @param {any} [props.children] more fields.
+ * @param {function(Object): void} props.onStart is called with the job that was started.
  */
-export function TrainingForm({ presets, datasets, backends, dataset, onStart }) {
-  const first = datasets.find(({ name }) => name === dataset) ?? datasets.find(({ ready }) => ready) ?? datasets[0];
+export function TrainingForm({ presets, datasets, backends, dataset, path = "/v1/trainings", bodyOf = (training) => training, children, onStart }) {
+  const first = firstDataset(datasets, dataset);
   const [settings, setSettings] = useState({
-    network: presets[0].name, dataset: first.name, seed: 0, pairing: "shared", schedule: "constant", precision: "float32",
+    network: presets[0].name, dataset: first.name, seed: 0, pairing: "shared", schedule: "constant", precision: "float32", validation: 0,
     name: "", backends, ...suggestedSettings(presets[0].name, first),
   });
   const [edited, setEdited] = useState(new Set());
   const [submission, setSubmission] = useState({ isSending: false, error: null });
-  const chosen = datasets.find(({ name }) => name === settings.dataset);
 
   const set = (field, value) => {
     setEdited((before) => new Set(before).add(field));
@@ -64,7 +66,7 @@ export function TrainingForm({ presets, datasets, backends, dataset, onStart }) 
     event.preventDefault();
     setSubmission({ isSending: true, error: null });
     try {
-      onStart(await api.post("/v1/trainings", requestOf(settings)));
+      onStart(await api.post(path, bodyOf(requestOf(settings))));
       setSubmission({ isSending: false, error: null });
     } catch (error) {
       setSubmission({ isSending: false, error });
@@ -74,7 +76,7 @@ export function TrainingForm({ presets, datasets, backends, dataset, onStart }) 
   return html`
     <form class="training-form panel stack" onSubmit=${start}>
       <${NetworkEditor} presets=${presets} dataset=${settings.dataset} network=${settings.network} onChange=${(network) => choose({ network })} />
-      <${DatasetField} datasets=${datasets} chosen=${chosen} onChange=${(name) => choose({ dataset: name })} />
+      <${DatasetField} datasets=${datasets} name=${settings.dataset} onChange=${(name) => choose({ dataset: name })} />
       <div class="fields">
         <${NumberField} ...${field("epochs")} min="1" max="1000" />
         <${NumberField} ...${field("batch_size")} min="1" max="65536" isOptional placeholder="64" />
@@ -87,31 +89,17 @@ export function TrainingForm({ presets, datasets, backends, dataset, onStart }) 
           <${NumberField} ...${field("seed")} min="0" max=${2 ** 32 - 1} />
           <${Choice} ...${field("pairing")} options=${[["shared", t("train.pairing-shared")], ["native", t("train.pairing-native")]]} />
           <${Choice} ...${field("schedule")} options=${["constant", "cosine"]} />
+          <${NumberField} ...${field("validation")} min="0" max="0.5" step="any" />
           <${Choice} ...${field("precision")} options=${["float32", "float64"]} />
-          <div class="field"><label for="name">${t("train.name")}</label>
-            <input id="name" value=${settings.name} maxlength="63" pattern="[a-z0-9][a-z0-9_\\-]*" title=${t("train.name-rule")}
-              onInput=${({ target }) => set("name", target.value)} /></div>
+          <${NameField} value=${settings.name} onChange=${(value) => set("name", value)} />
           <${BackendChoice} backends=${backends} chosen=${settings.backends} onChange=${(value) => set("backends", value)} />
         </div>
       </details>
+      ${children}
       ${submission.error && html`<p class="field-error" role="alert">${submission.error.message}</p>`}
       <button class="primary" disabled=${submission.isSending || !settings.backends.length}>
         ${t("train.start", { backends: settings.backends.map(titleOf).join(" + ") })}</button>
     </form>`;
-}
-
-function DatasetField({ datasets, chosen, onChange }) {
-  return html`
-    <div class="field">
-      <label for="dataset">${t("train.dataset")}</label>
-      <select id="dataset" value=${chosen.name} onChange=${(event) => onChange(event.target.value)}>
-        ${datasets.map(({ name, ready }) => html`<option key=${name} value=${name} disabled=${!ready}>
-          ${ready ? name : t("train.not-ready", { name })}</option>`)}
-      </select>
-      <p class="field-hint">${t("train.dataset-size", { train: number(chosen.sizes.train ?? 0), test: number(chosen.sizes.test ?? 0), classes: chosen.classes.length })}</p>
-      ${chosen.problem ? html`<p class="field-error">${chosen.problem}</p>` : html`
-        <div class="samples"><${Picture} path=${`/v1/datasets/${chosen.name}/samples.png?count=20`} alt=${t("train.samples", { name: chosen.name })} /></div>`}
-    </div>`;
 }
 
 function BackendChoice({ backends, chosen, onChange }) {
@@ -127,7 +115,7 @@ function BackendChoice({ backends, chosen, onChange }) {
     </fieldset>`;
 }
 
-/** Return the body of POST /v1/trainings. Fields that the user left empty are left out. */
+/** Return the request of a training. Fields that the user left empty are left out. */
 function requestOf(settings) {
   const { optimizer, learning_rate, batch_size, name, ...rest } = settings;
   return {

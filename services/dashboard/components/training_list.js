@@ -20,11 +20,16 @@ export function TrainingList({ round, current }) {
   return html`<${JobList} kind="trainings" filter="history=last" title=${t("train.earlier")} columns=${columns} current=${current} round=${round} />`;
 }
 
-/** Return the newest test accuracy of each backend; one figure if all are equal. */
+/** The newest test accuracy of each backend, or the validation accuracy; one figure if all are equal. */
 function accuraciesOf(training) {
   const found = Object.entries(training.runs).filter(([, run]) => run.history.length)
-    .map(([backend, run]) => [backend, percent(run.history.at(-1).test_accuracy)]);
+    .map(([backend, run]) => [backend, accuracyOf(run.history.at(-1))]);
   const figures = new Set(found.map(([, figure]) => figure));
   if (figures.size < 2) return [...figures][0] ?? "–";
-  return found.map(([backend, figure]) => `${titleOf(backend)} ${figure}`).join(", ");
+  return found.map(([backend, figure]) => html`<div>${titleOf(backend)} ${figure}</div>`);
+}
+
+function accuracyOf({ test_accuracy, validation_accuracy }) {
+  if (test_accuracy != null || validation_accuracy == null) return percent(test_accuracy);
+  return t("train.on-validation", { accuracy: percent(validation_accuracy) });
 }

@@ -7,11 +7,12 @@ import { duration, number, percent, t, time } from "../texts.js";
 import { BackendName, colourOfBackend, titleOf } from "./backends.js";
 import { CancelButton } from "./cancel_button.js";
 import { Chart } from "./chart.js";
+import { versionOf } from "./job_kinds.js";
 import { ProgressBar } from "./progress_bar.js";
 import { Failure, Loading, Status } from "./states.js";
 
-// Epochs whose median duration predicts the time left.
-const RECENT = 5;
+const RECENT = 5; // epochs whose median duration predicts the time left
+const PREFIXES = { test: "test_", validation: "validation_", train: "" }; // of an epoch's figures on each split
 
 /** Show the training with an id, and follow it until it ends. `onEnd` is called when it ends. */
 export function TrainingProgress({ id, onEnd }) {
@@ -29,7 +30,7 @@ export function TrainingProgress({ id, onEnd }) {
   return html`
     <section class="stack" aria-label=${t("train.training")}>
       <div class="row">
-        <h2 ref=${title} tabindex="-1">${t("train.version", job)}</h2>
+        <h2 ref=${title} tabindex="-1">${versionOf(job)}</h2>
         <${Status} status=${job.status} />
         <small>${time(job.created_at)}</small>
         ${isUnfinished && html`<${CancelButton} path=${path} />`}
@@ -40,8 +41,8 @@ export function TrainingProgress({ id, onEnd }) {
       <${Curves} runs=${runs} />
       <${NewestFigures} runs=${runs} />
       ${runs.some(([, run]) => run.overlapped) && html`<p class="soft">${t("train.overlapped")}</p>`}
-      ${job.comparisons.map((pair) => html`<p key=${pair.backends.join()}>${describePair(pair)}</p>`)}
-      ${job.status === "succeeded" && html`<p class="row">
+      ${job.comparisons.map((pair) => html`<p key=${pair.backends.join()}>${describePair(pair, job.version ? "test" : "validation")}</p>`)}
+      ${job.status === "succeeded" && job.version && html`<p class="row">
         <a class="button" href=${addressOf("draw", model)}>${t("train.draw")}</a>
         <a class="button" href=${addressOf("compare", model)}>${t("train.compare")}</a></p>`}
     </section>`;
@@ -73,12 +74,18 @@ function describeProgress(run) {
   return `${done}, ${t("train.time-left", { time: duration(left) })}`;
 }
 
-/** Loss and accuracy of every backend by epoch, on the training or on the test split. */
+/** Return the splits on which an epoch has figures: the test split first, the training split last. */
+function splitsOf(epoch) {
+  return Object.keys(PREFIXES).filter((split) => epoch[`${PREFIXES[split]}loss`] != null);
+}
+
+/** Loss and accuracy of every backend by epoch, on one of the splits. */
 function Curves({ runs }) {
-  const [split, setSplit] = useState("test");
+  const [chosen, setChosen] = useState(null);
   const epochs = Math.max(0, ...runs.map(([, run]) => run.history.length));
   if (!epochs) return html`<p class="soft">${t("train.no-epoch")}</p>`;
-  const prefix = split === "test" ? "test_" : "";
+  const splits = splitsOf(runs.find(([, run]) => run.history.length)[1].history[0]);
+  const split = chosen ?? splits[0];
   const xs = Array.from({ length: epochs }, (_, index) => index + 1);
   const lineOf = ([backend, run], index, figure) => ({
     label: `${titleOf(backend)}, ${t(`train.${figure}`)}`,
@@ -88,14 +95,14 @@ function Curves({ runs }) {
     dash: figure === "accuracy" ? [6, 4] : undefined,
     isRight: figure === "accuracy",
     format: figure === "accuracy" ? (value) => percent(value, 1) : (value) => number(value, 4),
-    values: xs.map((_, epoch) => run.history[epoch]?.[prefix + figure] ?? null),
+    values: xs.map((_, epoch) => run.history[epoch]?.[PREFIXES[split] + figure] ?? null),
   });
   const lines = ["loss", "accuracy"].flatMap((figure) => runs.map((run, index) => lineOf(run, index, figure)));
   return html`
-    <${Chart} title=${t(`train.curves-${split}`)} xLabel=${t("train.epoch")} xs=${xs} lines=${lines} height=${280} />
+    <${Chart} title=${t("train.curves", { split: t(`train.split-${split}`) })} xLabel=${t("train.epoch")} xs=${xs} lines=${lines} height=${280} />
     <div class="row">
-      ${["test", "train"].map((name) => html`<label key=${name}>
-        <input type="radio" name="split" checked=${split === name} onChange=${() => setSplit(name)} /> ${t(`train.split-${name}`)}</label>`)}
+      ${splits.map((name) => html`<label key=${name}>
+        <input type="radio" name="split" checked=${split === name} onChange=${() => setChosen(name)} /> ${t(`train.split-${name}`)}</label>`)}
     </div>`;
 }
 
@@ -103,10 +110,10 @@ function NewestFigures({ runs }) {
   const begun = runs.map(([backend, run], index) => ({ backend, index, run, last: run.history.at(-1) })).filter(({ last }) => last);
   if (!begun.length) return null;
   const rows = {
-    "train.test-accuracy": ({ last }) => percent(last.test_accuracy),
-    "train.test-loss": ({ last }) => number(last.test_loss, 5),
-    "train.train-accuracy": ({ last }) => percent(last.accuracy),
-    "train.train-loss": ({ last }) => number(last.loss, 5),
+    ...Object.assign({}, ...splitsOf(begun[0].last).map((split) => ({
+      [`train.${split}-accuracy`]: ({ last }) => percent(last[`${PREFIXES[split]}accuracy`]),
+      [`train.${split}-loss`]: ({ last }) => number(last[`${PREFIXES[split]}loss`], 5),
+    }))),
     "train.seconds": ({ last }) => number(last.seconds, 2),
     "train.speed": ({ run }) => number(run.examples_per_second),
     "train.threads": ({ run }) => `${run.threads ?? "–"}, ${run.device ?? "–"}`,
@@ -120,9 +127,9 @@ function NewestFigures({ runs }) {
     </table></div>`;
 }
 
-function describePair(pair) {
+function describePair(pair, split) {
   const [first, second] = pair.backends.map(titleOf);
-  const agreement = t("train.agreement", { first, second, agreement: percent(pair.agreement) });
+  const agreement = t("train.agreement", { first, second, agreement: percent(pair.agreement), split: t(`train.split-${split}`) });
   if (pair.max_weight_difference === null) return agreement;
   return `${agreement} ${t("train.weight-difference", { difference: Number(pair.max_weight_difference.toPrecision(2)) })}`;
 }

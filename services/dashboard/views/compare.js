@@ -149,7 +149,7 @@ function Pair({ pair, evaluation, training, classes }) {
       <ul>${[
         t("compare.difference", { first, second, value: points(value), low: points(low), high: points(high) }),
         t("compare.mcnemar", { first, second, one, other }) + t(mcnemar.p_value < CERTAIN ? "compare.real" : "compare.chance", { p: round(mcnemar.p_value) }),
-        t("train.agreement", { first, second, agreement: percent(pair.agreement) }),
+        t("train.agreement", { first, second, agreement: percent(pair.agreement), split: t(`train.split-${evaluation.split}`) }),
         trained?.max_weight_difference != null && t("train.weight-difference", { difference: round(trained.max_weight_difference) }),
         training?.request.pairing === "native" && t("compare.native"),
         ...pair.notes,

@@ -5,6 +5,7 @@ import { api } from "../api.js";
 import { BackendName, titleOf } from "../components/backends.js";
 import { DeleteButton } from "../components/delete_button.js";
 import { JobTable } from "../components/job_list.js";
+import { versionsOf } from "../components/model_versions.js";
 import { Empty, Failure, Loading } from "../components/states.js";
 import { useResource } from "../resources.js";
 import { addressOf } from "../router.js";
@@ -21,7 +22,7 @@ export function View({ query }) {
   const chosen = rows?.find(({ name }) => name === query.model);
   const columns = [
     { title: t("train.model"), cell: ({ name }) => html`<a href=${addressOf("models", { model: name })}>${name}</a>` },
-    { title: t("models.versions"), className: "figure", cell: ({ versions }) => number(numbersOf(versions).length) },
+    { title: t("models.versions"), className: "figure", cell: ({ versions }) => number(versionsOf(versions).length) },
     { title: t("train.backends"), cell: ({ versions }) => html`<div class="row">${order.filter((backend) => versions[backend])
       .map((backend) => html`<${BackendName} backend=${backend} index=${order.indexOf(backend)} />`)}</div>` },
   ];
@@ -33,18 +34,13 @@ export function View({ query }) {
         <${JobTable} jobs=${rows} title=${t("view.models")} columns=${columns} current=${query.model} />`}`;
 }
 
-/** Return the version numbers of all backends, newest first. */
-function numbersOf(versions) {
-  return [...new Set(Object.values(versions).flat())].sort((one, other) => other - one);
-}
-
 function Versions({ model: { name, versions }, order, reload }) {
   const path = `/v1/models/${name}`;
   const detail = useResource(path);
   const title = useRef(null);
   const [limit, setLimit] = useState(FIRST);
   const [refusal, setRefusal] = useState(null);
-  const all = numbersOf(versions);
+  const all = versionsOf(versions);
   const stable = detail.data?.aliases.stable;
   useEffect(() => title.current.focus(), []); // so that a screen reader says what the link led to
   const move = (version) => api.put(`${path}/aliases/stable`, { version }).then(() => { setRefusal(null); detail.reload(); }, setRefusal);
@@ -58,7 +54,7 @@ function Versions({ model: { name, versions }, order, reload }) {
           <h3>${t("models.version", { version })}</h3>
           ${version === stable ? html`<strong class="status status-succeeded">stable</strong>`
             : html`<button type="button" onClick=${() => move(version)}>${t("models.make-stable")}</button>`}
-          ${["draw", "compare"].map((view) => html`<a href=${addressOf(view, { model: name, version })}>${t(`view.${view}`)}</a>`)}
+          ${["draw", "compare", "releases"].map((view) => html`<a href=${addressOf(view, { model: name, version })}>${t(`view.${view}`)}</a>`)}
         </div>
         <${Version} name=${name} version=${version} order=${order} reload=${reload} setRefusal=${setRefusal}
           backends=${order.filter((backend) => versions[backend]?.includes(version))} /></section>`)}

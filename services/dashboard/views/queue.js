@@ -40,7 +40,7 @@ function Queue({ name, queue: { trainers, waiting, queued }, place, reload }) {
   const id = `queue-${name}`;
   return html`
     <section class="panel stack" aria-labelledby=${id}>
-      <h2 id=${id}>${place === null ? t("load.test") : html`<${BackendName} backend=${name} index=${place} />`}</h2>
+      <h2 id=${id}>${place === null ? t(`queue.${name}`) : html`<${BackendName} backend=${name} index=${place} />`}</h2>
       ${!trainers.length && html`<p class="field-error">${t("queue.no-trainer", { service: place === null ? name : `${name}-trainer` })}</p>`}
       <ul>${trainers.map(({ running, state }) => html`<li>${running
         ? html`<${Job} key=${running.id} ...${running} name=${name} place=${place} isRunning reload=${reload} />`
@@ -58,13 +58,17 @@ function Job({ kind, id, name, place, isRunning = false, reload }) {
   const { data: job } = useResource(path, { every: isRunning ? EVERY_MS : 0 });
   if (!job) return html`<${Loading} />`;
   const run = job.runs?.[name];
-  const progress = run ? { text: t("train.epoch-of", run), done: run.epoch, of: run.epochs }
-    : job.progress && { text: t("load.blocks", job.progress), ...job.progress };
+  const progress = run ? { text: t("train.epoch-of", run), done: run.epoch, of: run.epochs } : job.progress && progressOf(kind, job.progress);
   return html`
     <p><${JobName} kind=${kind} job=${job} /></p>
     ${isRunning && progress?.of && html`<p class="soft">${progress.text}</p>
       <${ProgressBar} label=${progress.text} ...${progress} colour=${place === null ? undefined : colourOfBackend(place)} />`}
     ${KINDS[kind].canCancel && html`<${CancelButton} path=${path} name=${KINDS[kind].nameOf(job)} onCancel=${reload} />`}`;
+}
+
+function progressOf(kind, progress) {
+  if (kind === "loadtest") return { text: t("load.blocks", progress), ...progress };
+  return { text: t("search.progress", progress), done: progress.trials_done, of: progress.trials };
 }
 
 function JobName({ kind, job }) {

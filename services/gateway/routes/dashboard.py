@@ -22,7 +22,7 @@ from shared.web.routes import BufferedRequest, Route
 
 TAG = Tag(name="page", description="The web page, and where to go from here")
 FOLDER = Path(__file__).resolve().parents[2] / "dashboard"
-VIEWS = ("train", "draw", "compare", "load", "code", "models", "data", "queue")
+VIEWS = ("train", "search", "draw", "compare", "load", "releases", "code", "models", "data", "queue")
 # Scripts and styles come from files of this origin only. Pictures that need a token are read by a script, which shows
 # them as `blob:`. uPlot and Preact set styles through the CSSOM, which this policy allows.
 PAGE_POLICY = (

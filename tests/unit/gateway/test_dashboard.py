@@ -39,7 +39,7 @@ def test_every_view_is_the_same_document(url: str) -> None:
 def test_a_file_is_compressed_and_is_not_sent_again(url: str) -> None:
     place = f"{url}/page/app.js"
     plain = requests.get(place, headers={"Accept-Encoding": "identity"}, timeout=10)
-    assert b"startRouter();" in plain.content
+    assert b"startRouter()" in plain.content
     assert "Content-Encoding" not in plain.headers
     packed = requests.get(place, headers={"Accept-Encoding": "gzip"}, stream=True, timeout=10)
     assert gzip.decompress(packed.raw.read(decode_content=False)) == plain.content
@@ -74,24 +74,28 @@ def test_the_page_needs_no_token_but_what_it_shows_does(tmp_path: Path) -> None:
         assert json.loads(requests.get(url, timeout=10).content)["name"] == "Tandem"
 
 
-def test_files_lose_their_comments_and_indentation_and_nothing_else(tmp_path: Path) -> None:
+def test_declarations_keep_their_order_when_they_are_minified(tmp_path: Path) -> None:
+    (tmp_path / "order.js").write_text(
+        "export function read() { const first = find(); const [state, set] = use(first); return [state, set]; }"
+    )
+    expected = "export function read(){const e=find(),[t,n]=use(e);return[t,n]}"
+    assert read_page_files(tmp_path)["order.js"].content.decode() == expected
+
+
+def test_files_are_minified_and_texts_in_templates_stay(tmp_path: Path) -> None:
     source = """// A module.
 /**
- * Return a link.
+ * Return links.
  */
-export function link(url) { // it begins with http://
+export function link(addresses) { // each begins with http://
   const pattern = /\\/\\*/g;
   // A comment of its own.
   return html`
-    <a href=${url}>text</a>`;
+    <p title="a // b">/* text */ ${addresses.map((address) => html`<a class="x" href=${address}>one  two</a>`)}</p>`;
 }
 """
-    expected = """export function link(url) {
-const pattern = /\\/\\*/g;
-return html`
-<a href=${url}>text</a>`;
-}
-"""
+    expected = """export function link(e){const t=/\\/\\*/g;return html`
+    <p title="a // b">/* text */ ${e.map(e=>html`<a class="x" href=${e}>one  two</a>`)}</p>`}"""
     (tmp_path / "vendor").mkdir()
     (tmp_path / "styles/views").mkdir(parents=True)
     for name in ("link.js", "vendor/link.js"):
@@ -107,7 +111,7 @@ return html`
     files = read_page_files(tmp_path)
     assert files["link.js"].content.decode() == expected
     assert files["vendor/link.js"].content.decode() == source
-    assert files["styles.css"].content.decode() == ".a{color:red;}" * 2
+    assert files["styles.css"].content.decode() == ".a{color:red}" * 2
     expected = '{"draw.clear":["Clear","清除"],"train.start":["Train","训练"]}'
     assert files["texts.json"].content.decode() == expected
     assert files.keys() == {"link.js", "vendor/link.js", "styles.css", "texts.json"}
