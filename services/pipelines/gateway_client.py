@@ -27,7 +27,7 @@ TRY_AGAIN = (408, 429, 502, 503, 504)
 log = structlog.get_logger()
 
 
-class RefusedError(TandemError):
+class RequestRefusedError(TandemError):
     """The gateway refused a request.
 
     Attributes:
@@ -59,7 +59,7 @@ class GatewayClient:
         """Return a JSON body.
 
         Raises:
-            RefusedError: the gateway refuses the request.
+            RequestRefusedError: the gateway refuses the request.
             UnavailableError: the gateway did not answer for `patience_s` seconds.
         """
         return self._send("GET", path).json()
@@ -83,7 +83,7 @@ class GatewayClient:
         """Yield the state of a job whenever it has changed, until it has ended. The last state is that of its end.
 
         Raises:
-            RefusedError: there is no such job.
+            RequestRefusedError: there is no such job.
             UnavailableError: the gateway did not answer for `patience_s` seconds.
         """
         newest = None
@@ -122,7 +122,7 @@ class GatewayClient:
                 if response.ok:
                     return response
                 if response.status_code not in TRY_AGAIN:
-                    raise RefusedError(response.status_code, _detail_of(response))
+                    raise RequestRefusedError(response.status_code, _detail_of(response))
                 problem = _detail_of(response)
             except (requests.ConnectionError, requests.Timeout) as error:
                 problem = f"{type(error).__name__}: the gateway does not answer"

@@ -30,6 +30,8 @@ def test_an_empty_training_has_the_documented_defaults() -> None:
         "augmentation": None,
         "seed": 0,
         "pairing": "shared",
+        "validation": 0.0,
+        "publish": True,
     }
 
 
@@ -46,6 +48,11 @@ def test_an_empty_training_has_the_documented_defaults() -> None:
         {"optimizer": {"name": "adam", "momentum": 0.9}},
         {"backends": []},
         {"pairing": "none"},
+        {"validation": -0.1},
+        {"validation": 0.51},
+        {"validation": "0.1"},
+        {"publish": 0},
+        {"publish": "no"},
         {"network": None},
         {"network": 3},
         {"name": ""},

@@ -47,7 +47,7 @@ def test_a_password_has_a_file_of_its_own_and_is_kept(state: RunningRedis) -> No
     with state.running():
         state.client("gateway").set("tandem:version:x", 7)
     files = {path.name: path.read_text() for path in (state.server.folder / "passwords").iterdir()}
-    assert set(files) == {"operator", "gateway", "loadtest", "tensorflow-trainer", "pytorch-trainer"}
+    assert set(files) == {"operator", "gateway", "loadtest", "pipelines", "tensorflow-trainer", "pytorch-trainer"}
     assert len(set(files.values())) == len(files)
     assert all(len(bytes.fromhex(password)) == 32 for password in files.values())
     for name in files:

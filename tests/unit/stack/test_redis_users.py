@@ -4,11 +4,11 @@ import pytest
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
-from shared.jobs.job_queue import LOADTEST
+from shared.jobs.job_queue import LOADTEST, PIPELINES
 from shared.jobs.redis_users import list_users, name_of
 from tests.unit.stack.conftest import RunningRedis
 
-SERVICES = ("gateway", "loadtest", "tensorflow-trainer", "pytorch-trainer")
+SERVICES = ("gateway", "loadtest", "pipelines", "tensorflow-trainer", "pytorch-trainer")
 USERS = ("health", *SERVICES)
 ID = "0" * 32
 FORBIDDEN = [
@@ -79,7 +79,12 @@ def as_script(command: str) -> list[str]:
     return ["EVAL", f"return redis.call('{name}',KEYS[1]{numbered})", "1", key, *arguments]
 
 
-WORKERS = {"loadtest": LOADTEST, "tensorflow-trainer": "tensorflow", "pytorch-trainer": "pytorch"}
+WORKERS = {
+    "loadtest": LOADTEST,
+    "pipelines": PIPELINES,
+    "tensorflow-trainer": "tensorflow",
+    "pytorch-trainer": "pytorch",
+}
 
 
 @pytest.mark.parametrize("user", WORKERS)
@@ -148,4 +153,4 @@ def test_the_gateway_submits_reads_and_cancels_but_takes_no_jobs(redis: RunningR
 def test_every_service_that_uses_redis_has_a_user() -> None:
     assert [user.name for user in list_users(["tensorflow", "pytorch"])] == list(SERVICES)
     assert name_of("pytorch") == "pytorch-trainer"
-    assert LOADTEST == "loadtest"
+    assert (LOADTEST, PIPELINES) == ("loadtest", "pipelines")
