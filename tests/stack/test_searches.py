@@ -15,8 +15,14 @@ SMALL_MLP = {"family": "mlp", "depth": {"range": [1, 2]}, "width": {"choice": [1
 
 def search(client: Client, **request: object) -> dict:
     """Submit a search, wait for its end, and return it."""
-    body = client.post("/v1/searches", {"dataset": "digits", **request})
-    return client.follow(f"/v1/searches/{body['id']}")
+    path = f"/v1/searches/{client.post('/v1/searches', {'dataset': 'digits', **request})['id']}"
+    wait_until(
+        lambda: client.get(path)["status"] not in ("queued", "running"),
+        message=lambda: f"the search did not end: {client.get(path)['progress']}",
+        timeout_s=240,
+        every_s=0.2,
+    )
+    return client.get(path)
 
 
 def test_a_search_publishes_the_best_trial_and_never_reads_the_test_split_before(
