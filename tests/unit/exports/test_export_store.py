@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from shared.errors import CorruptModelError, NotFoundError
-from shared.exports.export_store import ExportRecord, ExportStore
+from shared.exports.export_store import ExportStore
+from shared.exports.records import ExportRecord
 from shared.jobs.results import ExportAccuracy, ExportFile, ExportVerification
 from shared.models.cached_reads import checksum
 from shared.models.manifest import Manifest, encode_manifest
