@@ -20,8 +20,8 @@ from shared.errors import (
     describe_error,
 )
 from shared.exports.answers import RuntimeAnswers, ask_runtime
-from shared.exports.export_store import ExportRecord
 from shared.exports.formats import FORMATS, MAX_DIFFERENCE
+from shared.exports.records import ExportRecord
 from shared.jobs.payloads import ExportJob
 from shared.jobs.results import ExportAccuracy, ExportDisagreement, ExportFile, ExportVerification, McNemar
 from shared.jobs.run_state import SUCCEEDED, Run
