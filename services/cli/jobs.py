@@ -8,7 +8,7 @@ from .errors import ClientError, NotAllowedError, UnreachableError
 from .grids import Grid
 from .job_options import JobDisplay
 from .jobs_api import CANCELLABLE, KINDS, quote_part
-from .output import clean, minute_of, print_json, print_line
+from .output import clean, join_words, minute_of, print_json, print_line
 from .submissions import finish_job
 from .target import Target
 
@@ -62,10 +62,10 @@ def follow(target: Target, job: str, plain: bool, as_json: bool, events: bool) -
 @click.argument("job", metavar="ID|KIND/ID")
 @click.pass_obj
 def cancel(target: Target, job: str) -> None:
-    """Cancel a training or a load test. Runs that have ended keep their models."""
+    """Cancel a training, a load test, a search or a release. Models that are published stay."""
     kind, identity = find_job(target.client, job, CANCELLABLE)
     if kind not in CANCELLABLE:
-        raise click.UsageError(f"only {' and '.join(CANCELLABLE)} can be cancelled, and {clean(job)} is neither")
+        raise click.UsageError(f"only {join_words(CANCELLABLE)} can be cancelled, and {clean(job)} is none of them")
     cancelled = target.client.post(f"/v1/{kind}/{quote_part(identity)}/cancel", {})
     click.echo(f"{kind}/{clean(identity)} is {clean(cancelled['status'])}.")
 
@@ -125,6 +125,14 @@ def _show_end(job: Any) -> None:
         from .loadtest import show_load_test
 
         show_load_test(job)
+    elif "trials" in job:
+        from .search import show_search
+
+        show_search(job)
+    elif "gates" in job:
+        from .release import show_release
+
+        show_release(job)
     elif "proof" in job:
         from .models import show_transplant
 

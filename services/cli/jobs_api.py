@@ -2,8 +2,8 @@
 
 from urllib.parse import quote
 
-KINDS = ("trainings", "evaluations", "certificates", "loadtests", "transplants", "deletions")
-CANCELLABLE = ("trainings", "loadtests")
+KINDS = ("trainings", "evaluations", "certificates", "loadtests", "searches", "releases", "transplants", "deletions")
+CANCELLABLE = ("trainings", "loadtests", "searches", "releases")
 FINAL = ("succeeded", "failed", "cancelled")
 
 
