@@ -63,16 +63,17 @@ def search(
 def show_search(document: Any) -> None:
     """Print the trials, whether the backends agree, and the winner."""
     backends = document["request"]["backends"]
-    table = Grid(("trial", "status", "loss", *backends, "settings"), ("trial", "loss", *backends))
+    table = Grid(("trial", "status", "loss", *backends), ("trial", "loss", *backends))
     for trial in document["trials"]:
         is_best = trial["number"] == document["best"]
         found = [trial["backends"].get(backend, {}).get("validation_loss") for backend in backends]
         status = f"{trial['status']}, best" if is_best else trial["status"]
         figures = [number(value) for value in (trial["value"], *found)]
-        table.add(
-            trial["number"], status, *figures, describe_settings(trial["parameters"]), style="bold" if is_best else ""
-        )
+        table.add(trial["number"], status, *figures, style="bold" if is_best else "")
     table.print(f"Search {document['name']}: validation losses")
+    if document["best"]:
+        best = document["trials"][document["best"] - 1]
+        print_line(f"Settings of trial {best['number']}: {describe_settings(best['parameters'])}.")
     for pair in document["agreement"]:
         print_line(describe_agreement(pair))
     winner = document["winner"]
