@@ -6,7 +6,7 @@ fields that it has. A point is a value for each parameter that the point's other
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -21,7 +21,13 @@ from shared.network.optimizers import Adam, Sgd
 NETWORK, OPTIMIZER, OPTIMIZER_NAME = "network", "optimizer", "optimizer.name"
 OPTIMIZERS: dict[str, type[BaseModel]] = {"sgd": Sgd, "adam": Adam}
 
-Point = dict[str, JsonValue]
+JsonObject = dict[str, JsonValue]
+Point = dict[str, JsonValue]  # path -> value
+
+
+def _need_nothing(value: JsonValue) -> Sequence["SearchParameter"]:  # noqa: ARG001
+    """Return no parameters: no value of a domain needs others."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class SearchParameter:
 
     path: str
     domain: Domain
-    needed_by: Callable[[JsonValue], Sequence["SearchParameter"]] = lambda _: ()
+    needed_by: Callable[[JsonValue], Sequence["SearchParameter"]] = _need_nothing
 
     def index_of(self, value: JsonValue) -> int:
         """Return the index of a value in the choice. 1, 1.0 and true are different values."""
@@ -55,7 +61,7 @@ class SearchPoints:
     """
 
     space: SearchSpace
-    training: dict[str, JsonValue]
+    training: JsonObject
     parameters: list[SearchParameter] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,6 +84,16 @@ class SearchPoints:
         visit(self.parameters)
         return point
 
+    def fixed_numbers(self) -> dict[str, tuple[str, dict[str, JsonValue]]]:
+        """Return the numbers of families that are the same in all points: prefix of the paths -> family and numbers."""
+        network = self.space.network
+        if network is None:
+            return {}
+        if isinstance(network, MlpSpace | CnnSpace):
+            return {f"{NETWORK}.": (network.family, _fixed_numbers(network))}
+        families = [choice for choice in network.choice if isinstance(choice, MlpSpace | CnnSpace)]
+        return {f"{NETWORK}.{family.family}.": (family.family, _fixed_numbers(family)) for family in families}
+
     def parameters_of(self, point: Point) -> list[SearchParameter]:
         """Return the parameters that a point has, in the order of `choose`."""
         found: list[SearchParameter] = []
@@ -89,7 +105,7 @@ class SearchPoints:
         self.choose(pick)
         return found
 
-    def training_of(self, point: Point, input_shape: Shape, classes: int) -> dict[str, Any]:
+    def training_of(self, point: Point, input_shape: Shape, classes: int) -> JsonObject:
         """Return the fields of the training that a point stands for: those that all trials share, then its own.
 
         Args:
@@ -101,10 +117,11 @@ class SearchPoints:
             InvalidNetworkError: the network is larger than networks may be.
             LookupError: a path leads into something that is no object, or to a layer that there is not.
         """
-        training: dict[str, Any] = json.loads(json.dumps(self.training))
-        family = self._family_of(point)
+        training: JsonObject = json.loads(json.dumps(self.training))
+        prefix = _family_prefix(point)
+        family = self.fixed_numbers().get(prefix)
         if family:
-            prefix, name, numbers = family
+            name, numbers = family
             chosen = {path.removeprefix(prefix): value for path, value in point.items() if path.startswith(prefix)}
             network = FAMILIES[name].model_validate({**numbers, **chosen}).network(input_shape, classes)
             training[NETWORK] = network.model_dump(mode="json")
@@ -125,25 +142,7 @@ class SearchPoints:
         Args:
             index: from 0 to `grid_size() - 1`. Each gives another point.
         """
-        remaining = index
-
-        def visit(parameters: Sequence[SearchParameter]) -> Iterator[tuple[str, JsonValue]]:
-            nonlocal remaining
-            for position, parameter in enumerate(parameters):
-                after = _count(parameters[position + 1 :])
-                for value in parameter.domain.grid:
-                    further = parameter.needed_by(value)
-                    block = _count(further) * after
-                    if remaining < block:
-                        inner, remaining = divmod(remaining, after)
-                        outer, remaining = remaining, inner
-                        yield parameter.path, value
-                        yield from visit(further)
-                        remaining = outer
-                        break
-                    remaining -= block
-
-        return dict(visit(self.parameters))
+        return _decode(self.parameters, index)
 
     # Parameters ------------------------------------------------------------
 
@@ -153,7 +152,9 @@ class SearchPoints:
             return []
         if isinstance(network, MlpSpace | CnnSpace):
             return _family_parameters(network, f"{NETWORK}.")
-        families = {choice.family: choice for choice in network.choice if isinstance(choice, MlpSpace | CnnSpace)}
+        families: dict[str, MlpSpace | CnnSpace] = {
+            choice.family: choice for choice in network.choice if isinstance(choice, MlpSpace | CnnSpace)
+        }
 
         def needed_by(value: JsonValue) -> list[SearchParameter]:
             family = families.get(str(value.get("family"))) if isinstance(value, dict) else None
@@ -179,22 +180,9 @@ class SearchPoints:
             def needed_by(value: JsonValue) -> list[SearchParameter]:
                 return [make(child) for child in children[path] if _has_field(path, value, child)]
 
-            return SearchParameter(path, domains[path], needed_by)
+            return SearchParameter(path, domains[path], needed_by if children[path] else _need_nothing)
 
         return [make(path) for path in tops]
-
-    def _family_of(self, point: Point) -> tuple[str, str, dict[str, JsonValue]] | None:
-        """Return the point's family, if it has one: the prefix of its paths, its name, and its fixed numbers."""
-        network = self.space.network
-        if network is None:
-            return None
-        prefix = f"{NETWORK}."
-        if not isinstance(network, MlpSpace | CnnSpace):
-            chosen = {json.dumps(_name_of(choice)): choice for choice in network.choice}[json.dumps(point[NETWORK])]
-            if not isinstance(chosen, MlpSpace | CnnSpace):
-                return None
-            network, prefix = chosen, f"{NETWORK}.{chosen.family}."
-        return prefix, network.family, {name: value for name, value in network if not isinstance(value, Domain)}
 
 
 def _family_parameters(family: MlpSpace | CnnSpace, prefix: str) -> list[SearchParameter]:
@@ -216,6 +204,18 @@ def _family_parameters(family: MlpSpace | CnnSpace, prefix: str) -> list[SearchP
     return parameters if layers in domains else [*parameters, *needed_by(getattr(family, layers))]
 
 
+def _family_prefix(point: Point) -> str:
+    """Return how the paths of a point's family begin; nothing if the point names another network."""
+    if NETWORK not in point:
+        return f"{NETWORK}."
+    chosen = point[NETWORK]
+    return f"{NETWORK}.{chosen['family']}." if isinstance(chosen, dict) and "family" in chosen else ""
+
+
+def _fixed_numbers(family: MlpSpace | CnnSpace) -> dict[str, JsonValue]:
+    return {name: value for name, value in family if not isinstance(value, Domain)}
+
+
 def _name_of(choice: MlpSpace | CnnSpace | str | Network) -> JsonValue:
     """Return how a point names a network: the preset's name, `{"family": ...}`, or the network itself."""
     if isinstance(choice, str):
@@ -235,9 +235,28 @@ def _has_field(path: str, value: JsonValue, child: str) -> bool:
 
 
 def _count(parameters: Sequence[SearchParameter]) -> int:
+    """Return how many points of a grid some parameters have."""
     return math.prod(
-        sum(_count(parameter.needed_by(value)) for value in parameter.domain.grid) for parameter in parameters
+        len(parameter.domain.grid)
+        if parameter.needed_by is _need_nothing
+        else sum(_count(parameter.needed_by(value)) for value in parameter.domain.grid)
+        for parameter in parameters
     )
+
+
+def _decode(parameters: Sequence[SearchParameter], index: int) -> Point:
+    """Return the point of a grid that an index stands for, from 0 to `_count(parameters) - 1`."""
+    if not parameters:
+        return {}
+    first, *others = parameters
+    index, index_of_others = divmod(index, _count(others))
+    for value in first.domain.grid:
+        needed = first.needed_by(value)
+        count = _count(needed)
+        if index < count:
+            return {first.path: value, **_decode(needed, index), **_decode(others, index_of_others)}
+        index -= count
+    raise IndexError(index)
 
 
 def _set(target: Any, path: list[str], value: JsonValue) -> None:
@@ -247,15 +266,15 @@ def _set(target: Any, path: list[str], value: JsonValue) -> None:
         LookupError: the path leads into something that is no object, or to an item that a list has not.
     """
     first, *rest = path
+    key: Any = first
     if isinstance(target, list):
-        key: str | int = int(first) if first.isdecimal() else len(target)
-        target[key]  # an IndexError names nothing that the list has not
-    elif isinstance(target, dict):
-        key = first
-        if rest and target.get(key) is None:
-            target[key] = {}
-    else:
+        if not first.isdecimal() or int(first) >= len(target):
+            raise LookupError(f"there is no item {first} in a list of {len(target)}")
+        key = int(first)
+    elif not isinstance(target, dict):
         raise LookupError(f"{first} is a field of an object, and there is none")
+    elif rest and target.get(key) is None:
+        target[key] = {}
     if rest:
         _set(target[key], rest, value)
     else:

@@ -19,10 +19,17 @@ GRID_STEPS = 3  # values that a grid takes of a range, unless it is a short rang
 SHORT_RANGE = 5  # a range of so many integers gives a grid all of them
 
 LARGEST = 2**53
-Number = (
-    Annotated[int, Field(strict=True, ge=-LARGEST, le=LARGEST)]
-    | Annotated[float, Field(strict=True, ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
-)
+
+
+def _tag_of_number(value: Any) -> str:
+    return "whole" if isinstance(value, int) and not isinstance(value, bool) else "number"
+
+
+Number = Annotated[
+    Annotated[int, Field(strict=True, ge=-LARGEST, le=LARGEST), Tag("whole")]
+    | Annotated[float, Field(strict=True, ge=-LARGEST, le=LARGEST, allow_inf_nan=False), Tag("number")],
+    Discriminator(_tag_of_number),
+]
 Limits = Annotated[tuple[Number, Number], Field(description="[lowest, highest], both included")]
 Scalar = bool | int | float | str
 
@@ -59,10 +66,10 @@ class Domain(RequestBody):
         return self
 
     @model_serializer
-    def _given(self) -> dict[str, Any]:
-        """Return the given one of the three, as a client writes it."""
+    def _given(self) -> dict[str, JsonValue]:
+        """Return the given one of the three, as a client writes it. Whole numbers stay whole."""
         kinds = {"choice": self.choice, "range": self.range, "log_range": self.log_range}
-        return {kind: value for kind, value in kinds.items() if value is not None}
+        return {kind: list(value) for kind, value in kinds.items() if value is not None}
 
     @property
     def limits(self) -> tuple[int | float, int | float]:

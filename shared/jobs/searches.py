@@ -5,7 +5,7 @@ trials is the only thing that a search has to remember: from it, a search that w
 not been. This module does no I/O.
 """
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Discriminator, Field, JsonValue, Tag
 
@@ -15,6 +15,7 @@ from shared.jobs.search_space import SearchSpace
 from shared.network.layers import Shape
 
 SpaceName = Literal["quick"]
+PrunerNotes = dict[str, JsonValue]  # what the pruner remembers about one trial
 TrialStatus = Literal["running", "finished", "pruned", "failed"]
 
 MAX_TRIALS = 500
@@ -118,7 +119,7 @@ class SearchTrial(ResponseBody):
         Field(description="mean validation loss of the backends after the last epoch; null for a failed trial"),
     ] = None
     steps: Annotated[list[float], Field(description="the same mean after each epoch")] = []  # noqa: RUF012 - pydantic copies defaults
-    backends: Annotated[dict[str, TrialBackend], Field(default_factory=dict)]
+    backends: dict[str, TrialBackend] = Field(default_factory=dict)
     error: str | None = None
 
 
@@ -152,8 +153,8 @@ class SearchWinner(ResponseBody):
     name: str
     version: int
     evaluation: Annotated[str | None, Field(description="id of the evaluation")] = None
-    test_accuracy: Annotated[dict[str, float], Field(default_factory=dict, description="by backend")]
-    test_loss: Annotated[dict[str, float], Field(default_factory=dict)]
+    test_accuracy: dict[str, float] = Field(default_factory=dict, description="by backend")
+    test_loss: dict[str, float] = Field(default_factory=dict)
 
 
 class SearchRun(RunState):
@@ -166,7 +167,7 @@ class SearchRun(RunState):
     """
 
     trials: list[SearchTrial] = Field(default_factory=list)
-    pruner_notes: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    pruner_notes: dict[str, PrunerNotes] = Field(default_factory=dict)
     progress: SearchProgress | None = None
     best: int | None = None
     importance: dict[str, float] | None = None

@@ -10,6 +10,7 @@ from tests.faults import (
     pictures,
     predictors,
     redis_server,
+    searches,
     trainers,
 )
 from tests.faults.experiment import Fault
@@ -24,6 +25,7 @@ FAULTS: list[Fault] = [
     *access.FAULTS,
     *pictures.FAULTS,
     *connections.FAULTS,
+    *searches.FAULTS,
     *containers.FAULTS,
 ]
 

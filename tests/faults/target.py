@@ -132,6 +132,11 @@ class Target:
         """Return the pids of a backend's predictor."""
         return find_processes(self.settings, f"services.{backend}.predictor")
 
+    def find_pipelines(self) -> list[int]:
+        """Return the pids of the pipelines: the first process, then the one that performs a job, if there is one."""
+        pids = find_processes(self.settings, "services.pipelines")
+        return sorted(pids, key=lambda pid: parent_of(pid) in pids)
+
     def find_gateways(self) -> list[int]:
         """Return the pids of the gateway: its first process, then the processes that this one started."""
         found = find_processes(self.settings, "services.gateway")

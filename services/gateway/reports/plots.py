@@ -31,7 +31,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 LINE_STYLES = {"float64": "-", "float32": "--"}
 
 
-def _new_figure(**options: Any) -> "Figure":
+def new_figure(**options: Any) -> "Figure":
     """Make an empty figure. The options are those of matplotlib's `Figure`."""
     if "matplotlib.figure" not in sys.modules:
         with loading():
@@ -51,7 +51,7 @@ def certificate_png(verdict: Verdict | None, parities: dict[str, Parity]) -> byt
     Returns:
         A PNG file of three panels.
     """
-    figure = _new_figure(figsize=(12, 4.6), layout="constrained")
+    figure = new_figure(figsize=(12, 4.6), layout="constrained")
     panels = dict(zip(("logits", "gradients", "weights"), figure.subplots(1, 3, sharey=True), strict=True))
     for what, panel in panels.items():
         for colour, (title, parity) in zip(COLOURS * len(parities), parities.items(), strict=False):
@@ -67,7 +67,7 @@ def certificate_png(verdict: Verdict | None, parities: dict[str, Parity]) -> byt
     panels["logits"].set_ylabel("largest difference, relative (0 is drawn at 1e-18)")
     figure.legend(*panels["logits"].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
     figure.suptitle(f"Parity: {verdict}")
-    return _encode_png(figure)
+    return encode_png(figure)
 
 
 def colour_of(side: str, backends: list[str]) -> str:
@@ -121,7 +121,7 @@ def load_test_png(
         answered = [result for result in found if result.p50_ms is not None]
         candidates = [result for result in answered if claimed_qps in (None, result.target_qps)]
         sides.append(_DrawnSide(name, colour_of(name, backends), answered, candidates[-1] if candidates else None))
-    figure = _new_figure(figsize=(12, 9), layout="constrained")
+    figure = new_figure(figsize=(12, 9), layout="constrained")
     (by_rate, distribution), (over_time, split) = figure.subplots(2, 2)
     _draw_latency_by_rate(by_rate, sides, latency_bound_ms)
     _draw_distribution(distribution, sides)
@@ -136,7 +136,7 @@ def load_test_png(
         axis.set_minor_formatter("{x:g}")
         axis.set_tick_params(which="both", labelsize=8)
     figure.suptitle(title)
-    return _encode_png(figure)
+    return encode_png(figure)
 
 
 def _draw_latency_by_rate(panel: "Axes", sides: list[_DrawnSide], latency_bound_ms: float) -> None:
@@ -200,7 +200,7 @@ def samples_png(split: Split, classes: tuple[str, ...]) -> bytes:
     height, width = split.images.shape[1:3]
     above, beside = height // 3 + 1, width // 6 + 1  # room for the class name, and between columns
     sheet = np.full((rows, above + height, columns, width + beside, 3), 255, np.uint8)
-    figure = _new_figure(figsize=(columns * SAMPLE_INCHES, rows * SAMPLE_INCHES * sheet.shape[1] / sheet.shape[3]))
+    figure = new_figure(figsize=(columns * SAMPLE_INCHES, rows * SAMPLE_INCHES * sheet.shape[1] / sheet.shape[3]))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     for place, (image, label) in enumerate(zip(split.images, split.labels, strict=True)):
@@ -211,10 +211,11 @@ def samples_png(split: Split, classes: tuple[str, ...]) -> bytes:
         x, y = column * sheet.shape[3] + width / 2, row * sheet.shape[1] + above * 0.8
         axes.text(x, y, title, fontsize=9, ha="center", parse_math=False)  # a class may be called "$"
     axes.imshow(sheet.reshape(rows * sheet.shape[1], -1, 3), aspect="auto")
-    return _encode_png(figure)
+    return encode_png(figure)
 
 
-def _encode_png(figure: "Figure") -> bytes:
+def encode_png(figure: "Figure") -> bytes:
+    """Return a figure as a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     return buffer.getvalue()

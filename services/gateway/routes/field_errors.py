@@ -16,7 +16,7 @@ MAX_ERRORS = 500  # if there are more invalid fields, none is listed: pydantic w
 # Names of alternatives that pydantic lists among a field's parents. They say nothing to a client.
 UNION_TAGS = (
     *("preset", "described", "number", "alias", *LAYER_KINDS, "sgd", "adam"),
-    *("named", "spelled", "families", "networks", "choices", "mlp", "cnn", "domain", "value", "int", "float"),
+    *("named", "spelled", "families", "networks", "choices", "mlp", "cnn", "domain", "value", "whole"),
 )
 
 # Kind of error -> words. Names in braces are filled in from the error's context.

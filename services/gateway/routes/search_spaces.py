@@ -18,6 +18,7 @@ from shared.errors import InvalidRequestError
 from shared.jobs.payloads import TrainingRequest
 from shared.jobs.search_points import NETWORK, Point, SearchParameter, SearchPoints
 from shared.jobs.searches import OWN_FIELDS
+from shared.network.families import FAMILIES
 
 MAX_CHECKS = 2000  # values that are checked by themselves
 SAMPLE = 100  # combinations that are checked
@@ -59,7 +60,17 @@ def check_space(points: SearchPoints, dataset: Dataset) -> list[str]:
             raise InvalidRequestError(
                 f"space.{path}: the space has a domain for the whole network: leave this path out"
             )
-    _SpaceChecker(points, dataset).check_values(points.parameters, {})
+    for prefix, (family, numbers) in points.fixed_numbers().items():
+        try:
+            FAMILIES[family].model_validate(numbers)
+        except ValidationError as error:
+            raise InvalidRequestError(f"space.{prefix}{describe_field_errors(error)}") from None
+    checker = _SpaceChecker(points, dataset)
+    checker.check_values(points.parameters, {})
+    for path in points.space.domains:
+        if path not in checker.checked_paths:
+            parent = path.rpartition(".")[0]
+            raise InvalidRequestError(f"space.{path}: no value of {parent} has this field")
     return _check_combinations(points, dataset)
 
 
@@ -69,11 +80,16 @@ def _own_field(name: str) -> str:
 
 
 class _SpaceChecker:
-    """Checks each value of a space by itself."""
+    """Checks each value of a space by itself.
+
+    Attributes:
+        checked_paths: the paths that some point has.
+    """
 
     def __init__(self, points: SearchPoints, dataset: Dataset) -> None:
         self._points, self._dataset = points, dataset
         self._checks = 0
+        self.checked_paths: set[str] = set()
 
     def check_values(self, parameters: Sequence[SearchParameter], needed_for: Point) -> None:
         """Check the values of parameters, and of the parameters that these values need.
@@ -86,6 +102,7 @@ class _SpaceChecker:
             InvalidRequestError: a value cannot be used, or there are too many.
         """
         for parameter in parameters:
+            self.checked_paths.add(parameter.path)
             for value in parameter.domain.extremes:
                 self._checks += 1
                 if self._checks > MAX_CHECKS:

@@ -6,7 +6,7 @@ from flask import Response, make_response
 from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
-from services.gateway.reports.search_report import render_search
+from services.gateway.reports.search_report import SearchReport, render_search
 from services.gateway.routes.listings import ListingQuery
 from services.gateway.routes.loadtests import REPORT_POLICY
 from services.gateway.routes.responses import json_response
@@ -72,7 +72,7 @@ def routes(context: Context) -> APIBlueprint:
             raise ConflictError(
                 f"the search is {search.status}, and no trial has finished an epoch: there is nothing to report"
             )
-        response = make_response(render_search(search))
+        response = make_response(render_search(SearchReport.model_validate(search.model_dump())))
         response.headers["Content-Type"] = "text/html; charset=utf-8"
         response.headers["Content-Security-Policy"] = REPORT_POLICY
         return response

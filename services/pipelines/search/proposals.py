@@ -12,7 +12,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -23,12 +23,12 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from pydantic import JsonValue
 
 from shared.jobs.search_points import Point, SearchParameter, SearchPoints
-from shared.jobs.searches import SearchRequest, SearchTrial
+from shared.jobs.searches import PrunerNotes, SearchRequest, SearchTrial
 
 STUDY_NAME = "tandem"  # Hyperband draws a trial's bracket from the study's name and the trial's number
 MIN_FOR_IMPORTANCE = 4  # finished trials
 
-Notes = Mapping[str, dict[str, Any]]
+Notes = Mapping[str, PrunerNotes]  # by the trial's number
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class PrunerDecision:
     """
 
     is_pruned: bool
-    notes: dict[str, Any]
+    notes: PrunerNotes
 
 
 class Proposals:
@@ -132,7 +132,7 @@ class Proposals:
             study.add_trial(self._freeze(trial, notes.get(str(trial.number), {})))
         return study
 
-    def _freeze(self, trial: SearchTrial, notes: dict[str, Any]) -> FrozenTrial:
+    def _freeze(self, trial: SearchTrial, notes: PrunerNotes) -> FrozenTrial:
         """Return a trial as Optuna knows it.
 
         A failed trial counts as pruned before its first epoch. Optuna ignores failed trials, and would propose the same
@@ -179,5 +179,5 @@ def _suggest(trial: optuna.Trial, parameter: SearchParameter) -> JsonValue:
     low, high = domain.limits
     is_log = domain.log_range is not None
     if domain.is_whole:
-        return trial.suggest_int(parameter.path, int(low), int(high), log=is_log)
-    return cast(float, trial.suggest_float(parameter.path, low, high, log=is_log))
+        return int(trial.suggest_int(parameter.path, int(low), int(high), log=is_log))
+    return float(trial.suggest_float(parameter.path, low, high, log=is_log))

@@ -89,7 +89,7 @@ class _Search:
         self._summarise()
         self._report(f"trial {trial.number}: {trial.status}")
 
-    def _body_of(self, trial: SearchTrial) -> dict[str, Any]:
+    def _body_of(self, trial: SearchTrial) -> dict[str, object]:
         return {
             **self._training_of(trial),
             "name": f"{self._job.name}-trial-{trial.number}",
@@ -97,7 +97,7 @@ class _Search:
             "publish": False,
         }
 
-    def _training_of(self, trial: SearchTrial) -> dict[str, Any]:
+    def _training_of(self, trial: SearchTrial) -> dict[str, object]:
         """Return the fields that a trial and, if it wins, the winner's training have in common."""
         return {
             **self._points.training_of(trial.parameters, self._job.input_shape, self._job.classes),

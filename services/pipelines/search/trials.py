@@ -10,7 +10,7 @@ from typing import Any
 
 from services.pipelines.search.proposals import Proposals
 from shared.jobs.run_state import CANCELLED, FAILED, SUCCEEDED
-from shared.jobs.searches import SearchTrial, TrialBackend
+from shared.jobs.searches import PrunerNotes, SearchTrial, TrialBackend
 
 
 class TrialJudge:
@@ -22,7 +22,7 @@ class TrialJudge:
         notes: what the pruner remembers; changed.
     """
 
-    def __init__(self, proposals: Proposals, trials: list[SearchTrial], notes: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, proposals: Proposals, trials: list[SearchTrial], notes: dict[str, PrunerNotes]) -> None:
         self._proposals, self._trials, self._notes = proposals, trials, notes
         self._trial = trials[-1]
 
