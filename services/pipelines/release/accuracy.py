@@ -169,6 +169,7 @@ def _check_floor(subject: Subject, limits: AccuracyGate) -> Outcome:
     labels = subject.test.labels[:MAX_PICTURES_ASKED]
     share = float(np.bincount(labels).max() / len(labels))
     outcome = Outcome(figures={"pictures": len(labels), "largest_class": share, "backends": {}})
+    outcome.remarks.append("there is no stable version to compare with")
     for backend in subject.backends:
         images = subject.test.images[:MAX_PICTURES_ASKED]
         found = ask(subject.client, subject.candidate.name, subject.candidate.version, backend, images).argmax(1)
@@ -176,7 +177,7 @@ def _check_floor(subject: Subject, limits: AccuracyGate) -> Outcome:
         outcome.figures["backends"][backend] = {"version": hits / len(labels)}
         said = f"{backend} has {hits / len(labels):.2%}, and the largest class alone gives {share:.2%}"
         if is_share_below(len(labels) - hits, len(labels), 1 - share, 10**9, limits.confidence):
-            outcome.remarks.append(f"there is no stable version to compare with; {said}")
+            outcome.remarks.append(said)
         else:
             outcome.problems.append(f"{said}: the model has learnt nothing")
     return outcome

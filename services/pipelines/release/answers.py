@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from services.pipelines.gateway_client import GatewayClient
 from shared.errors import TandemError, UnavailableError
 
-BATCH = 32  # pictures per request: a slow model must answer all of them within the time limit of a prediction
+BATCH = 16  # pictures per request: a slow model must answer all of them within the time limit of a prediction
 PAUSE_S = 1.0
 PATIENCE_S = 120.0  # how long a predictor may be away, for example because it is started again
 TRIES_WHILE_UP = 5  # how often a predictor that is up may fail to answer before its model is held to be the reason

@@ -99,16 +99,23 @@ def read_version(client: GatewayClient, name: str, version: int, backends: list[
         client: the client of the gateway.
         name: the model.
         version: the version.
-        backends: those that must have it; by default whichever have.
+        backends: those that have it, in the order of the answer; by default whichever have.
 
     Raises:
         NotFoundError: one of the backends does not have the version.
+        ConflictError: another backend has it, too.
         RefusedError: nobody has it, or a manifest is damaged.
     """
     found = client.get(f"/v1/models/{name}?version={version}")["manifests"]
     if missing := [backend for backend in backends or [] if backend not in found]:
         raise NotFoundError(f"{', '.join(missing)} has no version {version} of {name} any more")
-    manifests = {backend: Manifest.model_validate(manifest) for backend, manifest in found.items()}
+    if backends and (unchecked := [backend for backend in found if backend not in backends]):
+        raise ConflictError(
+            f"{', '.join(unchecked)} has version {version} of {name}, too, and `stable` moves for every backend: "
+            "release all of them together"
+        )
+    ordered = sorted(found, key=backends.index) if backends else sorted(found)
+    manifests = {backend: Manifest.model_validate(found[backend]) for backend in ordered}
     return ReleasedVersion(name, version, manifests)
 
 
