@@ -43,7 +43,9 @@ def test_the_profile_of_a_large_split_knows_some_labels_and_stays_small() -> Non
     known = found.known_labels()
     assert MAX_DIGESTS / 2 < len(known) < 2 * MAX_DIGESTS
     digests = digest_pictures(images)
-    assert all(known[digest] == label for digest, label in zip(digests.tolist(), labels, strict=True) if digest in known)
+    assert all(
+        known[digest] == label for digest, label in zip(digests.tolist(), labels, strict=True) if digest in known
+    )
     assert len(found.model_dump_json()) < 40_000
 
 
