@@ -13,6 +13,7 @@
     ├── UnavailableError           503  Redis or a backend does not answer; try again later
     ├── StorageFullError           507  the disk is full; nothing was stored
     ├── CorruptModelError          500  the files of a model do not match their checksums
+    ├── RejectedExportError        500  an exported file does not compute what its model computes
     └── UntrustedJobError          500  a job in the queue has no valid signature
 
 An error is raised where it is detected. `shared/web/problems.py` turns it into an RFC 9457 problem document. Its
@@ -109,6 +110,12 @@ class CorruptModelError(TandemError):
     """The files of a published model do not match their checksums, or the model predicts other values than before."""
 
     title = "Corrupt model"
+
+
+class RejectedExportError(TandemError):
+    """An exported file does not compute what its model computes, so it is not given out."""
+
+    title = "Rejected export"
 
 
 class UntrustedJobError(TandemError):

@@ -62,7 +62,7 @@ def follow(target: Target, job: str, plain: bool, as_json: bool, events: bool) -
 @click.argument("job", metavar="ID|KIND/ID")
 @click.pass_obj
 def cancel(target: Target, job: str) -> None:
-    """Cancel a training, a load test, a search or a release. Models that are published stay."""
+    """Cancel a training, a load test, a search, a release or an export. Models that are published stay."""
     kind, identity = find_job(target.client, job, CANCELLABLE)
     if kind not in CANCELLABLE:
         raise click.UsageError(f"only {join_words(CANCELLABLE)} can be cancelled, and {clean(job)} is none of them")
@@ -133,6 +133,10 @@ def _show_end(job: Any) -> None:
         from .release import show_release
 
         show_release(job)
+    elif "verification" in job:
+        from .export import show_exports
+
+        show_exports([job])
     elif "proof" in job:
         from .models import show_transplant
 

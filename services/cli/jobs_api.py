@@ -2,8 +2,11 @@
 
 from urllib.parse import quote
 
-KINDS = ("trainings", "evaluations", "certificates", "loadtests", "searches", "releases", "transplants", "deletions")
-CANCELLABLE = ("trainings", "loadtests", "searches", "releases")
+KINDS = (
+    *("trainings", "evaluations", "certificates", "loadtests", "searches", "releases", "exports", "transplants"),
+    "deletions",
+)
+CANCELLABLE = ("trainings", "loadtests", "searches", "releases", "exports")
 FINAL = ("succeeded", "failed", "cancelled")
 
 

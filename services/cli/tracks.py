@@ -57,6 +57,7 @@ def read_tracks(kind: str, job: Any) -> list[Track]:
         "evaluations": lambda job: [_result_track(backend, run) for backend, run in job["results"].items()],
         "certificates": _certificate_tracks,
         "loadtests": lambda job: [_load_test_track(job)],
+        "exports": lambda job: [_single_track(job["backend"], job["status"])],
         "searches": lambda job: [_search_track(job)],
         "releases": lambda job: [_release_track(job)],
     }

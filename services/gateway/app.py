@@ -23,6 +23,7 @@ from services.gateway.routes import (
     docs,
     evaluations,
     events,
+    exports,
     health,
     loadtests,
     models,
@@ -54,7 +55,7 @@ EVENT_LOOP_ROUTES = "event_loop_routes"  # the routes that the server answers it
 PUBLIC_PATHS = "public_paths"  # what needs no token
 RESOURCES = (
     *(trainings, evaluations, certificates, loadtests, searches, releases, events, predictions),
-    *(models, aliases, transplants),
+    *(models, aliases, transplants, exports),
     *(code, datasets, dataset_uploads, dataset_pictures, dataset_arrays),
     *(open_inference, open_inference_models, tfserving, networks, status, health, tokens, dashboard),
 )

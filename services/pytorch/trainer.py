@@ -3,14 +3,15 @@
 import sys
 
 from shared.backend import Backend, Events
+from shared.exports.exporters import Exporters
 from shared.training import trainer
 
 
-def load() -> tuple[Backend, Events]:
-    """Import PyTorch; return the backend and its event writer."""
-    from services.pytorch import backend, events
+def load() -> tuple[Backend, Events, Exporters]:
+    """Import PyTorch; return what only this backend has."""
+    from services.pytorch import backend, events, exports
 
-    return backend, events.write
+    return backend, events.write, exports.EXPORTERS
 
 
 if __name__ == "__main__":

@@ -3,14 +3,15 @@
 import sys
 
 from shared.backend import Backend, Events
+from shared.exports.exporters import Exporters
 from shared.training import trainer
 
 
-def load() -> tuple[Backend, Events]:
-    """Import TensorFlow; return the backend and its event writer."""
-    from services.tensorflow import backend, events
+def load() -> tuple[Backend, Events, Exporters]:
+    """Import TensorFlow; return what only this backend has."""
+    from services.tensorflow import backend, events, exports
 
-    return backend, events.write
+    return backend, events.write, exports.EXPORTERS
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from shared.jobs.payloads import (
     CertificateJob,
     DeletionJob,
     EvaluationJob,
+    ExportJob,
     JobPayload,
     Status,
     TrainingJob,
@@ -20,6 +21,7 @@ from shared.jobs.results import (
     CertificateRun,
     Comparison,
     EvaluationResult,
+    ExportRun,
     LoadTestRun,
     PairParity,
     RunState,
@@ -74,6 +76,7 @@ TRAINING = Kind("training", TrainingJob, TrainingRun, Comparison)
 EVALUATION = Kind("evaluation", EvaluationJob, EvaluationResult, Comparison)
 CERTIFICATE = Kind("certificate", CertificateJob, CertificateRun, PairParity)
 TRANSPLANT = Kind("transplant", TransplantJob, TransplantRun, Comparison)
+EXPORT = Kind("export", ExportJob, ExportRun, Comparison)
 DELETION = Kind("deletion", DeletionJob, RunState, Comparison)
 LOAD_TEST = Kind("loadtest", LoadTestJob, LoadTestRun, LoadComparison)
 SEARCH = Kind("search", SearchJob, SearchRun, BackendAgreement, is_made_of_jobs=True)

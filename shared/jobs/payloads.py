@@ -133,6 +133,14 @@ class TransplantRequest(RequestBody):
     to: Annotated[str, Field(max_length=63, description="the backend that is to have the same weights")]
 
 
+class ExportRequest(RequestBody):
+    """The format of the file that is to be made of a model."""
+
+    format: Annotated[
+        str, Field(max_length=63, description="`GET .../exports` of the model lists the formats that its backend has")
+    ]
+
+
 # Jobs ----------------------------------------------------------------------
 
 
@@ -258,6 +266,25 @@ class TransplantJob(PublishingJob):
     def search_terms(self) -> list[str]:
         """Return the id, the model's name, and the backend that the weights come from."""
         return [*super().search_terms(), self.source.backend]
+
+
+class ExportJob(JobPayload):
+    """Write one version of a backend's model as a file in another format, and check the file.
+
+    Attributes:
+        dataset: the dataset whose test split the file has to answer: the one that the model was trained on.
+        data_version: as in `TrainingJob`.
+    """
+
+    name: str
+    version: int
+    format: str
+    dataset: str
+    data_version: str | None = None
+
+    def search_terms(self) -> list[str]:
+        """Return the id, the names of the model and the dataset, and the format."""
+        return [self.id, self.name, self.dataset, self.format]
 
 
 class DeletionJob(JobPayload):

@@ -5,10 +5,10 @@ from typing import cast
 
 from redis import Redis
 
-from shared.jobs.kinds import CERTIFICATE, EVALUATION, TRAINING
+from shared.jobs.kinds import CERTIFICATE, EVALUATION, EXPORT, TRAINING
 from shared.jobs.run_state import OPEN
 
-KINDS = (TRAINING.name, EVALUATION.name, CERTIFICATE.name)  # whose jobs name the version that they read
+KINDS = (TRAINING.name, EVALUATION.name, CERTIFICATE.name, EXPORT.name)  # whose jobs name the version that they read
 MARGIN_S = 60  # a clock may have been set back since
 
 

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, JsonValue
 
 from shared.jobs.loadtests import Interval, LoadComparison, LoadResult, Progress
 from shared.jobs.payloads import ResponseBody, Status
-from shared.models.manifest import TransplantProof
+from shared.models.manifest import FileSum, TransplantProof
 
 Verdict = Literal["identical", "rounding", "different"]
 IDENTICAL: Final = "identical"
@@ -185,6 +185,64 @@ class TransplantRun(RunState):
 
     model: ModelReference | None = None
     proof: TransplantProof | None = None
+
+
+# Exports -------------------------------------------------------------------
+
+
+class ExportFile(FileSum):
+    """The file that an export made."""
+
+    name: Annotated[str, Field(description="the name under which clients store it")]
+
+
+class ExportAccuracy(ResponseBody):
+    """The accuracies of a model and of a file made of it, as fractions."""
+
+    model: float
+    export: float
+
+
+class ExportDisagreement(ResponseBody):
+    """A picture for which a file predicts another class than the model. Classes are numbers."""
+
+    index: Annotated[int, Field(description="in the test split, from 0")]
+    label: Annotated[int, Field(description="the correct class")]
+    model: Annotated[int, Field(description="the class that the model predicts")]
+    export: Annotated[int, Field(description="the class that the file predicts")]
+
+
+class ExportVerification(ResponseBody):
+    """What a file answered for the whole test split, compared with its model.
+
+    The file was run by its own runtime, in a process that had neither the framework nor Tandem.
+    """
+
+    runtime: Annotated[str, Field(description="name and version of what ran the file")]
+    dataset: str
+    examples: int
+    same_class: Annotated[int, Field(description="examples for which file and model predict the same class")]
+    max_probability_difference: Annotated[
+        float | None, Field(description="of any probability; null if one is not a finite number")
+    ]
+    accuracy: ExportAccuracy
+    mcnemar: Annotated[
+        McNemar | None, Field(description="of `model` and `export`; null for formats that must predict the same")
+    ]
+    disagreements: Annotated[list[ExportDisagreement], Field(description="the first 100")]
+    size_ratio: Annotated[float, Field(description="bytes of the model's weights divided by bytes of the file")]
+
+
+class ExportRun(RunState):
+    """The backend's run of an export.
+
+    Attributes:
+        file: None unless the file was accepted.
+        verification: also there if the file was rejected.
+    """
+
+    file: ExportFile | None = None
+    verification: ExportVerification | None = None
 
 
 # Load tests ----------------------------------------------------------------

@@ -12,6 +12,8 @@ from shared.backend import Backend, Events
 from shared.data import datasets
 from shared.data.datasets import Dataset, Split, SplitName
 from shared.errors import CorruptModelError, UnavailableError
+from shared.exports.export_store import ExportStore
+from shared.exports.exporters import Exporters
 from shared.jobs.payloads import PublishingJob
 from shared.jobs.results import ModelReference
 from shared.jobs.run_state import Run
@@ -44,6 +46,8 @@ class JobContext:
         registry: the model volume.
         checkpoints: the files of runs that have not ended.
         events: writes the figures of an epoch for TensorBoard.
+        exports: the files that were made of models.
+        exporters: the formats in which this trainer can write models.
     """
 
     backend: Backend
@@ -52,6 +56,8 @@ class JobContext:
     registry: ModelRegistry
     checkpoints: Checkpoints
     events: Events
+    exports: ExportStore
+    exporters: Exporters
 
     def configure(self, run: Run, seed: int) -> None:
         """Set the framework's threads, device and seed, and report the device that it took.

@@ -1,4 +1,4 @@
-"""A deletion's run: remove a model from the volume."""
+"""A deletion's run: remove a model and its exports from the volume."""
 
 from shared.jobs.payloads import DeletionJob
 from shared.jobs.run_state import SUCCEEDED, Run
@@ -12,4 +12,5 @@ def delete(context: JobContext, run: Run, job: DeletionJob) -> None:
         SupersededError: another execution has taken the run over, or it was cancelled.
     """
     context.registry.delete(job.name, run.backend, job.model_version)
+    context.exports.delete(job.name, run.backend, job.model_version)
     run.finish(SUCCEEDED)

@@ -12,9 +12,11 @@ from typing import Any
 import structlog
 
 from shared.backend import Backend, Events
+from shared.exports.export_store import ExportStore
+from shared.exports.exporters import NEUTRAL_EXPORTERS, Exporters
 from shared.jobs.connection import connect
 from shared.jobs.ended_jobs import EndedJobs
-from shared.jobs.kinds import CERTIFICATE, DELETION, EVALUATION, TRAINING, TRANSPLANT
+from shared.jobs.kinds import CERTIFICATE, DELETION, EVALUATION, EXPORT, TRAINING, TRANSPLANT
 from shared.jobs.reaper import Reaper
 from shared.jobs.run_state import Run, is_open
 from shared.jobs.worker import JobHandler, consume, show_alive
@@ -27,6 +29,7 @@ from shared.training.checkpoints import Checkpoints
 from shared.training.context import JobContext
 from shared.training.delete import delete
 from shared.training.evaluate import evaluate
+from shared.training.export import export
 from shared.training.train import train
 from shared.training.transplant import transplant
 
@@ -35,19 +38,21 @@ HANDLERS = (
     (EVALUATION, evaluate),
     (CERTIFICATE, certify),
     (TRANSPLANT, transplant),
+    (EXPORT, export),
     (DELETION, delete),
 )
 
 log = structlog.get_logger()
 
 
-def main(name: str, load: Callable[[], tuple[Backend, Events]]) -> int:
+def main(name: str, load: Callable[[], tuple[Backend, Events, Exporters]]) -> int:
     """Perform the jobs of a backend's queue until a signal stops the process.
 
     Args:
         name: the backend.
-        load: imports the backend, and the function that writes for TensorBoard. This takes seconds, so it happens
-            after the starter model is published: users of an empty volume need not wait for it.
+        load: imports the backend, the function that writes for TensorBoard, and the exporters that only this backend
+            has. This takes seconds, so it happens after the starter model is published: users of an empty volume need
+            not wait for it.
 
     Returns:
         The exit status of the process.
@@ -57,13 +62,16 @@ def main(name: str, load: Callable[[], tuple[Backend, Events]]) -> int:
     registry, redis = ModelRegistry(settings.model_dir), connect(settings, patient=True)
     reaper = Reaper(name, settings, EndedJobs(settings.model_dir / ".scratch" / "ended", settings.keep_days))
     reaper.start()
+    exports = ExportStore(settings.model_dir)
     registry.remove_abandoned_drafts()
+    exports.remove_abandoned_drafts()
     if publish_starter(registry, name):
         log.info("welcome model published", backend=name)
     show_alive(name, settings)
-    backend, events = load()
+    backend, events, exporters = load()
     log.info("trainer ready", backend=name, threads=settings.threads_per_backend, **backend.versions())
-    context = JobContext(backend, settings, redis, registry, Checkpoints(settings.model_dir), events)
+    checkpoints, exporters = Checkpoints(settings.model_dir), {**NEUTRAL_EXPORTERS, **exporters}
+    context = JobContext(backend, settings, redis, registry, checkpoints, events, exports, exporters)
     handlers = {
         kind.name: JobHandler(kind.job, partial(_perform, context, function), kind.run) for kind, function in HANDLERS
     }

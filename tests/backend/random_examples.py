@@ -81,16 +81,16 @@ def _dense(shape: Shape, chance: Random) -> Layer:
     return Dense(units=chance.randint(1, 8), activation=chance.choice(ACTIVATIONS))
 
 
-def random_network(chance: Random) -> Network:
+def random_network(chance: Random, shape: Shape | None = None, classes: int | None = None) -> Network:
     """Return a network of up to four layers for images, one that makes vectors, up to three for vectors, and logits."""
-    shape: Shape = (chance.randint(1, 9), chance.randint(1, 9), chance.choice([1, 3]))
+    shape = shape or (chance.randint(1, 9), chance.randint(1, 9), chance.choice([1, 3]))
     network: dict[str, Any] = {"input_shape": shape, "layers": []}
     for draws in ([_layer] * chance.randint(1, 4), [_vector], [_layer] * chance.randint(0, 3)):
         for draw in draws:
             layer = draw(shape, chance)
             network["layers"].append(layer)
             shape = layer.output_shape(shape)
-    network["layers"].append(Dense(units=chance.randint(2, 8)))
+    network["layers"].append(Dense(units=classes or chance.randint(2, 8)))
     return Network.model_validate(network)
 
 

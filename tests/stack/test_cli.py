@@ -26,6 +26,7 @@ KINDS = {
     "certificates": "$certificate",
     "loadtests": "$loadtest",
     "transplants": "$transplant",
+    "exports": "$export",
     "deletions": "$deletion",
 }
 INFER = '{"inputs": [{"name": "image", "shape": [1, 8, 8, 1], "datatype": "UINT8", "data": $pixels}]}'
@@ -55,6 +56,16 @@ COMMANDS: list[tuple[str, list[str]]] = [
         "POST /v1/models/{name}/{backend}/{version}/transplant",
         ["models", "transplant", "cli", "pytorch", "1", "--to", "tensorflow", "--json"],
     ),
+    (
+        "POST /v1/models/{name}/{backend}/{version}/exports",
+        ["export", "cli", "--backend", "pytorch", "--format", "html", "-o", "$folder/p.html", "--json"],
+    ),
+    ("GET /v1/models/{name}/{backend}/{version}/exports", ["export", "cli", "--version", "1", "--list"]),
+    (
+        "GET /v1/models/{name}/{backend}/{version}/exports/{format}",
+        ["api", "GET", "/v1/models/cli/pytorch/1/exports/html"],
+    ),
+    ("POST /v1/exports/{id}/cancel", ["cancel", "exports/$open_job"]),
     ("DELETE /v1/models/{name}/{backend}/{version}", ["models", "delete", "cli", "tensorflow", "2", "--yes", "--json"]),
     *((f"GET /v1/{kind}/{{id}}", ["follow", f"{kind}/{identity}"]) for kind, identity in KINDS.items()),
     *((f"GET /v1/{kind}", ["jobs", "--kind", kind]) for kind in KINDS),
@@ -123,6 +134,7 @@ COMMANDS: list[tuple[str, list[str]]] = [
 # The jobs that are cancelled. They are submitted just before, because others wait until they have ended.
 TO_CANCEL: dict[str, tuple[str, dict[str, object]]] = {
     "POST /v1/loadtests/{id}/cancel": ("/v1/loadtests", {"model": "welcome", "target_qps": [5], "duration_s": 60}),
+    "POST /v1/exports/{id}/cancel": ("/v1/models/cli/pytorch/1/exports", {"format": "pt2"}),
     "POST /v1/trainings/{id}/cancel": ("/v1/trainings", {"dataset": "digits", "epochs": 1000, "batch_size": 1}),
 }
 # Commands whose JSON has the id of a job, under which name it is remembered.
@@ -132,6 +144,7 @@ REMEMBERED = {
     "POST /v1/certificates": "certificate",
     "POST /v1/loadtests": "loadtest",
     "POST /v1/models/{name}/{backend}/{version}/transplant": "transplant",
+    "POST /v1/models/{name}/{backend}/{version}/exports": "export",
     "DELETE /v1/models/{name}/{backend}/{version}": "deletion",
 }
 
@@ -188,7 +201,8 @@ def test_every_operation_of_the_openapi_document_is_used_by_a_command(
             assert answer.exit_code == 0, (command, answer.output)
             assert any(matches(operation, request) for request in proxy.requests), (operation, proxy.requests)
             if operation in REMEMBERED:
-                values[REMEMBERED[operation]] = json.loads(answer.stdout)["id"]
+                document = json.loads(answer.stdout)
+                values[REMEMBERED[operation]] = document.get("exports", [document])[0]["id"]
             elif operation == "POST /v1/tokens":
                 values["token"] = answer.stdout.strip()
                 values["token_id"] = answer.stderr.split()[1]
@@ -197,7 +211,7 @@ def test_every_operation_of_the_openapi_document_is_used_by_a_command(
             tandem(proxy.url, "--token", token, "token", "revoke", values["token_id"])  # type: ignore[arg-type]
     wait_until(lambda: client.get("/v1/networks"), message="the gateway still requires tokens")
     names = {path.name: path.read_bytes()[:9] for path in Path(values["folder"]).iterdir() if path.is_file()}
-    assert names["r.html"].lower() == b"<!doctype"
+    assert names["r.html"].lower() == names["p.html"].lower() == b"<!doctype"
     assert {names[name][1:4] for name in ("c.png", "s.png")} == {b"PNG"}
     assert len(names["w"]) == 9
 

@@ -3,14 +3,15 @@
 import sys
 
 from shared.backend import Backend, Events
+from shared.exports.exporters import Exporters
 from shared.training import trainer
 
 
-def load() -> tuple[Backend, Events]:
-    """Import the backend; return it and an event writer that does nothing."""
+def load() -> tuple[Backend, Events, Exporters]:
+    """Import the backend; return it, an event writer that does nothing, and no exporters of its own."""
     from services.toy import backend
 
-    return backend, lambda *_: None
+    return backend, lambda *_: None, {}
 
 
 if __name__ == "__main__":

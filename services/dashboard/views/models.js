@@ -4,6 +4,7 @@ import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact
 import { api } from "../api.js";
 import { BackendName, titleOf } from "../components/backends.js";
 import { DeleteButton } from "../components/delete_button.js";
+import { Exports } from "../components/exports.js";
 import { JobTable } from "../components/job_list.js";
 import { versionsOf } from "../components/model_versions.js";
 import { Empty, Failure, Loading } from "../components/states.js";
@@ -77,5 +78,5 @@ function Version({ name, version, backends, order, reload, setRefusal }) {
       <button type="button" class="plain" aria-label=${`${t("models.download")} ${label}`}
         onClick=${() => api.download(`${path}/weights.safetensors`, `${name}-${id}-${version}.safetensors`).catch(setRefusal)}>${t("models.download")}</button>
       <${DeleteButton} path=${path} name=${label} hint=${t("models.delete-hint")} onDelete=${reload} /></div>` },
-  ]} />`;
+  ]} /><${Exports} models=${rows} />`;
 }

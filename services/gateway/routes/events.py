@@ -15,6 +15,7 @@ from services.gateway.routes.submissions import WorkPath
 from services.gateway.schemas.catalog import Deletion, Transplant
 from services.gateway.schemas.certificates import Certificate
 from services.gateway.schemas.evaluations import Evaluation
+from services.gateway.schemas.exports import Export
 from services.gateway.schemas.loadtests import LoadTest
 from services.gateway.schemas.releases import Release
 from services.gateway.schemas.searches import Search
@@ -24,6 +25,7 @@ from shared.jobs.kinds import (
     CERTIFICATE,
     DELETION,
     EVALUATION,
+    EXPORT,
     LOAD_TEST,
     RELEASE,
     SEARCH,
@@ -87,6 +89,7 @@ def routes(context: Context) -> EventLoopBlueprint:
     declare(LOAD_TEST, "loadtests", LoadTest.of)
     declare(SEARCH, "searches", Search.of)
     declare(TRANSPLANT, "transplants", Transplant.of)
+    declare(EXPORT, "exports", Export.of)
     declare(DELETION, "deletions", Deletion.of)
     declare(RELEASE, "releases", Release.of)
     return api

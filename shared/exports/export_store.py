@@ -1,0 +1,158 @@
+"""Exported files on the model volume: `.exports/{name}/{backend}/{version}/{format}/`.
+
+The folder has `export.json`, and the file, whose name is its sha256. An export is written under another name (a draft),
+verified and renamed, and then `export.json` is replaced. A reader therefore finds the old export or the new one.
+`export.json` names the digest of the model's manifest: the export of a model that was deleted and published again does
+not count. Only trainers write.
+"""
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from shared.errors import CorruptModelError, NotFoundError
+from shared.exports.formats import FORMATS
+from shared.jobs.payloads import ResponseBody
+from shared.jobs.results import ExportFile, ExportVerification
+from shared.models.cached_reads import checksum
+from shared.models.manifest import Manifest
+from shared.names import NAME
+from shared.process import sync_folder, write_atomically
+
+RECORD = "export.json"
+DRAFT = ".draft-"
+ABANDONED_AFTER_S = 7200.0  # an export takes minutes; a draft that is older was left behind by a process that died
+
+
+class ExportRecord(ResponseBody):
+    """The content of an `export.json`.
+
+    Attributes:
+        digest: of the manifest of the exported model.
+        writer: the id of the job that made the export.
+    """
+
+    format: str
+    file: ExportFile
+    verification: ExportVerification
+    created_at: str
+    digest: str
+    writer: str
+
+
+class ExportStore:
+    """The exports under a folder of the model volume."""
+
+    def __init__(self, root: Path) -> None:
+        """Use the model volume at `root`."""
+        self._folder = root / ".exports"
+
+    def write_draft(self, model: Manifest, format_name: str, writer: str, data: bytes) -> Path:
+        """Write a file that is not an export yet, and return its path. The same writer replaces its own draft.
+
+        Raises:
+            OSError: the disk is full, or the folder is not writable.
+        """
+        folder = self._path(model.name, model.backend, model.version) / format_name
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f"{DRAFT}{writer}{FORMATS[format_name].suffix}"
+        write_atomically(draft, data, sync=True)
+        return draft
+
+    def accept(self, draft: Path, record: ExportRecord) -> None:
+        """Make a draft the export of its model, in place of an older one.
+
+        Raises:
+            OSError: the disk is full, or the model was deleted. An older export stays.
+        """
+        folder = draft.parent
+        place = folder / _stored_name(record)
+        draft.rename(place)
+        sync_folder(folder)
+        write_atomically(folder / RECORD, record.model_dump_json(indent=1).encode(), sync=True)
+        for path in folder.iterdir():
+            if path not in (place, folder / RECORD) and not path.name.startswith("."):
+                path.unlink(missing_ok=True)
+
+    def read(self, model: Manifest, format_name: str) -> ExportRecord:
+        """Return the record of an export.
+
+        Raises:
+            NotFoundError: there is no such export of this model.
+            CorruptModelError: the record was changed.
+        """
+        missing = NotFoundError(
+            f"version {model.version} of {model.backend}'s model {model.name!r} is not exported as "
+            f"{format_name[:80]!r}: export it with POST .../exports"
+        )
+        if format_name not in FORMATS:
+            raise missing
+        try:
+            path = self._path(model.name, model.backend, model.version) / format_name / RECORD
+            record = ExportRecord.model_validate_json(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            raise missing from None
+        except (OSError, ValidationError):
+            raise _damaged(format_name) from None
+        if record.digest != model.digest:
+            raise missing
+        return record
+
+    def read_file(self, model: Manifest, format_name: str) -> tuple[ExportRecord, bytes]:
+        """Return an export and the contents of its file, verified.
+
+        Raises:
+            NotFoundError: there is no such export of this model.
+            CorruptModelError: the record or the file was changed.
+        """
+        record = self.read(model, format_name)
+        folder = self._path(model.name, model.backend, model.version) / format_name
+        try:
+            data = (folder / _stored_name(record)).read_bytes()
+        except OSError:
+            if self.read(model, format_name) != record:  # another export has replaced it in this moment
+                return self.read_file(model, format_name)
+            raise _damaged(format_name) from None
+        if checksum(data).sha256 != record.file.sha256:
+            raise _damaged(format_name)
+        return record, data
+
+    def list(self, model: Manifest) -> Iterator[ExportRecord]:
+        """Yield the exports of a model, in the order of the formats. Damaged records are left out."""
+        for format_name in FORMATS:
+            with contextlib.suppress(NotFoundError, CorruptModelError):
+                yield self.read(model, format_name)
+
+    def delete(self, name: str, backend: str, version: int) -> None:
+        """Delete all exports of a model, if there are any."""
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self._path(name, backend, version))
+
+    def remove_abandoned_drafts(self) -> None:
+        """Remove the drafts of processes that died while they exported."""
+        for draft in self._folder.glob("*/*/*/*/.*"):
+            with contextlib.suppress(OSError):
+                if draft.stat().st_mtime < time.time() - ABANDONED_AFTER_S:
+                    draft.unlink()
+
+    def _path(self, name: str, backend: str, version: int) -> Path:
+        """Return the folder of a model's exports.
+
+        Raises:
+            NotFoundError: the name of the model or of the backend is not a valid name.
+        """
+        if not (NAME.fullmatch(name) and NAME.fullmatch(backend)):
+            raise NotFoundError(f"there is no model {name[:80]!r} of {backend[:80]!r}")
+        return self._folder / name / backend / str(version)
+
+
+def _stored_name(record: ExportRecord) -> str:
+    return f"{record.file.sha256}{FORMATS[record.format].suffix}"
+
+
+def _damaged(format_name: str) -> CorruptModelError:
+    return CorruptModelError(f"the {format_name} export was changed after it was verified: export the model again")
