@@ -55,7 +55,11 @@ def main(folder: Path) -> None:
 
 
 def submit_work(client: Client) -> dict[str, tuple[str, Callable[[Page], None]]]:
-    """Train, evaluate and load a model, search, and release. Return each view's address, and what to do before its picture is taken."""
+    """Train, evaluate and load a model, search, and release.
+
+    Returns:
+        Each view's address, and what to do before its picture is taken.
+    """
     training = client.post("/v1/trainings", TRAINING)
     client.follow(f"/v1/trainings/{training['id']}")
     evaluation = client.post("/v1/evaluations", {"model": training["name"]})
