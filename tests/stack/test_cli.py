@@ -154,10 +154,7 @@ TO_CANCEL: dict[str, tuple[str, dict[str, object]]] = {
     "POST /v1/loadtests/{id}/cancel": ("/v1/loadtests", {"model": "welcome", "target_qps": [5], "duration_s": 60}),
     "POST /v1/exports/{id}/cancel": ("/v1/models/cli/pytorch/1/exports", {"format": "pt2"}),
     "POST /v1/searches/{id}/cancel": ("/v1/searches", {"dataset": "digits", "trials": 100, "epochs": 50}),
-    "POST /v1/releases/{id}/cancel": (
-        "/v1/releases",
-        {"train": {"dataset": "digits", "epochs": 1000, "batch_size": 1}},
-    ),
+    "POST /v1/releases/{id}/cancel": ("/v1/releases", {"model": "cli-search"}),
     "POST /v1/trainings/{id}/cancel": ("/v1/trainings", {"dataset": "digits", "epochs": 1000, "batch_size": 1}),
 }
 # Commands whose JSON has the id of a job, under which name it is remembered.
