@@ -27,7 +27,7 @@ TRY_AGAIN = (408, 429, 502, 503, 504)
 log = structlog.get_logger()
 
 
-class RequestRefusedError(TandemError):
+class RefusedError(TandemError):
     """The gateway refused a request.
 
     Attributes:
@@ -59,7 +59,7 @@ class GatewayClient:
         """Return a JSON body.
 
         Raises:
-            RequestRefusedError: the gateway refuses the request.
+            RefusedError: the gateway refuses the request.
             UnavailableError: the gateway did not answer for `patience_s` seconds.
         """
         return self._send("GET", path).json()
@@ -91,7 +91,7 @@ class GatewayClient:
         """Yield the state of a job whenever it has changed, until it has ended. The last state is that of its end.
 
         Raises:
-            RequestRefusedError: there is no such job.
+            RefusedError: there is no such job.
             UnavailableError: the gateway did not answer for `patience_s` seconds.
         """
         newest = None
@@ -131,7 +131,7 @@ class GatewayClient:
                 if response.ok:
                     return response
                 if response.status_code not in TRY_AGAIN:
-                    raise RequestRefusedError(response.status_code, _detail_of(response))
+                    raise RefusedError(response.status_code, _detail_of(response))
                 problem = _detail_of(response)
             except (requests.ConnectionError, requests.Timeout) as error:
                 problem = f"{type(error).__name__}: the gateway does not answer"
