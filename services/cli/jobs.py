@@ -62,10 +62,10 @@ def follow(target: Target, job: str, plain: bool, as_json: bool, events: bool) -
 @click.argument("job", metavar="ID|KIND/ID")
 @click.pass_obj
 def cancel(target: Target, job: str) -> None:
-    """Cancel a training, a load test or an export. Runs that have ended keep their models."""
+    """Cancel a training, a load test, a search, a release or an export. Models that are published stay."""
     kind, identity = find_job(target.client, job, CANCELLABLE)
     if kind not in CANCELLABLE:
-        raise click.UsageError(f"only {', '.join(CANCELLABLE)} can be cancelled, and {clean(job)} is none of them")
+        raise click.UsageError(f"only {join_words(CANCELLABLE)} can be cancelled, and {clean(job)} is none of them")
     cancelled = target.client.post(f"/v1/{kind}/{quote_part(identity)}/cancel", {})
     click.echo(f"{kind}/{clean(identity)}: {clean(cancelled['status'])}.")
 
@@ -126,6 +126,14 @@ def _show_end(job: Any) -> None:
         from .loadtest import show_load_test
 
         show_load_test(job)
+    elif "trials" in job:
+        from .search import show_search
+
+        show_search(job)
+    elif "gates" in job:
+        from .release import show_release
+
+        show_release(job)
     elif "verification" in job:
         from .export import show_exports
 

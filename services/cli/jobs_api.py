@@ -2,8 +2,11 @@
 
 from urllib.parse import quote
 
-KINDS = ("trainings", "evaluations", "certificates", "loadtests", "transplants", "exports", "deletions")
-CANCELLABLE = ("trainings", "loadtests", "exports")
+KINDS = (
+    *("trainings", "evaluations", "certificates", "loadtests", "searches", "releases", "exports", "transplants"),
+    "deletions",
+)
+CANCELLABLE = ("trainings", "loadtests", "searches", "releases", "exports")
 FINAL = ("succeeded", "failed", "cancelled")
 
 

@@ -1,7 +1,7 @@
 """Shows a job while it runs: one bar per run in a terminal, else one line per step."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,9 @@ from .tracks import Track, read_tracks
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
+
+STEP_KINDS = ("searches", "releases")  # their steps are shown below the bar: trials, or gates
+NEWEST_STEPS = 12
 
 
 def follow_job(target: Target, kind: str, identity: str, display: JobDisplay) -> Any:
@@ -106,17 +109,27 @@ def _tenth(track: Track) -> int:
 
 
 class _Bars:
-    """Shows one bar per run, which is updated in place."""
+    """Shows one bar per run, and the newest trials or gates, which are updated in place."""
 
     def __init__(self, kind: str, console: Any) -> None:
         from rich.progress import BarColumn, Progress, TextColumn
+        from rich.text import Text
+
+        class ProgressWithSteps(Progress):
+            """Bars, and below them one line for each of the newest steps."""
+
+            def get_renderables(self) -> Iterable[Any]:
+                yield from super().get_renderables()
+                if steps:
+                    yield Text("\n".join(steps), no_wrap=True, overflow="ellipsis")
 
         self._kind = kind
+        self._steps = steps = list[str]()
         self._is_narrow = console.width < NARROW_COLUMNS
         columns = [TextColumn("{task.description}", markup=False)]
         columns += [BarColumn(bar_width=8 if self._is_narrow else 24)]  # type: ignore[list-item]
         columns += [TextColumn(f"{{task.fields[{field}]}}", markup=False) for field in ("count", "figures", "left")]
-        self._progress = Progress(*columns, console=console)
+        self._progress = ProgressWithSteps(*columns, console=console)
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Callable[[Any], None]:
@@ -130,6 +143,8 @@ class _Bars:
 
     def _show(self, job: Any) -> None:
         for track in read_tracks(self._kind, job):
+            if self._kind in STEP_KINDS:
+                self._steps[:] = [f"  {clean(line)}" for line in track.lines[-NEWEST_STEPS:]]
             if track.name not in self._tasks:
                 name = clean(track.name)
                 label = name[:10] if self._is_narrow else f"{name:<12}"

@@ -1,5 +1,6 @@
 """Reduces a job of any kind to tracks: one per run, with how much of it is done and its newest figures."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 from .epoch_figures import choose_figures
 from .jobs_api import FINAL
 from .output import percent
+from .trials import describe_trial
+
+NAME_COLUMNS = 10  # of a gate in a narrow terminal
 
 
 @dataclass(frozen=True)
@@ -48,18 +52,17 @@ def read_tracks(kind: str, job: Any) -> list[Track]:
         kind: the first part of the job's path, such as `trainings`.
         job: the job's JSON.
     """
-    if kind == "trainings":
-        return [_training_track(backend, run) for backend, run in job["runs"].items()]
-    if kind == "evaluations":
-        return [_result_track(backend, run) for backend, run in job["results"].items()]
-    if kind == "certificates":
-        steps = job["request"]["steps"]
-        return [_certificate_track(backend, run, steps) for backend, run in job["runs"].items()]
-    if kind == "loadtests":
-        return [_load_test_track(job)]
-    if kind == "exports":
-        return [_single_track(job["backend"], job["status"])]
-    return [_single_track(kind.removesuffix("s"), job["status"])]
+    of_kind: dict[str, Callable[[Any], list[Track]]] = {
+        "trainings": lambda job: [_training_track(backend, run) for backend, run in job["runs"].items()],
+        "evaluations": lambda job: [_result_track(backend, run) for backend, run in job["results"].items()],
+        "certificates": _certificate_tracks,
+        "loadtests": lambda job: [_load_test_track(job)],
+        "exports": lambda job: [_single_track(job["backend"], job["status"])],
+        "searches": lambda job: [_search_track(job)],
+        "releases": lambda job: [_release_track(job)],
+    }
+    read = of_kind.get(kind)
+    return read(job) if read else [_single_track(kind.removesuffix("s"), job["status"])]
 
 
 def _single_track(name: str, status: str) -> Track:
@@ -98,6 +101,11 @@ def _result_track(backend: str, run: Any) -> Track:
     return Track(backend, run["status"], 1, 1, "", f"accuracy {percent(run['accuracy'])}", percent(run["accuracy"], 1))
 
 
+def _certificate_tracks(job: Any) -> list[Track]:
+    steps = job["request"]["steps"]
+    return [_certificate_track(backend, run, steps) for backend, run in job["runs"].items()]
+
+
 def _certificate_track(backend: str, run: Any, steps: int) -> Track:
     """Return the track of a certificate. It takes its steps in double and then in single precision."""
     first = 0 if run["precision"] in (None, "float64") else steps
@@ -114,3 +122,30 @@ def _load_test_track(job: Any) -> Track:
     if job["status"] == "succeeded":
         done = total
     return Track("load test", job["status"], done, total, "block", progress["doing"])
+
+
+def _search_track(job: Any) -> Track:
+    """Return the track of a search: a step is a trial that has ended."""
+    progress, best = job["progress"] or {"trials_done": 0, "trials": 1}, job["best"]
+    loss = f"best loss {job['trials'][best - 1]['value']:.4f}" if best else ""
+    return Track(
+        "search",
+        job["status"],
+        progress["trials_done"],
+        max(progress["trials"], 1),
+        "trial",
+        loss,
+        loss.removeprefix("best loss "),
+        lines=tuple(describe_trial(trial) for trial in job["trials"] if trial["status"] != "running"),
+    )
+
+
+def _release_track(job: Any) -> Track:
+    """Return the track of a release: a step is a gate that was checked."""
+    checked = [gate for gate in job["gates"] if gate["status"] in ("passed", "failed")]
+    asked = [gate for gate in job["gates"] if gate["status"] != "skipped"]
+    running = next((gate["gate"] for gate in asked if gate["status"] == "running"), "")
+    lines = tuple(f"gate {gate['gate']} {gate['status']}: {gate['summary']}" for gate in checked)
+    return Track(
+        "release", job["status"], len(checked), max(len(asked), 1), "gate", running, running[:NAME_COLUMNS], lines=lines
+    )

@@ -9,12 +9,13 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.stack import running_stack
-from services.cli.client import Client
+from services.cli.client import Client, ClientError
 from tests.browser.conftest import CHROMIUM
 from tests.browser.test_draw import SEVEN, draw
 
@@ -54,13 +55,25 @@ def main(folder: Path) -> None:
 
 
 def submit_work(client: Client) -> dict[str, tuple[str, Callable[[Page], None]]]:
-    """Train, evaluate and load a model. Return each view's address, and what to do before its picture is taken."""
+    """Train, evaluate and load a model, search, and release.
+
+    Returns:
+        Each view's address, and what to do before its picture is taken.
+    """
     training = client.post("/v1/trainings", TRAINING)
     client.follow(f"/v1/trainings/{training['id']}")
     evaluation = client.post("/v1/evaluations", {"model": training["name"]})
     client.follow(f"/v1/evaluations/{evaluation['id']}")
     load_test = client.post("/v1/loadtests", {"model": training["name"], "target_qps": [20, 50], "duration_s": 10})
     client.follow(f"/v1/loadtests/{load_test['id']}")
+    search = client.post("/v1/searches", {"dataset": "digits", "trials": 12})
+    name = client.follow(f"/v1/searches/{search['id']}")["name"]
+    client.follow(f"/v1/releases/{client.post('/v1/releases', {'model': name})['id']}")
+    worse = client.post("/v1/trainings", {"network": "mlp", "dataset": "digits", "epochs": 3, "name": name})
+    client.follow(f"/v1/trainings/{worse['id']}")
+    release = client.post("/v1/releases", {"model": name})
+    with suppress(ClientError):  # it is refused
+        client.follow(f"/v1/releases/{release['id']}")
     for epochs in (300, 5, 5):
         client.post("/v1/trainings", {**TRAINING, "dataset": "digits", "epochs": epochs})
 
@@ -72,6 +85,8 @@ def submit_work(client: Client) -> dict[str, tuple[str, Callable[[Page], None]]]
         "draw": ("/draw", lambda page: draw(page, SEVEN)),
         "compare": (f"/compare?model={training['name']}&version={training['version']}", stay),
         "load": (f"/load?id={load_test['id']}", stay),
+        "search": (f"/search?id={search['id']}", stay),
+        "releases": (f"/releases?id={release['id']}", stay),
         "code": ("/code", stay),
         "models": (f"/models?model={training['name']}", stay),
         "data": ("/data", stay),

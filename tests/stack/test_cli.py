@@ -25,6 +25,8 @@ KINDS = {
     "evaluations": "$evaluation",
     "certificates": "$certificate",
     "loadtests": "$loadtest",
+    "searches": "$search",
+    "releases": "$release",
     "transplants": "$transplant",
     "exports": "$export",
     "deletions": "$deletion",
@@ -49,6 +51,18 @@ COMMANDS: list[tuple[str, list[str]]] = [
     ("GET /v1/loadtests/{id}/report.html", ["api", "GET", "/v1/loadtests/$loadtest/report.html"]),
     ("GET /v1/loadtests/{id}/report.png", ["api", "GET", "/v1/loadtests/$loadtest/report.png"]),
     ("GET /v1/loadtests/{id}/report.csv", ["api", "GET", "/v1/loadtests/$loadtest/report.csv"]),
+    (
+        "POST /v1/searches",
+        [
+            *("search", "--dataset", "digits", "--trials", "2", "--epochs", "2", "--name", "cli-search"),
+            *("--report", "$folder/q.html", "--json"),
+        ],
+    ),
+    ("GET /v1/searches/{id}/report.html", ["api", "GET", "/v1/searches/$search/report.html"]),
+    ("POST /v1/releases", ["release", "cli-search", "--without", "latency", "--json"]),
+    ("POST /v1/releases/{id}/revert", ["release", "--revert", "$release"]),
+    ("POST /v1/searches/{id}/cancel", ["cancel", "searches/$open_job"]),
+    ("POST /v1/releases/{id}/cancel", ["cancel", "$open_job"]),
     ("POST /v1/loadtests/{id}/cancel", ["cancel", "$open_job"]),
     ("POST /v1/trainings/{id}/cancel", ["cancel", "trainings/$open_job"]),
     ("PUT /v1/models/{name}/aliases/{alias}", ["models", "stable", "cli", "1"]),
@@ -87,6 +101,10 @@ COMMANDS: list[tuple[str, list[str]]] = [
     ),
     ("GET /v1/datasets", ["data"]),
     ("GET /v1/datasets/{name}/samples.png", ["data", "samples", "digits", "-o", "$folder/s.png"]),
+    (
+        "GET /v1/datasets/{name}/arrays/{split}.safetensors",
+        ["api", "GET", "/v1/datasets/digits/arrays/test.safetensors", "-o", "$folder/a"],
+    ),
     ("GET /v1/datasets/{name}/pictures/{split}/{index}.png", ["api", "GET", "/v1/datasets/digits/pictures/test/0.png"]),
     ("PUT /v1/datasets/{name}", ["data", "upload", "$folder/pictures", "--name", "cli-pictures"]),
     ("DELETE /v1/datasets/{name}", ["data", "delete", "cli-pictures", "--yes"]),
@@ -140,6 +158,8 @@ COMMANDS: list[tuple[str, list[str]]] = [
 TO_CANCEL: dict[str, tuple[str, dict[str, object]]] = {
     "POST /v1/loadtests/{id}/cancel": ("/v1/loadtests", {"model": "welcome", "target_qps": [5], "duration_s": 60}),
     "POST /v1/exports/{id}/cancel": ("/v1/models/cli/pytorch/1/exports", {"format": "pt2"}),
+    "POST /v1/searches/{id}/cancel": ("/v1/searches", {"dataset": "digits", "trials": 100, "epochs": 50}),
+    "POST /v1/releases/{id}/cancel": ("/v1/releases", {"model": "cli-search"}),
     "POST /v1/trainings/{id}/cancel": ("/v1/trainings", {"dataset": "digits", "epochs": 1000, "batch_size": 1}),
 }
 # Commands whose JSON has the id of a job, under which name it is remembered.
@@ -148,6 +168,8 @@ REMEMBERED = {
     "POST /v1/evaluations": "evaluation",
     "POST /v1/certificates": "certificate",
     "POST /v1/loadtests": "loadtest",
+    "POST /v1/searches": "search",
+    "POST /v1/releases": "release",
     "POST /v1/models/{name}/{backend}/{version}/transplant": "transplant",
     "POST /v1/models/{name}/{backend}/{version}/exports": "export",
     "DELETE /v1/models/{name}/{backend}/{version}": "deletion",
@@ -216,7 +238,7 @@ def test_every_operation_of_the_openapi_document_is_used_by_a_command(
             tandem(proxy.url, "--token", token, "token", "revoke", values["token_id"])  # type: ignore[arg-type]
     wait_until(lambda: client.get("/v1/networks"), message="the gateway still requires tokens")
     names = {path.name: path.read_bytes()[:9] for path in Path(values["folder"]).iterdir() if path.is_file()}
-    assert names["r.html"].lower() == names["p.html"].lower() == b"<!doctype"
+    assert names["r.html"].lower() == names["p.html"].lower() == names["q.html"].lower() == b"<!doctype"
     assert {names[name][1:4] for name in ("c.png", "s.png")} == {b"PNG"}
     assert len(names["w"]) == 9
 

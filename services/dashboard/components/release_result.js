@@ -2,6 +2,7 @@
 
 import { html, useState } from "../vendor/htm-preact-standalone.module.js";
 import { api } from "../api.js";
+import { hasEnded } from "../live.js";
 import { addressOf } from "../router.js";
 import { t, time } from "../texts.js";
 import { ConfirmButton } from "./confirm_button.js";
@@ -23,18 +24,19 @@ export function ReleaseResult({ release: followed, path }) {
         hint=${stable.before ? t("release.revert-to", stable) : t("release.revert-none")} action=${() => api.post(`${path}/revert`).then(setReverted)} />`}
     </div>
     <h2>${t("release.gates")}</h2>
-    <ol class="gates">${gates.map((gate) => html`<${Gate} key=${gate.gate} ...${gate} dataset=${dataset} />`)}</ol>`;
+    <ol class="gates">${gates.map((gate) => html`<${Gate} key=${gate.gate} ...${gate} dataset=${dataset} hasEnded=${hasEnded(release.status)} />`)}</ol>`;
 }
 
 /** Write what a release did to `stable`. */
-export function describeStable({ stable: { before, after }, reverted_at }) {
+export function describeStable({ stable: { before, after }, reverted_at, status }) {
   if (reverted_at) return t("release.reverted", { time: time(reverted_at) });
   if (after) return before ? t("release.moved", { before, after }) : t("release.is-first", { after });
-  return before ? t("release.stays", { before }) : t("release.none");
+  if (before) return t("release.stays", { before });
+  return hasEnded(status) ? t("release.none") : ""; // until it runs, a release does not know `stable`
 }
 
-function Gate({ gate, status, summary, figures, pictures, dataset }) {
-  return html`<li><div class="row"><strong>${t(`release.gate-${gate}`)}</strong><${Status} status=${status} /></div>
+function Gate({ gate, status, summary, figures, pictures, dataset, hasEnded: isOver }) {
+  return html`<li><div class="row"><strong>${t(`release.gate-${gate}`)}</strong><${Status} status=${isOver && status === "waiting" ? "unreached" : status} /></div>
     <p lang="en">${summary}</p>
     ${dataset && pictures.length > 0 && html`<div class="picture-grid">${pictures.map(({ split, index, why }) => html`<figure>
       <${Picture} isPixelated path=${`/v1/datasets/${dataset}/pictures/${split}/${index}.png`} alt=${t("data.picture", { index })} />
