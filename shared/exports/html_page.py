@@ -1,9 +1,9 @@
 """Writes a model as one HTML file that recognises pictures in a browser, without a network and without Tandem.
 
 The file contains the weights, the description of the network, a page to draw on, and the forward pass of Tandem's own
-page. The JavaScript comes from the same source files that the gateway serves. Browsers load no modules from the disk.
-So the modules are joined into two scripts. One, `core`, needs no document: a bare JavaScript engine can check it. The
-other is the page's.
+page. The JavaScript comes from the same source files that the gateway serves, with their comments. Browsers load no
+modules from the disk. So the modules are joined into two scripts. One, `core`, needs no document: a bare JavaScript
+engine can check it. The other is the page's.
 
 A Content-Security-Policy with the checksums of both scripts and of the style allows nothing else: no request, and no
 script that a text of the model could contain.
@@ -20,7 +20,6 @@ from string import Template
 
 from shared.models.manifest import Manifest
 from shared.network.weights import Weights, to_bytes
-from shared.web.page_sources import shorten_script, shorten_style
 
 PAGE = Path(__file__).with_name("page")
 NETWORK = Path(__file__).resolve().parents[2] / "services/dashboard/network"
@@ -44,7 +43,7 @@ def write_html(manifest: Manifest, weights: Weights) -> bytes:
     """
     core = f'"use strict";\nconst {NAMESPACE} = {{}};\n{join_modules(CORE_MODULES)}'
     page = f'"use strict";\n{join_modules(PAGE_MODULES)}'
-    style = shorten_style((PAGE / "page.css").read_bytes()).decode()
+    style = (PAGE / "page.css").read_text(encoding="utf-8")
     policy = POLICY.format(scripts=f"{_source_of(core)} {_source_of(page)}", style=_source_of(style))
     return (
         Template((PAGE / "page.html").read_text())
@@ -68,7 +67,7 @@ def join_modules(paths: Sequence[Path]) -> str:
     """
     blocks = []
     for path in paths:
-        source = shorten_script(path.read_bytes()).decode()
+        source = path.read_text(encoding="utf-8")
         names = [name for _, name in EXPORT.findall(source)]
         source = IMPORT.sub(rf"const \1 = {NAMESPACE};", EXPORT.sub(r"\1", source)).strip()
         exports = f"\nObject.assign({NAMESPACE}, {{ {', '.join(names)} }});" if names else ""

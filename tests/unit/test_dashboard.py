@@ -69,15 +69,6 @@ def test_modules_are_short_and_write_no_html_of_their_own() -> None:
         assert "innerHTML" not in source, path
 
 
-def test_no_text_of_a_module_that_html_exports_contain_looks_like_a_comment() -> None:
-    # `shorten_script` is no parser, so it could not tell such a text from a comment.
-    for path in (*(FOLDER / "network").glob("*.js"), *Path("shared/exports/page").glob("*.js")):
-        source = path.read_text()
-        for literal in re.findall(r"`(?:[^`\\]|\\.)*`", source):
-            assert not re.search(r"^\s*(?://|/\*)| // ", literal, re.MULTILINE), f"{path}: {literal[:80]}"
-        assert not re.search(r"""^[^/\n]*(["'])(?:(?!\1)[^\n])* // [^\n]*\1""", source, re.MULTILINE), path
-
-
 def test_the_form_of_a_release_begins_with_the_defaults_of_the_server() -> None:
     source = (FOLDER / "components/release_form.js").read_text()
     written = re.search(r"^const GATES = (\{.*?^\});", source, re.DOTALL | re.MULTILINE)

@@ -1,4 +1,4 @@
-// Reads the weights of a model: the safetensors format (https://huggingface.co/docs/safetensors).
+// Reads the weights of a model: the safetensors format of Hugging Face.
 //
 // A file is: the length of the header as a 64-bit integer (little-endian), the header in JSON, and the values of all
 // tensors without gaps. The header maps each name to {dtype, shape, data_offsets: [begin, end]}, in bytes after the

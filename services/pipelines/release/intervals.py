@@ -1,6 +1,7 @@
 """The statistics of the gates: how sure a difference of two accuracies is."""
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def detectable_loss(only_old: int, only_new: int, count: int, margin: float, con
         confidence: of the gate.
     """
     error = math.sqrt(max(1, only_old + only_new)) / count
-    return margin + (quantile_of_normal(confidence) + quantile_of_normal(0.8)) * error
+    return margin + (NormalDist().inv_cdf(confidence) + NormalDist().inv_cdf(0.8)) * error
 
 
 def is_share_below(hits: int, count: int, share: float, share_count: int, confidence: float) -> bool:
@@ -51,20 +52,4 @@ def is_share_below(hits: int, count: int, share: float, share_count: int, confid
     if count == 0:
         return False
     spread = math.sqrt(max(share * (1 - share), 1 / count / 4) * (1 / count + 1 / max(1, share_count)))
-    return hits / count < share - quantile_of_normal(confidence) * spread
-
-
-def quantile_of_normal(probability: float) -> float:
-    """Return the quantile of the standard normal distribution, by bisection.
-
-    Args:
-        probability: between 0 and 1.
-    """
-    low, high = -10.0, 10.0
-    while high - low > 1e-9:
-        middle = (low + high) / 2
-        if (1 + math.erf(middle / math.sqrt(2))) / 2 < probability:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    return hits / count < share - NormalDist().inv_cdf(confidence) * spread

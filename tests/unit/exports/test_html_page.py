@@ -23,7 +23,7 @@ HOSTILE_CLASSES = (
     "数字五",
     *"6789",
 )
-MOST_BYTES_BESIDE_THE_WEIGHTS = 30_000
+MOST_BYTES_BESIDE_THE_WEIGHTS = 40_000
 
 
 def write(classes: tuple[str, ...] = tuple("0123456789")) -> str:
@@ -101,13 +101,11 @@ def test_the_page_is_small() -> None:
 
 
 @pytest.mark.parametrize("path", [*CORE_MODULES, *PAGE_MODULES], ids=lambda path: path.name)
-def test_a_module_can_be_joined_and_shortened(path) -> None:
+def test_a_module_can_be_joined(path) -> None:
     source = path.read_text()
     assert source.startswith("//")
     assert len(source.splitlines()) <= 320
     assert not re.search(r"\bimport\(|export default|export \{|export const|innerHTML", source)
-    # Shortening would take such a text for a comment.
-    assert not re.search(r"""^[^/\n]*(["'`])(?:(?!\1)[^\n])* // [^\n]*\1""", source, re.MULTILINE)
 
 
 def test_exported_names_are_unique() -> None:
