@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from services.pipelines.release.intervals import is_share_below, lower_bound_of_loss, quantile_of_normal
+from services.pipelines.release.intervals import is_share_below, lower_bound_of_loss
 from services.pipelines.release.neighbours import estimate_noise, find_copies
 from shared.data import datasets
 from shared.data.splits import Split
@@ -16,11 +16,6 @@ def digits() -> tuple[Split, Split]:
     settings = Settings.from_env({})
     found = datasets.find("digits", settings)
     return datasets.read(found, "train", settings), datasets.read(found, "test", settings)
-
-
-@pytest.mark.parametrize("probability", [0.05, 0.5, 0.8, 0.95, 0.999])
-def test_quantiles_of_the_normal_distribution_are_those_of_scipy(probability: float) -> None:
-    assert quantile_of_normal(probability) == pytest.approx(norm.ppf(probability), abs=1e-6)
 
 
 def test_the_bound_of_a_loss_is_that_of_the_normal_approximation_for_many_pictures() -> None:
