@@ -60,6 +60,22 @@ def test_weights_are_downloaded_and_a_version_is_deleted_after_a_question(
     assert client.get("/v1/models/kept")["versions"] == {"tensorflow": [1, 2], "pytorch": [2]}
 
 
+def test_a_version_is_exported_and_downloaded(new_page: Callable[..., Page], versions: list[dict]) -> None:
+    page = new_page("/models?model=kept")
+    second = page.get_by_role("region", name="Version 2", exact=True)
+    second.get_by_text("Files that run without Tandem").click()
+    for format_name, runtime in (("onnx", "onnxruntime"), ("html", "V8")):
+        label = f"{format_name}, kept 2, PyTorch"
+        second.get_by_role("button", name=f"Export {label}").click()
+        download = second.get_by_role("button", name=f"Download {label}")
+        expect(download).to_be_visible(timeout=WAIT_MS)
+        expect(second.get_by_text(f"In {runtime}")).to_contain_text("360 of 360 get the model's class")
+        with page.expect_download() as file:
+            download.click()
+        assert file.value.suggested_filename == f"kept-2-pytorch.{format_name}"
+    assert_accessible(page)
+
+
 def test_one_of_many_models_is_opened(new_page: Callable[..., Page], versions: list[dict]) -> None:
     names = [f"model-{number:03}" for number in range(499)] + ["kept"]
     versions = {backend: [1, 2] for backend in ("tensorflow", "pytorch")}
