@@ -18,6 +18,7 @@ from shared.models.registry import ModelRegistry
 
 RESULT = Path(".tandem/bench/defects.json")
 ALLOWED_REFUSALS = 1
+DURATION_S = 4  # of the load on each backend
 
 
 def main() -> int:
@@ -25,13 +26,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="ten defects and three good candidates")
     parser.add_argument("--kinds", nargs="*", default=[""], help="only kinds whose name contains one of these")
-    parser.add_argument("--bound-ms", type=float, default=100, help="bound of the gate `latency`")
+    parser.add_argument("--rate", type=float, default=100, help="requests per second in the gate `latency`")
+    parser.add_argument("--bound-ms", type=float, default=1000, help="bound of the gate `latency`")
     parser.add_argument("--mnist", type=Path, default=Path("data/mnist"), help="folder with the files of MNIST")
     parser.add_argument("--state", type=Path, help="folder for the state of the stack; by default a temporary one")
     arguments = parser.parse_args()
     cases = list_short_cases() if arguments.short else list_cases()
     cases = [case for case in cases if any(part in case.kind for part in arguments.kinds)]
-    gates = {"latency": {"rate": 20, "bound_ms": arguments.bound_ms, "duration_s": 5}}
+    gates = {"latency": {"rate": arguments.rate, "bound_ms": arguments.bound_ms, "duration_s": DURATION_S}}
     with (
         tempfile.TemporaryDirectory(prefix="tandem-defects-") as folder,
         running_stack(arguments.state or Path(folder)) as (client, settings),

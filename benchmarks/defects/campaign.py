@@ -137,7 +137,8 @@ class Campaign:
         began = time.monotonic()
         if version is None:
             return Verdict(case, False, "training", "the training failed", 0)
-        request = {"model": _model_of(case.base), "version": version, "gates": self._gates}
+        gates = {**self._gates, **dict.fromkeys(case.left_out)}
+        request = {"model": _model_of(case.base), "version": version, "gates": gates}
         try:
             path = f"/v1/releases/{self._client.post('/v1/releases', request)['id']}"
         except ClientError as error:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from services.pipelines.release.answers import ask
 from services.pipelines.release.intervals import detectable_loss, is_share_below, lower_bound_of_loss
 from services.pipelines.release.outcome import GateOutcome
-from services.pipelines.release.subject import ReleasedVersion, Subject
+from services.pipelines.release.subject import ReleasedVersion, Subject, draw, sample
 from shared.data.profile import digest_pictures
 from shared.data.splits import Split
 from shared.jobs.releases import AccuracyGate, GatePicture
@@ -76,8 +76,7 @@ def find_unseen_pictures(subject: Subject) -> UnseenPictures:
     is_unseen &= ~_was_seen_by_stable(subject, digests)
     chosen = np.flatnonzero(is_unseen)
     chosen = chosen[np.sort(np.unique(digests[chosen], return_index=True)[1])]  # a picture of both counts once
-    if len(chosen) > MAX_PICTURES_ASKED:
-        chosen = np.sort(np.random.Generator(np.random.PCG64(0)).permutation(chosen)[:MAX_PICTURES_ASKED])
+    chosen = chosen[draw(len(chosen), MAX_PICTURES_ASKED)]
     return UnseenPictures(Split(everything.images[chosen], everything.labels[chosen]), places[chosen])
 
 
@@ -147,17 +146,17 @@ def _compare_totals(
 ) -> None:
     """Compare the accuracies of both models on their own test splits, where few pictures can be compared in pairs."""
     is_own = ~np.isin(digest_pictures(subject.test.images), digest_pictures(subject.train.images))
-    images, labels = subject.test.images[is_own][:MAX_PICTURES_ASKED], subject.test.labels[is_own][:MAX_PICTURES_ASKED]
-    new = ask(subject.client, subject.candidate.name, subject.candidate.version, backend, images).argmax(1)
+    if not is_own.any():
+        outcome.problems.append("every test picture is in the training split: the accuracy cannot be measured")
+        return
+    own = sample(Split(subject.test.images[is_own], subject.test.labels[is_own]), MAX_PICTURES_ASKED)
+    labels = own.labels
+    new = ask(subject.client, subject.candidate.name, subject.candidate.version, backend, own.images).argmax(1)
     hits, before = int((new == labels).sum()), stable.manifests[backend].metrics.test_accuracy
     count_before = sum(stable.profile.test.counts) if stable.profile else len(labels)
-    outcome.figures.setdefault("own_test_splits", {})[backend] = {
-        "version": hits / max(1, len(labels)),
-        "stable": before,
-    }
-    said = (
-        f"{backend} has {hits / max(1, len(labels)):.2%} of its own test pictures, and stable had {before:.2%} of its"
-    )
+    figures = outcome.figures.setdefault("own_test_splits", {})
+    figures[backend] = {"version": hits / len(labels), "stable": before}
+    said = f"{backend} has {hits / len(labels):.2%} of its own test pictures, and stable had {before:.2%} of its"
     if is_share_below(hits, len(labels), before - limits.margin, count_before, limits.confidence):
         outcome.problems.append(said)
     else:
@@ -166,13 +165,13 @@ def _compare_totals(
 
 def _check_floor(subject: Subject, limits: AccuracyGate) -> GateOutcome:
     """Check that the candidate beats a model that always answers the largest class."""
-    labels = subject.test.labels[:MAX_PICTURES_ASKED]
+    asked = sample(subject.test, MAX_PICTURES_ASKED)
+    labels = asked.labels
     share = float(np.bincount(labels).max() / len(labels))
     outcome = GateOutcome(figures={"pictures": len(labels), "largest_class": share, "backends": {}})
     outcome.remarks.append("there is no stable version to compare with")
     for backend in subject.backends:
-        images = subject.test.images[:MAX_PICTURES_ASKED]
-        found = ask(subject.client, subject.candidate.name, subject.candidate.version, backend, images).argmax(1)
+        found = ask(subject.client, subject.candidate.name, subject.candidate.version, backend, asked.images).argmax(1)
         hits = int((found == labels).sum())
         outcome.figures["backends"][backend] = {"version": hits / len(labels)}
         said = f"{backend} has {hits / len(labels):.2%}, and the largest class alone gives {share:.2%}"

@@ -10,14 +10,16 @@ from safetensors.numpy import load
 
 from services.pipelines.gateway_client import RefusedError
 from services.pipelines.release.answers import ask
+from services.pipelines.release.intervals import is_share_below
 from services.pipelines.release.outcome import GateOutcome
 from services.pipelines.release.parity import evaluate
-from services.pipelines.release.subject import Subject
+from services.pipelines.release.subject import Subject, sample
 from shared.jobs.releases import GatePicture, GoldenGate
 from shared.jobs.results import EvaluationResult
 from shared.models.golden_check import TOLERANCE, create_inputs
 
-MAX_PICTURES_ASKED = 2_000
+MAX_PICTURES_ASKED = 10_000
+SURE = 0.999  # confidence that a sample of a larger split is worse than all of it
 ROUNDING = 0.001  # of the pictures: a picture between two classes may change sides when its batch has another size
 
 
@@ -75,21 +77,26 @@ def _check_golden_inputs(subject: Subject, backend: str, outcome: GateOutcome) -
 
 def _check_test_pictures(subject: Subject, backend: str, evaluated: EvaluationResult, outcome: GateOutcome) -> None:
     """Compare the predictor's answers with the trainer's evaluation of the same pictures."""
-    candidate, test = subject.candidate, subject.test
-    images, labels = test.images[:MAX_PICTURES_ASKED], test.labels[:MAX_PICTURES_ASKED]
-    found = ask(subject.client, candidate.name, candidate.version, backend, images).argmax(1)
+    candidate, asked = subject.candidate, sample(subject.test, MAX_PICTURES_ASKED)
+    found = ask(subject.client, candidate.name, candidate.version, backend, asked.images).argmax(1)
+    hits, expected = int((found == asked.labels).sum()), evaluated.accuracy or 0.0
     figures = outcome.figures["backends"].setdefault(backend, {})
-    figures |= {"predicted_accuracy": float((found == labels).mean()), "evaluated_accuracy": evaluated.accuracy}
-    if len(images) < len(test):
+    figures |= {"predicted_accuracy": hits / len(asked), "evaluated_accuracy": expected}
+    if len(asked) < len(subject.test):
+        if is_share_below(hits, len(asked), expected, len(subject.test), SURE):
+            outcome.problems.append(
+                f"the predictor of {backend} is right for {hits / len(asked):.2%} of {len(asked):,} test pictures, "
+                f"and the evaluation for {expected:.2%} of all"
+            )
         return
     confusion = np.zeros_like(np.array(evaluated.confusion))
-    np.add.at(confusion, (labels, found), 1)
+    np.add.at(confusion, (asked.labels, found), 1)
     differing = int(np.abs(confusion - np.array(evaluated.confusion)).sum() // 2)
     figures["differing"] = differing
-    if differing > max(1, ROUNDING * len(labels)):
+    if differing > max(1, ROUNDING * len(asked)):
         outcome.problems.append(
-            f"the predictor of {backend} classifies at least {differing} of {len(labels)} test pictures otherwise "
+            f"the predictor of {backend} classifies at least {differing} of {len(asked)} test pictures otherwise "
             "than the evaluation"
         )
-        wrong = np.flatnonzero(found != labels)
+        wrong = np.flatnonzero(found != asked.labels)
         outcome.show(GatePicture(split="test", index=int(index), why=f"{backend} is wrong") for index in wrong)

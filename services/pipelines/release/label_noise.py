@@ -7,10 +7,9 @@ from services.pipelines.release.answers import ask
 from services.pipelines.release.intervals import is_share_below
 from services.pipelines.release.neighbours import estimate_noise
 from services.pipelines.release.outcome import GateOutcome
-from services.pipelines.release.subject import SPLITS, Subject
+from services.pipelines.release.subject import SPLITS, Subject, draw, sample
 from shared.data.catalog import SplitName
 from shared.data.profile import digest_pictures
-from shared.data.splits import Split
 from shared.jobs.releases import DataGate, GatePicture
 
 MAX_PICTURES_ASKED = 5_000
@@ -88,7 +87,7 @@ def _labels_known_to_stable(subject: Subject) -> dict[int, int]:
 def check_neighbours(subject: Subject, limits: DataGate, outcome: GateOutcome) -> None:
     """Estimate from the nearest training pictures how many labels were drawn at random, in each split."""
     classes = len(subject.candidate.first.classes)
-    reference = _sample(subject.train, MAX_REFERENCE)
+    reference = sample(subject.train, MAX_REFERENCE)
     figures = outcome.figures["random_labels"] = {}
     for split in SPLITS:
         examined = reference if split == "train" else subject.test
@@ -118,7 +117,9 @@ def check_answers_of_stable(subject: Subject, limits: DataGate, outcome: GateOut
     count_before = sum(stable.profile.test.counts) if stable.profile else len(subject.test)
     figures = outcome.figures["accuracy_of_stable"] = {"before": stable.first.metrics.test_accuracy}
     for split in SPLITS:
-        places, images, labels = _draw(subject.split(split))
+        data = subject.split(split)
+        places = draw(len(data), MAX_PICTURES_ASKED)
+        images, labels = data.images[places], data.labels[places]
         found = ask(subject.client, stable.name, stable.version, stable.first.backend, images).argmax(1)
         hits = int((found == labels).sum())
         figures[split] = hits / len(labels)
@@ -148,19 +149,3 @@ def _show_wrong(
         )
         for wrong in np.flatnonzero(found != labels)
     )
-
-
-def _draw(split: Split) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the indices, the pictures and the labels of a sample of a split."""
-    places = np.arange(len(split))
-    if len(places) > MAX_PICTURES_ASKED:
-        places = np.sort(np.random.Generator(np.random.PCG64(0)).permutation(places)[:MAX_PICTURES_ASKED])
-    return places, split.images[places], split.labels[places]
-
-
-def _sample(split: Split, most: int) -> Split:
-    """Return a split, or so many of its pictures."""
-    if len(split) <= most:
-        return split
-    chosen = np.sort(np.random.Generator(np.random.PCG64(0)).permutation(len(split))[:most])
-    return Split(split.images[chosen], split.labels[chosen])

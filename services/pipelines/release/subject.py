@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from services.pipelines.gateway_client import GatewayClient, RefusedError
 from shared.data.catalog import SplitName
 from shared.data.profile import DataProfile
@@ -135,3 +138,18 @@ def read_split(client: GatewayClient, data: DataFingerprints, split: SplitName) 
             "the dataset has changed since. Train again on the data as it is now"
         )
     return found
+
+
+def sample(split: Split, most: int) -> Split:
+    """Return a split, or so many of its pictures in their order. Equal splits give equal samples."""
+    if len(split) <= most:
+        return split
+    chosen = draw(len(split), most)
+    return Split(split.images[chosen], split.labels[chosen])
+
+
+def draw(count: int, most: int) -> NDArray[np.int64]:
+    """Return the numbers from 0 to `count` - 1, or so many of them, ascending."""
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.Generator(np.random.PCG64(0)).permutation(count)[:most])
