@@ -24,12 +24,13 @@ def main() -> int:
     """Carry the cases out, print the table, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="ten defects and three good candidates")
-    parser.add_argument("--kind", default="", help="only kinds whose name contains this")
+    parser.add_argument("--kinds", nargs="*", default=[""], help="only kinds whose name contains one of these")
     parser.add_argument("--bound-ms", type=float, default=100, help="bound of the gate `latency`")
     parser.add_argument("--mnist", type=Path, default=Path("data/mnist"), help="folder with the files of MNIST")
     parser.add_argument("--state", type=Path, help="folder for the state of the stack; by default a temporary one")
     arguments = parser.parse_args()
-    cases = [case for case in (list_short_cases() if arguments.short else list_cases()) if arguments.kind in case.kind]
+    cases = list_short_cases() if arguments.short else list_cases()
+    cases = [case for case in cases if any(part in case.kind for part in arguments.kinds)]
     gates = {"latency": {"rate": 20, "bound_ms": arguments.bound_ms, "duration_s": 5}}
     with (
         tempfile.TemporaryDirectory(prefix="tandem-defects-") as folder,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from services.pipelines.release.answers import ask
 from services.pipelines.release.intervals import detectable_loss, is_share_below, lower_bound_of_loss
-from services.pipelines.release.outcome import Outcome
+from services.pipelines.release.outcome import GateOutcome
 from services.pipelines.release.subject import ReleasedVersion, Subject
 from shared.data.profile import digest_pictures
 from shared.data.splits import Split
@@ -34,7 +34,7 @@ class UnseenPictures:
     indices: NDArray[np.int64]
 
 
-def check_accuracy(subject: Subject, limits: AccuracyGate) -> Outcome:
+def check_accuracy(subject: Subject, limits: AccuracyGate) -> GateOutcome:
     """Compare the candidate's accuracy with that of `stable`, or without one with the largest class.
 
     Args:
@@ -49,11 +49,11 @@ def check_accuracy(subject: Subject, limits: AccuracyGate) -> Outcome:
     stable = subject.stable
     candidate = subject.candidate.first
     if stable.first.classes != candidate.classes or stable.first.network.input_shape != candidate.network.input_shape:
-        return Outcome(
+        return GateOutcome(
             problems=["the version has other classes or pictures of another size than stable: they cannot be compared"]
         )
     unseen = find_unseen_pictures(subject)
-    outcome = Outcome(figures={"pictures": len(unseen.split), "margin": limits.margin, "backends": {}})
+    outcome = GateOutcome(figures={"pictures": len(unseen.split), "margin": limits.margin, "backends": {}})
     for backend in (one for one in subject.backends if one in stable.manifests):
         if len(unseen.split):
             _compare_in_pairs(subject, stable, backend, unseen, limits, outcome)
@@ -105,7 +105,7 @@ def _compare_in_pairs(
     backend: str,
     unseen: UnseenPictures,
     limits: AccuracyGate,
-    outcome: Outcome,
+    outcome: GateOutcome,
 ) -> None:
     images, labels = unseen.split.images, unseen.split.labels
     new = ask(subject.client, subject.candidate.name, subject.candidate.version, backend, images).argmax(1)
@@ -143,7 +143,7 @@ def _compare_in_pairs(
 
 
 def _compare_totals(
-    subject: Subject, stable: ReleasedVersion, backend: str, limits: AccuracyGate, outcome: Outcome
+    subject: Subject, stable: ReleasedVersion, backend: str, limits: AccuracyGate, outcome: GateOutcome
 ) -> None:
     """Compare the accuracies of both models on their own test splits, where few pictures can be compared in pairs."""
     is_own = ~np.isin(digest_pictures(subject.test.images), digest_pictures(subject.train.images))
@@ -164,11 +164,11 @@ def _compare_totals(
         outcome.remarks.append(said)
 
 
-def _check_floor(subject: Subject, limits: AccuracyGate) -> Outcome:
+def _check_floor(subject: Subject, limits: AccuracyGate) -> GateOutcome:
     """Check that the candidate beats a model that always answers the largest class."""
     labels = subject.test.labels[:MAX_PICTURES_ASKED]
     share = float(np.bincount(labels).max() / len(labels))
-    outcome = Outcome(figures={"pictures": len(labels), "largest_class": share, "backends": {}})
+    outcome = GateOutcome(figures={"pictures": len(labels), "largest_class": share, "backends": {}})
     outcome.remarks.append("there is no stable version to compare with")
     for backend in subject.backends:
         images = subject.test.images[:MAX_PICTURES_ASKED]

@@ -8,13 +8,13 @@ import numpy as np
 
 from services.pipelines.release import drift, label_noise
 from services.pipelines.release.neighbours import find_copies
-from services.pipelines.release.outcome import Outcome
+from services.pipelines.release.outcome import GateOutcome
 from services.pipelines.release.subject import SPLITS, Subject
 from shared.data.profile import digest_pictures
 from shared.jobs.releases import DataGate, GatePicture
 
 
-def check_data(subject: Subject, limits: DataGate) -> Outcome:
+def check_data(subject: Subject, limits: DataGate) -> GateOutcome:
     """Examine the candidate's dataset.
 
     Args:
@@ -26,7 +26,7 @@ def check_data(subject: Subject, limits: DataGate) -> Outcome:
         RefusedError: the dataset is not on this machine any more.
         TandemError: `stable` gives no predictions.
     """
-    outcome = Outcome()
+    outcome = GateOutcome()
     outcome.figures["examples"] = {split: len(subject.split(split)) for split in SPLITS}
     _check_manifests(subject, outcome)
     _check_classes(subject, limits, outcome)
@@ -42,7 +42,7 @@ def check_data(subject: Subject, limits: DataGate) -> Outcome:
     return outcome
 
 
-def _check_manifests(subject: Subject, outcome: Outcome) -> None:
+def _check_manifests(subject: Subject, outcome: GateOutcome) -> None:
     """Check that every backend's model was trained on the same data, and knows the same classes."""
     first = subject.candidate.first
     for backend, manifest in subject.candidate.manifests.items():
@@ -50,7 +50,7 @@ def _check_manifests(subject: Subject, outcome: Outcome) -> None:
             outcome.problems.append(f"{backend} and {first.backend} were trained on different data")
 
 
-def _check_classes(subject: Subject, limits: DataGate, outcome: Outcome) -> None:
+def _check_classes(subject: Subject, limits: DataGate, outcome: GateOutcome) -> None:
     """Check that every label is the index of a class, and that no class has too few examples."""
     classes = subject.candidate.first.classes
     if subject.stable and subject.stable.first.classes != classes:
@@ -70,7 +70,7 @@ def _check_classes(subject: Subject, limits: DataGate, outcome: Outcome) -> None
             outcome.problems.append(f"too few examples in the {split} split, at least {least} are needed: {_list(few)}")
 
 
-def _check_duplicates(subject: Subject, limits: DataGate, outcome: Outcome) -> None:
+def _check_duplicates(subject: Subject, limits: DataGate, outcome: GateOutcome) -> None:
     """Check that the test split measures what was not trained on."""
     test, train = subject.test, subject.train
     equal = np.flatnonzero(np.isin(digest_pictures(test.images), digest_pictures(train.images)))

@@ -1,12 +1,12 @@
 """Drift: how far the data of a version are from those of `stable`, by the profiles in the manifests."""
 
-from services.pipelines.release.outcome import Outcome
+from services.pipelines.release.outcome import GateOutcome
 from services.pipelines.release.subject import SPLITS, Subject
 from shared.data.profile import DataProfile, label_drift, pixel_drift, profile_split
 from shared.jobs.releases import DataGate
 
 
-def check_drift(subject: Subject, limits: DataGate, outcome: Outcome) -> None:
+def check_drift(subject: Subject, limits: DataGate, outcome: GateOutcome) -> None:
     """Compare class shares, pixel values and mean pictures of both splits with those of `stable`.
 
     Args:

@@ -1,13 +1,13 @@
 """The gate `exports`: the version can be exported to each requested format, and each export is accepted."""
 
 from services.pipelines.gateway_client import RefusedError
-from services.pipelines.release.outcome import Outcome
+from services.pipelines.release.outcome import GateOutcome
 from services.pipelines.release.subject import Subject
 
 NO_SUCH_ROUTE, NOT_OF_THIS_BACKEND = 404, 422
 
 
-def check_exports(subject: Subject, formats: list[str]) -> Outcome:
+def check_exports(subject: Subject, formats: list[str]) -> GateOutcome:
     """Export the candidate, from every backend that has the format.
 
     Args:
@@ -17,7 +17,7 @@ def check_exports(subject: Subject, formats: list[str]) -> Outcome:
     Raises:
         RefusedError: the gateway refuses an export for another reason than the format.
     """
-    outcome = Outcome(figures={"exports": []})
+    outcome = GateOutcome(figures={"exports": []})
     for name in formats:
         refusals = [found for backend in subject.backends if (found := _export(subject, backend, name, outcome))]
         if len(refusals) == len(subject.backends):
@@ -26,7 +26,7 @@ def check_exports(subject: Subject, formats: list[str]) -> Outcome:
     return outcome
 
 
-def _export(subject: Subject, backend: str, name: str, outcome: Outcome) -> str | None:
+def _export(subject: Subject, backend: str, name: str, outcome: GateOutcome) -> str | None:
     """Export one model. Return why the backend does not have the format, or None if it has."""
     candidate, client = subject.candidate, subject.client
     path = f"/v1/models/{candidate.name}/{backend}/{candidate.version}/exports"

@@ -8,12 +8,12 @@ from services.pipelines.release.data import check_data
 from services.pipelines.release.exports import check_exports
 from services.pipelines.release.golden import check_golden
 from services.pipelines.release.latency import check_latency
-from services.pipelines.release.outcome import Outcome
+from services.pipelines.release.outcome import GateOutcome
 from services.pipelines.release.parity import check_parity
 from services.pipelines.release.subject import Subject
 
 # A gate takes the subject and its own limits: the field of `Gates` with its name.
-GATES: tuple[tuple[str, Callable[[Subject, Any], Outcome]], ...] = (
+GATES: tuple[tuple[str, Callable[[Subject, Any], GateOutcome]], ...] = (
     ("data", check_data),
     ("accuracy", check_accuracy),
     ("parity", check_parity),

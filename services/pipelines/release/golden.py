@@ -10,7 +10,7 @@ from safetensors.numpy import load
 
 from services.pipelines.gateway_client import RefusedError
 from services.pipelines.release.answers import ask
-from services.pipelines.release.outcome import Outcome
+from services.pipelines.release.outcome import GateOutcome
 from services.pipelines.release.parity import evaluate
 from services.pipelines.release.subject import Subject
 from shared.jobs.releases import GatePicture, GoldenGate
@@ -21,7 +21,7 @@ MAX_PICTURES_ASKED = 2_000
 ROUNDING = 0.001  # of the pictures: a picture between two classes may change sides when its batch has another size
 
 
-def check_golden(subject: Subject, limits: GoldenGate) -> Outcome:  # noqa: ARG001 - this gate has no limits
+def check_golden(subject: Subject, limits: GoldenGate) -> GateOutcome:  # noqa: ARG001 - this gate has no limits
     """Check the files and the predictions of every backend.
 
     Args:
@@ -31,7 +31,7 @@ def check_golden(subject: Subject, limits: GoldenGate) -> Outcome:  # noqa: ARG0
     Raises:
         TandemError: a model cannot be evaluated, or gives no predictions.
     """
-    outcome = Outcome(figures={"backends": {}})
+    outcome = GateOutcome(figures={"backends": {}})
     for backend in subject.backends:
         if problem := _check_file(subject, backend):
             outcome.problems.append(problem)
@@ -60,7 +60,7 @@ def _check_file(subject: Subject, backend: str) -> str | None:
     return None
 
 
-def _check_golden_inputs(subject: Subject, backend: str, outcome: Outcome) -> None:
+def _check_golden_inputs(subject: Subject, backend: str, outcome: GateOutcome) -> None:
     """Compare the predictions of the fixed inputs with those in the manifest."""
     candidate, manifest = subject.candidate, subject.candidate.manifests[backend]
     if manifest.golden is None:
@@ -73,7 +73,7 @@ def _check_golden_inputs(subject: Subject, backend: str, outcome: Outcome) -> No
         outcome.problems.append(f"{backend} predicts other probabilities than at its publication (by {difference:.3f})")
 
 
-def _check_test_pictures(subject: Subject, backend: str, evaluated: EvaluationResult, outcome: Outcome) -> None:
+def _check_test_pictures(subject: Subject, backend: str, evaluated: EvaluationResult, outcome: GateOutcome) -> None:
     """Compare the predictor's answers with the trainer's evaluation of the same pictures."""
     candidate, test = subject.candidate, subject.test
     images, labels = test.images[:MAX_PICTURES_ASKED], test.labels[:MAX_PICTURES_ASKED]

@@ -6,8 +6,9 @@ from numpy.typing import NDArray
 from services.pipelines.release.answers import ask
 from services.pipelines.release.intervals import is_share_below
 from services.pipelines.release.neighbours import estimate_noise
-from services.pipelines.release.outcome import Outcome
-from services.pipelines.release.subject import SPLITS, SplitName, Subject
+from services.pipelines.release.outcome import GateOutcome
+from services.pipelines.release.subject import SPLITS, Subject
+from shared.data.catalog import SplitName
 from shared.data.profile import digest_pictures
 from shared.data.splits import Split
 from shared.jobs.releases import DataGate, GatePicture
@@ -18,7 +19,7 @@ SURE = 0.99
 """Confidence of the test with the answers of `stable`: an honest dataset fails it in one of a hundred cases at most."""
 
 
-def check_contradictions(subject: Subject, limits: DataGate, outcome: Outcome) -> None:
+def check_contradictions(subject: Subject, limits: DataGate, outcome: GateOutcome) -> None:
     """Look for equal pictures with different labels: within the dataset, and between it and the data of `stable`."""
     both = [subject.split(split) for split in SPLITS]
     digests = np.concatenate([digest_pictures(split.images) for split in both])
@@ -42,7 +43,7 @@ def _judge(
     count: int,
     why: str,
     limits: DataGate,
-    outcome: Outcome,
+    outcome: GateOutcome,
     figure: str,
 ) -> None:
     """Compare the share of contradicted labels with the limit.
@@ -84,7 +85,7 @@ def _labels_known_to_stable(subject: Subject) -> dict[int, int]:
     return {}
 
 
-def check_neighbours(subject: Subject, limits: DataGate, outcome: Outcome) -> None:
+def check_neighbours(subject: Subject, limits: DataGate, outcome: GateOutcome) -> None:
     """Estimate from the nearest training pictures how many labels were drawn at random, in each split."""
     classes = len(subject.candidate.first.classes)
     reference = _sample(subject.train, MAX_REFERENCE)
@@ -105,7 +106,7 @@ def check_neighbours(subject: Subject, limits: DataGate, outcome: Outcome) -> No
                 )
 
 
-def check_answers_of_stable(subject: Subject, limits: DataGate, outcome: Outcome) -> None:
+def check_answers_of_stable(subject: Subject, limits: DataGate, outcome: GateOutcome) -> None:
     """Let `stable` classify both splits. It should do as well as on its own test pictures.
 
     Swapped classes, random labels, and inverted or transposed pictures make it do much worse.
@@ -136,7 +137,7 @@ def _show_wrong(
     places: NDArray[np.int64],
     labels: NDArray[np.int64],
     found: NDArray[np.int64],
-    outcome: Outcome,
+    outcome: GateOutcome,
 ) -> None:
     classes = subject.candidate.first.classes
     outcome.show(

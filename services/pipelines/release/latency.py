@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from services.pipelines.release.outcome import Outcome
+from services.pipelines.release.outcome import GateOutcome
 from services.pipelines.release.subject import Subject
 from shared.jobs.loadtests import LoadResult
 from shared.jobs.releases import LatencyGate
@@ -12,7 +12,7 @@ from shared.jobs.run_state import SUCCEEDED
 ATTEMPTS = 3
 
 
-def check_latency(subject: Subject, limits: LatencyGate) -> Outcome:
+def check_latency(subject: Subject, limits: LatencyGate) -> GateOutcome:
     """Run load tests on the candidate, and compare the p99 with the bound.
 
     Other work on the machine can only make answers later. So a backend passes if one of three load tests shows that
@@ -25,7 +25,7 @@ def check_latency(subject: Subject, limits: LatencyGate) -> Outcome:
     Raises:
         RefusedError: the gateway refuses the load test.
     """
-    outcome = Outcome(figures={"rate": limits.rate, "bound_ms": limits.bound_ms, "attempts": []})
+    outcome = GateOutcome(figures={"rate": limits.rate, "bound_ms": limits.bound_ms, "attempts": []})
     waiting = list(subject.backends)
     problems: dict[str, str] = {}
     for attempt in range(1, ATTEMPTS + 1):

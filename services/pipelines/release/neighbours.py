@@ -19,6 +19,8 @@ Among the digits and MNIST, the smallest ratio of pictures that are no copies is
 noise of a standard deviation of 8 (of 255) have ratios up to 0.31.
 """
 VOTERS = 5
+AGREEING = 4  # of the voters
+ENOUGH = 0.1  # of the pictures have neighbours that agree, unless most labels are random
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,9 @@ def find_copies(test: Split, train: Split) -> tuple[NDArray[np.int64], int]:
 def estimate_noise(split: Split, reference: Split, classes: int, is_same: bool) -> tuple[float, NDArray[np.int64]]:
     """Estimate which share of the labels of a split was drawn at random, from the labels of the nearest pictures.
 
-    Classes that look alike are confused for good reasons, but few pairs of classes look alike. Random labels confuse
-    all pairs. So the median over all pairs of classes tells the two apart.
+    Only pictures count whose neighbours agree, as long as there are enough of them. Classes that look alike are
+    confused for good reasons, but few pairs of classes look alike. Random labels confuse all pairs. So the middle half
+    of the pairs of classes tells the two apart.
 
     Args:
         split: whose labels are examined; of a large split, a sample.
@@ -75,8 +78,11 @@ def estimate_noise(split: Split, reference: Split, classes: int, is_same: bool) 
     votes = np.zeros((len(found.queries), classes), np.int64)
     np.add.at(votes, (np.arange(len(votes))[:, None], reference.labels[found.indices]), 1)
     labels, seen = split.labels[found.queries], votes.argmax(1)
+    is_sure = votes.max(1) >= AGREEING
+    if is_sure.mean() < ENOUGH:
+        is_sure[:] = True
     confusion = np.zeros((classes, classes))
-    np.add.at(confusion, (seen, labels), 1)
+    np.add.at(confusion, (seen[is_sure], labels[is_sure]), 1)
     shares = confusion / np.maximum(1, confusion.sum(1, keepdims=True))
     apart = shares[~np.eye(classes, dtype=bool)]
     is_doubtful = (votes.max(1) == VOTERS) & (seen != labels)

@@ -10,7 +10,7 @@ MAX_PICTURES = 20
 
 
 @dataclass
-class Outcome:
+class GateOutcome:
     """The outcome of a gate.
 
     Attributes:

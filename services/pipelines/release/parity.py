@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from services.pipelines.release.outcome import Outcome
+from services.pipelines.release.outcome import GateOutcome
 from services.pipelines.release.subject import Subject
 from shared.errors import TandemError
 from shared.jobs.releases import GatePicture, ParityGate
@@ -24,7 +24,7 @@ class FinishedEvaluation:
     comparisons: list[Comparison]
 
 
-def check_parity(subject: Subject, limits: ParityGate) -> Outcome:
+def check_parity(subject: Subject, limits: ParityGate) -> GateOutcome:
     """Evaluate the candidate in every backend, and look at each pair.
 
     Args:
@@ -35,15 +35,15 @@ def check_parity(subject: Subject, limits: ParityGate) -> Outcome:
         TandemError: the evaluation fails.
     """
     if len(subject.backends) == 1:
-        return Outcome(remarks=[f"only {subject.backends[0]} has the version: there is nothing to compare"])
+        return GateOutcome(remarks=[f"only {subject.backends[0]} has the version: there is nothing to compare"])
     evaluation = evaluate(subject)
-    outcome = Outcome(figures={"evaluation": evaluation.identity, "pairs": []})
+    outcome = GateOutcome(figures={"evaluation": evaluation.identity, "pairs": []})
     for comparison in evaluation.comparisons:
         _judge_pair(subject, comparison, limits, outcome)
     return outcome
 
 
-def _judge_pair(subject: Subject, comparison: Comparison, limits: ParityGate, outcome: Outcome) -> None:
+def _judge_pair(subject: Subject, comparison: Comparison, limits: ParityGate, outcome: GateOutcome) -> None:
     first, second = comparison.backends
     agreement, difference = comparison.agreement, comparison.accuracy_difference
     near = max(difference.low, -difference.high, 0.0)

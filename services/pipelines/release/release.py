@@ -11,7 +11,7 @@ import structlog
 
 from services.pipelines.gateway_client import GatewayClient, RefusedError
 from services.pipelines.release.gates import GATES
-from services.pipelines.release.outcome import Outcome
+from services.pipelines.release.outcome import GateOutcome
 from services.pipelines.release.subject import Subject, read_version
 from shared.errors import ConflictError, SupersededError, TandemError, UnavailableError
 from shared.jobs.releases import GateResult, GateStatus, ReleaseJob, ReleaseRun, StableMove, first_results
@@ -118,14 +118,14 @@ def _pass_gates(run: Run, job: ReleaseJob, subject: Subject, results: list[GateR
     return True
 
 
-def _look(check: Callable[[Subject, Any], Outcome], subject: Subject, limits: object) -> Outcome:
+def _look(check: Callable[[Subject, Any], GateOutcome], subject: Subject, limits: object) -> GateOutcome:
     """Return a gate's outcome. What it cannot check, it does not let pass."""
     try:
         return check(subject, limits)
     except (SupersededError, UnavailableError):
         raise
     except TandemError as error:
-        return Outcome(problems=[str(error)])
+        return GateOutcome(problems=[str(error)])
 
 
 def _move_stable(client: GatewayClient, name: str, version: int, before: int | None, key: str) -> None:

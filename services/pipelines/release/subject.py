@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 from services.pipelines.gateway_client import GatewayClient, RefusedError
+from shared.data.catalog import SplitName
 from shared.data.profile import DataProfile
 from shared.data.splits import Split, fingerprint
 from shared.errors import ConflictError, NotFoundError, TandemError
 from shared.models.manifest import DataFingerprints, Manifest
 
-SplitName = Literal["train", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "test")
 
 
