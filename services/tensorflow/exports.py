@@ -76,7 +76,6 @@ def _save(model: VerifiedModel, folder: str) -> None:
 
     shape = (None, *network.input_shape)
     archive = keras.export.ExportArchive()
-    archive.track(built)
     archive.add_endpoint(
         "serve", serve, [tf.TensorSpec(shape, tf.uint8, name="image")]
     )

@@ -16,8 +16,7 @@ from pydantic import ValidationError
 
 from shared.errors import CorruptModelError, NotFoundError
 from shared.exports.formats import FORMATS
-from shared.jobs.payloads import ResponseBody
-from shared.jobs.results import ExportFile, ExportVerification
+from shared.exports.records import ExportRecord
 from shared.models.cached_reads import checksum
 from shared.models.manifest import Manifest
 from shared.names import NAME
@@ -26,22 +25,6 @@ from shared.process import sync_folder, write_atomically
 RECORD = "export.json"
 DRAFT = ".draft-"
 ABANDONED_AFTER_S = 7200.0  # an export takes minutes; a draft that is older was left behind by a process that died
-
-
-class ExportRecord(ResponseBody):
-    """The content of an `export.json`.
-
-    Attributes:
-        digest: of the manifest of the exported model.
-        writer: the id of the job that made the export.
-    """
-
-    format: str
-    file: ExportFile
-    verification: ExportVerification
-    created_at: str
-    digest: str
-    writer: str
 
 
 class ExportStore:

@@ -59,14 +59,19 @@ class JobContext:
     exports: ExportStore
     exporters: Exporters
 
-    def configure(self, run: Run, seed: int) -> None:
+    def configure(self, run: Run, seed: int, device: str = "") -> None:
         """Set the framework's threads, device and seed, and report the device that it took.
+
+        Args:
+            run: the run that reports it.
+            seed: for what the framework draws itself.
+            device: by default that of the settings.
 
         Raises:
             UnavailableError: the settings ask for a GPU and there is none.
         """
         settings = self.settings
-        run.report(device=self.backend.configure(settings.threads_per_backend, settings.device, seed))
+        run.report(device=self.backend.configure(settings.threads_per_backend, device or settings.device, seed))
 
     def load(self, dataset: Dataset, split: SplitName) -> Split:
         """Return a split of a dataset, read by the framework.

@@ -20,8 +20,8 @@ from shared.errors import (
     describe_error,
 )
 from shared.exports.answers import RuntimeAnswers, ask_runtime
-from shared.exports.export_store import ExportRecord
 from shared.exports.formats import FORMATS, MAX_DIFFERENCE
+from shared.exports.records import ExportRecord
 from shared.jobs.payloads import ExportJob
 from shared.jobs.results import ExportAccuracy, ExportDisagreement, ExportFile, ExportVerification, McNemar
 from shared.jobs.run_state import SUCCEEDED, Run
@@ -49,7 +49,7 @@ def export(context: JobContext, run: Run, job: ExportJob) -> None:
     exporter = context.exporters.get(job.format)
     if exporter is None:
         raise InvalidRequestError(f"{run.backend} exports {', '.join(context.exporters)}, and not {job.format[:80]!r}")
-    context.configure(run, seed=0)
+    context.configure(run, seed=0, device="cpu")  # as the file's runtime: a GPU rounds otherwise
     model = context.registry.verify(job.name, run.backend, job.version)
     test = _load_test_split(context, job, model.manifest)
     backend, network = context.backend, model.manifest.network

@@ -10,9 +10,11 @@ import pytest
 from tests.architecture.source_files import assert_none, list_imported_packages, list_product_modules, parse
 
 PICKLING_PACKAGES = {"pickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
-# The stack passes the environment on to the processes it starts. The wheel index runs before any package is installed.
+# The stack passes the environment on to the processes it starts; an exported file's runtime gets a part of it. The
+# wheel index runs before any package is installed.
 READERS_OF_THE_ENVIRONMENT = {
     "shared/settings.py",
+    "shared/exports/answers.py",
     "services/stack/__main__.py",
     "services/pytorch/wheel_index.py",
 }

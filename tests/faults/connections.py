@@ -154,7 +154,7 @@ def use_odd_ids(experiment: Experiment) -> None:
     """Read jobs with ids that are none: with a colon, commas, NUL, and 64 x 128 letters."""
     ids = ["x:pytorch", f"{'0' * 32}:pytorch", "a,b,c", "%00", "..%2f..%2fetc", "-", "x" * 64, "%F0%9F%92%A3" * 16]
     for identity in [*ids, "x" * 64 * 128]:
-        for kind in ("trainings", "evaluations", "certificates", "transplants", "loadtests", "deletions"):
+        for kind in ("trainings", "evaluations", "certificates", "transplants", "exports", "loadtests", "deletions"):
             answer = experiment.ask("GET", f"/v1/{kind}/{identity}")
             experiment.require(answer.status in (400, 404, 414, 422, 431), f"an id that is none: {answer}")
     training = experiment.submit("trainings", {"dataset": "digits", "epochs": 1, "name": f"{experiment.name}-x"})

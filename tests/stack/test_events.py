@@ -18,7 +18,7 @@ pytestmark = pytest.mark.stack
 
 TIMEOUT_S = 60
 WATCHERS = 10
-KINDS = ("trainings", "evaluations", "certificates", "loadtests", "transplants", "deletions")
+KINDS = ("trainings", "evaluations", "certificates", "loadtests", "transplants", "exports", "deletions")
 ENDLESS = {"dataset": "digits", "epochs": 1000, "batch_size": 1}
 END_OF_TEST = "tandem:end-of-test"
 
@@ -132,6 +132,7 @@ def test_every_kind_of_job_is_listed_searched_and_watched(client: Client, digits
         "certificates": ("/v1/certificates", {"dataset": "digits", "steps": 1}),
         "loadtests": ("/v1/loadtests", load),
         "transplants": (f"{path}/transplant", {"to": "tensorflow"}),
+        "exports": (f"{path}/exports", {"format": "onnx"}),
         "trainings": ("/v1/trainings", {"dataset": "digits", "epochs": 1, "name": "listed"}),
     }
     for kind, (address, body) in requests_of_kinds.items():

@@ -1,11 +1,17 @@
 """Exports of models: files that are verified before they are given out, and that go when their model goes."""
 
 import hashlib
+import os
+import signal
 
 import pytest
 import requests
+from redis import Redis
 
 from services.cli.client import Client, ClientError
+from shared.settings import Settings
+from tests.polling import wait_until
+from tests.stack.processes import find_work_horses
 
 pytestmark = pytest.mark.stack
 
@@ -59,3 +65,51 @@ def test_a_model_lists_the_formats_of_its_backend(client: Client, digits_model: 
         assert set(names) <= set(listed)
         with pytest.raises(ClientError, match=f"{backend} has no format 'tarball': choose one of {', '.join(listed)}"):
             client.post(path_of("mlp-digits", backend), {"format": "tarball"})
+
+
+def test_equal_weights_of_both_backends_become_files_of_equal_bytes(client: Client, digits_model: dict) -> None:
+    moved = client.post("/v1/models/mlp-digits/pytorch/1/transplant", {"to": "tensorflow"})
+    version = client.follow(f"/v1/transplants/{moved['id']}")["model"]["version"]
+    job = client.post(path_of("mlp-digits", "tensorflow", version), {"format": "onnx"})
+    one = client.follow(f"/v1/exports/{job['id']}")["file"]
+    assert one["sha256"] == export(client, "mlp-digits", "pytorch", "onnx")["file"]["sha256"]
+
+
+def test_a_damaged_file_is_not_given_out_until_it_is_exported_again(
+    client: Client, settings: Settings, digits_model: dict
+) -> None:
+    export(client, "mlp-digits", "pytorch", "onnx")
+    (file,) = (settings.model_dir / ".exports/mlp-digits/pytorch/1/onnx").glob("*.onnx")
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    answer = download(client, "mlp-digits", "pytorch", "onnx")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (500, "application/problem+json")
+    assert "export the model again" in answer.json()["detail"]
+    export(client, "mlp-digits", "pytorch", "onnx")
+    assert download(client, "mlp-digits", "pytorch", "onnx").status_code == 200
+
+
+def test_an_export_whose_process_is_killed_is_repeated_and_a_waiting_one_is_cancelled(
+    client: Client, redis: Redis, settings: Settings, digits_model: dict
+) -> None:
+    path = path_of("mlp-digits", "pytorch")
+    killed, waiting = (f"/v1/exports/{client.post(path, {'format': 'pt2'})['id']}" for _ in range(2))
+    wait_until(lambda: client.get(killed)["status"] == "running", message="the export did not begin")
+    (horse,) = find_work_horses(redis)
+    assert client.post(f"{waiting}/cancel", {})["status"] == "cancelled"
+    os.kill(horse, signal.SIGKILL)
+    assert client.follow(killed)["verification"]["same_class"] == 360
+    assert client.get(waiting)["status"] == "cancelled"
+    folder = settings.model_dir / ".exports/mlp-digits/pytorch/1/pt2"
+    assert sorted(file.suffix for file in folder.iterdir()) == [".json", ".pt2"]
+    with pytest.raises(ClientError, match="has succeeded already"):
+        client.post(f"{killed}/cancel", {})
+
+
+def test_the_exports_of_a_model_are_deleted_with_it(client: Client, settings: Settings) -> None:
+    request = {"network": "article", "dataset": "digits", "epochs": 1, "name": "short-lived", "backends": ["pytorch"]}
+    client.follow(f"/v1/trainings/{client.post('/v1/trainings', request)['id']}")
+    export(client, "short-lived", "pytorch", "onnx")
+    answer = requests.delete(f"{client.url}/v1/models/short-lived/pytorch/1", timeout=10)
+    client.follow(answer.headers["Location"])
+    assert download(client, "short-lived", "pytorch", "onnx").status_code == 404
+    assert not (settings.model_dir / ".exports/short-lived/pytorch/1").exists()

@@ -17,7 +17,7 @@ COUNT = 1000
 SEED = 16
 # No such model exists, because a request could delete it.
 VALUES = {"name": "nothing", "backend": "pytorch", "version": "1", "id": "0" * 32, "alias": "stable", "label": "stable"}
-VALUES |= {"split": "test", "index": "0"}
+VALUES |= {"split": "test", "index": "0", "format": "onnx"}
 EXISTING = (
     "/v1/predictions?model=mlp-digits",
     "/v1/models/mlp-digits:predict",

@@ -27,6 +27,7 @@ CONV = {"kind": "conv2d", "filters": 3, "kernel_size": 9}
 BIG = {"kind": "conv2d", "filters": 4096, "kernel_size": 1}
 CERTIFICATES = "/v1/certificates"
 TRANSPLANT = "/v1/models/mlp-digits/pytorch/1/transplant"
+EXPORTS = "/v1/models/mlp-digits/pytorch/1/exports"
 TRAININGS = "/v1/trainings"
 PREDICTIONS = "/v1/predictions?model=mlp-digits"
 INFER = "/v2/models/mlp-digits-pytorch/infer"
@@ -151,6 +152,11 @@ CASES = [
         "x: there is no such",
     ),
     ("unknown transplant", "GET", "/v1/transplants/nothing", None, 404, "an id has 32"),
+    ("unknown export", "GET", "/v1/exports/nothing", None, 404, "an id has 32"),
+    ("an export that PyTorch has not", "POST", EXPORTS, {"format": "litert"}, 422, "choose one of onnx"),
+    ("an export without a format", "POST", EXPORTS, {}, 422, "format: this field is required"),
+    ("an export of version 99", "POST", EXPORTS.replace("1/e", "99/e"), {"format": "onnx"}, 404, "99"),
+    ("a file of an unknown format", "GET", f"{EXPORTS}/tarball", None, 404, "export it with POST"),
     ("a transplant to itself", "POST", TRANSPLANT, {"to": "pytorch"}, 422, "a pytorch model already"),
     ("a transplant to jax", "POST", TRANSPLANT, {"to": "jax"}, 422, "unknown backend"),
     ("a transplant without a target", "POST", TRANSPLANT, {}, 422, "to: this field is required"),

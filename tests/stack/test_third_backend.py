@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from benchmarks.stack import copy_project
-from services.cli.client import Client
+from services.cli.client import Client, ClientError
 from services.stack.stack import isolate_environ
 from tests.polling import wait_until
 
@@ -122,3 +122,11 @@ def test_a_model_is_transplanted_to_the_third_backend(three: Client, training: d
     moved = three.follow(f"/v1/transplants/{moved['id']}")
     assert moved["model"] == {"name": "three", "backend": "toy", "version": 2}
     assert moved["proof"]["same_class"] == moved["proof"]["examples"]
+
+
+def test_a_model_of_the_third_backend_is_exported_as_onnx_and_as_nothing_else(three: Client, training: dict) -> None:
+    done = three.post("/v1/models/three/toy/1/exports", {"format": "onnx"})
+    found = three.follow(f"/v1/exports/{done['id']}")["verification"]
+    assert found["same_class"] == found["examples"] == 360
+    with pytest.raises(ClientError, match="toy has no format 'pt2': choose one of onnx"):
+        three.post("/v1/models/three/toy/1/exports", {"format": "pt2"})

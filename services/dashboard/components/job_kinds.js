@@ -49,6 +49,11 @@ export const KINDS = {
     nameOf: ({ source, model }) => `${versionOf(source)}, ${titleOf(source.backend)} → ${titleOf(model.backend)}`,
     addressOf: ({ model }) => addressOf("models", { model: model.name }),
   },
+  export: {
+    title: "queue.export", list: "exports", canCancel: true,
+    nameOf: ({ backend, format, ...model }) => `${versionOf(model)}, ${titleOf(backend)} → ${format}`,
+    addressOf: ({ name }) => addressOf("models", { model: name }),
+  },
   deletion: {
     title: "queue.deletion", list: "deletions",
     nameOf: ({ model }) => `${versionOf(model)}, ${titleOf(model.backend)}`,

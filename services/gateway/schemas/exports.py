@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from services.gateway.schemas.listings import JobListing
-from shared.exports.export_store import ExportRecord
 from shared.exports.formats import FORMATS, list_formats
+from shared.exports.records import ExportRecord
 from shared.jobs.kinds import JobRecord
 from shared.jobs.payloads import ExportJob, ResponseBody, Status
 from shared.jobs.results import Comparison, ExportFile, ExportRun, ExportVerification

@@ -16,7 +16,7 @@ from tests.unit.gateway.gateway_process import running_gateway
 
 UNDESCRIBED = ["/docs", "/docs/start.js", "/openapi.json", "/swagger/js/swagger-ui-bundle.js"]  # any token
 VALUES = {"id": "0" * 32, "name": "absent", "backend": "pytorch", "version": "1", "alias": "stable", "label": "stable"}
-VALUES |= {"split": "test", "index": "0"}
+VALUES |= {"split": "test", "index": "0", "format": "onnx"}
 REFUSALS = (401, 403, 421, 429)
 BODY = {"no_such_field": 1}
 FOREIGN = "https://example.org"

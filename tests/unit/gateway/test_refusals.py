@@ -26,6 +26,7 @@ VALUES = {
     "label": "stable",
     "split": "test",
     "index": "0",
+    "format": "onnx",
 }
 # How the sentences of pydantic, its JSON parser, Werkzeug and aiohttp begin or what they contain.
 FOREIGN_WORDS = (
