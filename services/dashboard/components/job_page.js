@@ -9,6 +9,8 @@ import { KINDS, pathOfJob } from "./job_kinds.js";
 import { JobList } from "./job_list.js";
 import { Failure, Loading, Status } from "./states.js";
 
+const SERVICES = { loadtest: "loadtest", search: "pipelines", release: "pipelines" }; // that work on each kind of job
+
 /**
  * Show the form of a kind of job, and earlier jobs of this kind.
  * @param {Object} props
@@ -22,6 +24,8 @@ import { Failure, Loading, Status } from "./states.js";
  */
 export function JobOverview({ kind, title, intro, earlier, sources, form, describe }) {
   const read = sources.map((path) => useResource(path));
+  const service = SERVICES[kind];
+  const isServiceDown = useResource("/v1/status").data?.[service].trainers.length === 0;
   const failed = read.find(({ error, data }) => error && !data);
   const columns = [
     { title: t(KINDS[kind].title), cell: (job) => html`<a href=${KINDS[kind].addressOf(job)}>${KINDS[kind].nameOf(job)}</a>
@@ -32,6 +36,7 @@ export function JobOverview({ kind, title, intro, earlier, sources, form, descri
   return html`
     <h1 tabindex="-1">${title}</h1>
     <p>${intro}</p>
+    ${isServiceDown && html`<p class="field-error">${t("queue.no-trainer", { service })}</p>`}
     <div class="columns equal">
       ${failed ? html`<${Failure} error=${failed.error} retry=${() => read.forEach(({ reload }) => reload())} />`
         : read.some(({ data }) => !data) ? html`<${Loading} />`

@@ -59,7 +59,6 @@ export function LoadTestForm({ models, status, model, version = "", onStart }) {
         <${NumberField} ...${field("seed")} min="0" max=${2 ** 32 - 1} />
       </div>
       <p class="field-hint" role="status">${t("load.expected", { total: duration(timeUnderLoad(settings)) })}</p>
-      ${!status.loadtest.trainers.length && html`<p class="field-error">${t("queue.no-trainer", { service: "loadtest" })}</p>`}
       ${submission.error && html`<p class="field-error" role="alert">${submission.error.message}</p>`}
       <button class="primary" disabled=${submission.isSending || !backends.length}>${t("load.start")}</button>
     </form>`;

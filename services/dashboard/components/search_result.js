@@ -25,7 +25,7 @@ export function SearchResult({ search, path }) {
       <${ProgressBar} label=${t("view.search")} done=${progress.trials_done} of=${progress.trials} /></div>`}
     ${winner && html`<${Winner} winner=${winner} />`}
     ${agreement.map((pair) => html`<p>${describeAgreement(pair)}</p>`)}
-    ${importance && html`<p>${t("search.importance", { shares: Object.entries(importance).filter(([, share]) => share >= SMALLEST).map(([name, share]) => `${name} ${percent(share, 0)}`).join(", ") })}</p>`}
+    ${importance && html`<p>${describeImportance(importance)}</p>`}
     <${BestByEpochs} trials=${trials} />
     ${trials.length ? html`<${Trials} search=${search} />` : html`<${Empty} title=${t("search.no-trial")} />`}
     ${trials.some(({ steps }) => steps.length) && html`<button type="button" onClick=${download}>${t("search.report")}</button>`}
@@ -37,11 +37,12 @@ function Winner({ winner }) {
   const accuracies = Object.entries(winner.test_accuracy).map(([backend, accuracy]) => `${titleOf(backend)} ${percent(accuracy)}`);
   return html`<section class="panel" aria-label=${t("search.winner")}>
     <h2>${t("search.winner")}: ${t("train.version", { name, version })}</h2>
-    ${accuracies.length > 0 && html`<p>${t("train.test-accuracy")}: ${accuracies.join(", ")}</p>`}
     <div class="row">
       <a class="button" href=${addressOf("train", { id: winner.training })}>${t("train.training")}</a>
-      <a class="button" href=${addressOf("models", { model: name })}>${t("train.model")}</a>
-      <a class="button" href=${addressOf("draw", { model: name, version })}>${t("train.draw")}</a>
+      ${accuracies.length > 0 && html`
+        <a class="button" href=${addressOf("models", { model: name })}>${t("train.model")}</a>
+        <a class="button" href=${addressOf("draw", { model: name, version })}>${t("train.draw")}</a>
+        <span>${t("train.test-accuracy")}: ${accuracies.join(", ")}</span>`}
     </div></section>`;
 }
 
@@ -54,6 +55,11 @@ function describeAgreement({ backends, trials, rank_correlation: value, low, hig
     value !== null && t("search.correlation", { first, second, trials, value: round(value), low: round(low), high: round(high) }),
     t(one === other ? "search.same-winner" : "search.other-winner", { first, second, one, other }),
   ].filter(Boolean).join(" ");
+}
+
+function describeImportance(importance) {
+  const shares = Object.entries(importance).filter(([, share]) => share >= SMALLEST).map(([name, share]) => `${name} ${percent(share, 0)}`);
+  return t("search.importance", { shares: shares.join(", ") });
 }
 
 /** The smallest value of a finished trial, after each trial. */
