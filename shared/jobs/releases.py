@@ -15,7 +15,7 @@ from shared.models.versions import Version
 
 Fraction = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 GateStatus = Literal["waiting", "running", "passed", "failed", "skipped"]
-ExportFormat = Annotated[str, Field(pattern="^[a-z0-9-]{1,32}$")]
+FormatName = Annotated[str, Field(pattern="^[a-z0-9-]{1,32}$")]
 
 
 # The request ---------------------------------------------------------------
@@ -79,7 +79,7 @@ class Gates(RequestBody):
     parity: ParityGate | None = ParityGate()
     golden: GoldenGate | None = GoldenGate()
     exports: Annotated[
-        list[ExportFormat] | None, Field(min_length=1, max_length=16, description="formats that must be accepted")
+        list[FormatName] | None, Field(min_length=1, max_length=16, description="formats that must be accepted")
     ] = None
     latency: LatencyGate | None = LatencyGate()
 
