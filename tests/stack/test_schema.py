@@ -41,9 +41,12 @@ def test_every_response_is_described_by_the_openapi_document(
         command = [schemathesis, "run", f"{client.url}/openapi.json", *options, *quiet, *sent]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
     finally:
-        for kind in ("trainings", "loadtests", "exports"):
-            for work in redis.zrange(f"tandem:{kind}", 0, -1):
-                requests.post(f"{client.url}/v1/{kind}/{work.decode()}/cancel", headers=headers, timeout=10)
+        # Searches and releases submit other jobs, so they come first.
+        kinds = {"search": "searches", "release": "releases"}
+        kinds |= {kind: f"{kind}s" for kind in ("training", "loadtest", "export")}
+        for kind, path in kinds.items():
+            for work in redis.zrange(f"tandem:{kind}s", 0, -1):
+                requests.post(f"{client.url}/v1/{path}/{work.decode()}/cancel", headers=headers, timeout=10)
         # Other tests have no token, and the generated requests made more of them.
         settings.token_file.unlink()
         wait_until(lambda: client.get("/v1/networks"), message="the gateway still requires tokens")
