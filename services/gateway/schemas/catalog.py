@@ -220,7 +220,7 @@ class Readiness(ResponseBody):
 
 
 class JobReference(ResponseBody):
-    """A job. GET /v1/{kind}s/{id} returns it."""
+    """A job. GET /v1/{kind}s/{id} returns it; /v1/searches/{id} a search."""
 
     kind: Annotated[str, Field(description="such as training, evaluation, loadtest or search")]
     id: str
