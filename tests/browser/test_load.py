@@ -36,7 +36,8 @@ def test_a_short_load_test_is_started_by_keyboard_alone_and_its_report_read(page
         expect(table.get_by_role("row", name=row).get_by_role("cell")).to_have_count(2)
     result = page.get_by_role("region", name="Result")
     expect(result).to_contain_text("p99 latency (20/s): PyTorch minus TensorFlow is")
-    expect(page.get_by_role("img", name="Latency by rate")).to_have_attribute("src", re.compile("^blob:"))
+    chart = page.get_by_role("img", name="Latency by rate")
+    expect(chart).to_have_attribute("src", re.compile("^blob:"), timeout=60_000)  # the server draws it first
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").click()
     assert download.value.suggested_filename == "load-test-welcome-1.csv"
