@@ -37,7 +37,8 @@ def test_a_short_load_test_is_started_by_keyboard_alone_and_its_report_read(page
     result = page.get_by_role("region", name="Result")
     # On a busy machine the load generator is late, and the report says that nothing can be claimed.
     expect(result).to_contain_text(re.compile(r"p99 latency \(20/s\): PyTorch minus TensorFlow is|cannot be compared"))
-    expect(page.get_by_role("img", name="Latency by rate")).to_have_attribute("src", re.compile("^blob:"))
+    chart = page.get_by_role("img", name="Latency by rate")
+    expect(chart).to_have_attribute("src", re.compile("^blob:"), timeout=60_000)  # the server draws it first
     with page.expect_download() as download:
         page.get_by_role("button", name="CSV").click()
     assert download.value.suggested_filename == "load-test-welcome-1.csv"
