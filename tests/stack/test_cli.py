@@ -106,6 +106,10 @@ COMMANDS: list[tuple[str, list[str]]] = [
         ["api", "GET", "/v1/datasets/digits/arrays/test.safetensors", "-o", "$folder/a"],
     ),
     ("GET /v1/datasets/{name}/pictures/{split}/{index}.png", ["api", "GET", "/v1/datasets/digits/pictures/test/0.png"]),
+    (
+        "GET /v1/datasets/{name}/arrays/{split}.safetensors",
+        ["api", "GET", "/v1/datasets/digits/arrays/test.safetensors", "-o", "$folder/a"],
+    ),
     ("PUT /v1/datasets/{name}", ["data", "upload", "$folder/pictures", "--name", "cli-pictures"]),
     ("DELETE /v1/datasets/{name}", ["data", "delete", "cli-pictures", "--yes"]),
     ("GET /v1/networks", ["api", "GET", "/v1/networks"]),
