@@ -5,7 +5,6 @@ an Idempotency-Key, so it may be sent again as well: the gateway then answers wi
 """
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,6 @@ from shared.errors import TandemError, UnavailableError
 TIMEOUT_S = 120.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 PATIENCE_S = 900.0  # how long the gateway may be away
-POLL_S = 0.25
-ENDED = ("succeeded", "failed", "cancelled")
 TRY_AGAIN = (408, 429, 502, 503, 504)
 
 log = structlog.get_logger()
@@ -86,27 +83,6 @@ class GatewayClient:
     def get_bytes(self, path: str) -> bytes:
         """Return the content of a file; raises as `get`."""
         return self._send("GET", path).content
-
-    def follow(self, path: str) -> Iterator[Any]:
-        """Yield the state of a job whenever it has changed, until it has ended. The last state is that of its end.
-
-        Raises:
-            RefusedError: there is no such job.
-            UnavailableError: the gateway did not answer for `patience_s` seconds.
-        """
-        newest = None
-        while newest is None or newest["status"] not in ENDED:
-            state = self.get(path)
-            if state == newest:
-                time.sleep(POLL_S)
-                continue
-            newest = state
-            yield state
-
-    def wait(self, path: str) -> Any:
-        """Return the state of a job after its end; raises as `follow`."""
-        *_, last = self.follow(path)
-        return last
 
     def read_split(self, dataset: str, split: str) -> Split:
         """Return a whole split of a dataset; raises as `get`."""

@@ -54,8 +54,9 @@ def test_from_data_to_a_release_in_one_request_and_back(client: Client) -> None:
     assert client.get(f"/v1/trainings/{first['training']}")["version"] == first["version"]
     assert read_stable(client, "delivered") == first["version"]
 
-    second_path = submit(client, "delivered", 1)
+    second_path = submit(client, "delivered", 1, exports=["onnx"])
     second = watch(client, second_path)
+    assert gates_of(second)["exports"] == "passed", second["error"]
     assert second["stable"] == {"before": first["version"], "after": second["version"]}
     assert requests.post(f"{client.url}{path}/revert", timeout=10).status_code == 409, "`stable` has moved since"
     reverted = client.post(f"{second_path}/revert", {})
@@ -95,6 +96,17 @@ def test_a_release_goes_on_after_its_process_was_killed(client: Client, redis: R
     assert read_stable(client, "killed") == release["version"] == 1
     (latency,) = (gate for gate in release["gates"] if gate["gate"] == "latency")
     assert len(latency["figures"]["attempts"]) == 1
+
+
+def test_a_cancelled_release_cancels_what_it_waits_for(client: Client) -> None:
+    path = (
+        f"/v1/releases/{client.post('/v1/releases', {'train': {**TRAINING, 'name': 'given-up', 'epochs': 1000}})['id']}"
+    )
+    wait_until(lambda: client.get(path)["training"], message="the training was not submitted")
+    training = f"/v1/trainings/{client.get(path)['training']}"
+    client.post(f"{path}/cancel", {})
+    assert watch(client, path)["status"] == "cancelled"
+    wait_until(lambda: client.get(training)["status"] == "cancelled", message="the training goes on")
 
 
 def test_stable_that_somebody_else_moved_stays_there(client: Client) -> None:

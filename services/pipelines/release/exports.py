@@ -28,15 +28,14 @@ def check_exports(subject: Subject, formats: list[str]) -> GateOutcome:
 
 def _export(subject: Subject, backend: str, name: str, outcome: GateOutcome) -> str | None:
     """Export one model. Return why the backend does not have the format, or None if it has."""
-    candidate, client = subject.candidate, subject.client
+    candidate = subject.candidate
     path = f"/v1/models/{candidate.name}/{backend}/{candidate.version}/exports"
     try:
-        submitted = client.post(path, {"format": name}, f"{subject.key}-export-{backend}-{name}")
+        export = subject.jobs.finish(path, {"format": name}, f"export-{backend}-{name}", "/v1/exports")
     except RefusedError as error:
         if error.status in (NO_SUCH_ROUTE, NOT_OF_THIS_BACKEND):
             return str(error)
         raise
-    export = client.wait(f"/v1/exports/{submitted['id']}")
     figures = {"id": export["id"], "backend": backend, "format": name, "status": export["status"]}
     outcome.figures["exports"].append({**figures, "verification": export.get("verification")})
     if export["status"] != "succeeded":

@@ -77,8 +77,7 @@ def _measure(subject: Subject, limits: LatencyGate, backends: list[str], attempt
         "duration_s": limits.duration_s,
         "seed": attempt,
     }
-    submitted = subject.client.post("/v1/loadtests", request, f"{subject.key}-latency-{attempt}")
-    test = subject.client.wait(f"/v1/loadtests/{submitted['id']}")
+    test = subject.jobs.finish("/v1/loadtests", request, f"latency-{attempt}")
     results = {backend: LoadResult.model_validate(rows[0]) for backend, rows in test["results"].items() if rows}
     return FinishedLoadTest(test["id"], test["status"], test["error"], results)
 

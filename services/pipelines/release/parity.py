@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from services.pipelines.release.outcome import GateOutcome
 from services.pipelines.release.subject import Subject
+from services.pipelines.submitted_jobs import describe_errors
 from shared.errors import TandemError
 from shared.jobs.releases import GatePicture, ParityGate
 from shared.jobs.results import Comparison, EvaluationResult
@@ -84,11 +85,9 @@ def evaluate(subject: Subject) -> FinishedEvaluation:
     """
     candidate = subject.candidate
     request = {"model": candidate.name, "version": candidate.version, "backends": subject.backends}
-    submitted = subject.client.post("/v1/evaluations", request, f"{subject.key}-evaluation")
-    found = subject.client.wait(f"/v1/evaluations/{submitted['id']}")
+    found = subject.jobs.finish("/v1/evaluations", request, "evaluation")
     if found["status"] != "succeeded":
-        errors = [f"{backend}: {run['error']}" for backend, run in found["results"].items() if run["error"]]
-        raise TandemError(f"the evaluation has {found['status']} ({'; '.join(errors) or 'no reason is given'})")
+        raise TandemError(f"the evaluation has {found['status']} ({describe_errors(found)})")
     return FinishedEvaluation(
         found["id"],
         {backend: EvaluationResult.model_validate(result) for backend, result in found["results"].items()},

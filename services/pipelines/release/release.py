@@ -13,9 +13,10 @@ from services.pipelines.gateway_client import GatewayClient, RefusedError
 from services.pipelines.release.gates import GATES
 from services.pipelines.release.outcome import GateOutcome
 from services.pipelines.release.subject import Subject, read_version
+from services.pipelines.submitted_jobs import SubmittedJobs, describe_errors
 from shared.errors import ConflictError, SupersededError, TandemError, UnavailableError
 from shared.jobs.releases import GateResult, GateStatus, ReleaseJob, ReleaseRun, StableMove, first_results
-from shared.jobs.run_state import FAILED, SUCCEEDED, Run, unpacked
+from shared.jobs.run_state import CANCELLED, FAILED, SUCCEEDED, Run
 
 ALIAS_MOVED = 409
 
@@ -36,15 +37,25 @@ def release(client: GatewayClient, run: Run, job: ReleaseJob) -> None:
         TandemError: the training failed, or the version is gone.
         UnavailableError: the gateway did not answer for a long time.
     """
-    key = f"release-{job.id}"
-    state = ReleaseRun.model_validate(unpacked(run.redis.hgetall(run.key)))
+    jobs = SubmittedJobs(client, run, f"release-{job.id}")
+    try:
+        _perform(client, run, job, jobs)
+    except SupersededError:
+        if run.read().get("status") == CANCELLED:  # else another process goes on with the job that is waited for
+            jobs.cancel_followed()
+        raise
+
+
+def _perform(client: GatewayClient, run: Run, job: ReleaseJob, jobs: SubmittedJobs) -> None:
+    """Do what is left of the release; raises as `release`."""
+    state = ReleaseRun.model_validate(run.read())
     stable = state.stable or StableMove(before=_read_stable(client, job.name))
     run.report(stable=stable)
-    version = state.version or job.version or _train(client, run, job, key)
-    subject = _describe_subject(client, job, version, stable.before, key)
+    version = state.version or job.version or _train(run, job, jobs)
+    subject = _describe_subject(client, job, version, stable.before, jobs)
     run.report(version=version, dataset=subject.candidate.data.dataset)
     if _pass_gates(run, job, subject, state.gates or first_results(job.request.gates)):
-        _move_stable(client, job.name, version, stable.before, key)
+        _move_stable(client, job, version, stable.before)
         run.finish(SUCCEEDED, stable=StableMove(before=stable.before, after=version))
 
 
@@ -59,7 +70,7 @@ def _read_stable(client: GatewayClient, name: str) -> int | None:
     return found
 
 
-def _train(client: GatewayClient, run: Run, job: ReleaseJob, key: str) -> int:
+def _train(run: Run, job: ReleaseJob, jobs: SubmittedJobs) -> int:
     """Submit the training and wait for it; return the version that it publishes.
 
     Raises:
@@ -67,17 +78,18 @@ def _train(client: GatewayClient, run: Run, job: ReleaseJob, key: str) -> int:
     """
     assert job.request.train is not None, "a release without a version has a training"
     request = job.request.train.model_dump(mode="json", exclude_unset=True)
-    training = client.post("/v1/trainings", request, f"{key}-train")
-    run.report(training=training["id"])
-    training = client.wait(f"/v1/trainings/{training['id']}")
+    training: Any = None
+    for training in jobs.follow("/v1/trainings", request, "train"):
+        run.report(training=training["id"])
     if training["status"] != SUCCEEDED:
-        errors = [f"{backend}: {one['error']}" for backend, one in training["runs"].items() if one["error"]]
-        raise TandemError(f"the training has {training['status']}" + (f" ({'; '.join(errors)})" if errors else ""))
+        raise TandemError(f"the training has {training['status']} ({describe_errors(training)})")
     version: int = training["version"]
     return version
 
 
-def _describe_subject(client: GatewayClient, job: ReleaseJob, version: int, before: int | None, key: str) -> Subject:
+def _describe_subject(
+    client: GatewayClient, job: ReleaseJob, version: int, before: int | None, jobs: SubmittedJobs
+) -> Subject:
     """Return the candidate and `stable`.
 
     Raises:
@@ -91,7 +103,7 @@ def _describe_subject(client: GatewayClient, job: ReleaseJob, version: int, befo
             f"{', '.join(lost)} has the stable version {before} and not version {version}: "
             "train or transplant it there first"
         )
-    return Subject(client, key, candidate, stable)
+    return Subject(client, jobs, candidate, stable)
 
 
 def _pass_gates(run: Run, job: ReleaseJob, subject: Subject, results: list[GateResult]) -> bool:
@@ -128,7 +140,7 @@ def _look(check: Callable[[Subject, Any], GateOutcome], subject: Subject, limits
         return GateOutcome(problems=[str(error)])
 
 
-def _move_stable(client: GatewayClient, name: str, version: int, before: int | None, key: str) -> None:
+def _move_stable(client: GatewayClient, job: ReleaseJob, version: int, before: int | None) -> None:
     """Move `stable` to the version, if it is still where it was. An execution that did so before changes nothing.
 
     Raises:
@@ -136,7 +148,8 @@ def _move_stable(client: GatewayClient, name: str, version: int, before: int | N
         RefusedError: the version was deleted.
     """
     try:
-        client.put(f"/v1/models/{name}/aliases/stable", {"version": version, "expected": before}, f"{key}-stable")
+        move = {"version": version, "expected": before}
+        client.put(f"/v1/models/{job.name}/aliases/stable", move, f"release-{job.id}-stable")
     except RefusedError as error:
         if error.status != ALIAS_MOVED:
             raise

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.pipelines.gateway_client import GatewayClient, RefusedError
+from services.pipelines.submitted_jobs import SubmittedJobs
 from shared.data.catalog import SplitName
 from shared.data.profile import DataProfile
 from shared.data.splits import Split, fingerprint
@@ -52,13 +53,13 @@ class Subject:
 
     Attributes:
         client: the client of the gateway.
-        key: the beginning of the Idempotency-Keys of everything that the release submits.
+        jobs: submits what the gates need, such as an evaluation.
         candidate: the version to release.
         stable: the version that is `stable` now; None if there is none.
     """
 
     client: GatewayClient
-    key: str
+    jobs: SubmittedJobs
     candidate: ReleasedVersion
     stable: ReleasedVersion | None
 

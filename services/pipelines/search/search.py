@@ -8,9 +8,9 @@ from typing import Any
 
 from services.pipelines.gateway_client import GatewayClient, RefusedError
 from services.pipelines.search.agreement import compare_rankings
-from services.pipelines.search.jobs import SubmittedJobs, runs_of
 from services.pipelines.search.proposals import Proposals
 from services.pipelines.search.trials import TrialJudge
+from services.pipelines.submitted_jobs import SubmittedJobs, describe_errors
 from shared.errors import InvalidNetworkError, InvalidRequestError, SupersededError
 from shared.jobs.run_state import CANCELLED, SUCCEEDED, Run
 from shared.jobs.search_points import SearchPoints
@@ -199,5 +199,4 @@ def _check_succeeded(state: Any, what: str) -> None:
     """
     if state["status"] == SUCCEEDED:
         return
-    reasons = [f"{backend}: {run['error']}" for backend, run in runs_of(state).items() if run["error"]]
-    raise InvalidRequestError(f"{what} {state['status']}: {'; '.join(reasons) or 'it was cancelled'}")
+    raise InvalidRequestError(f"{what} {state['status']}: {describe_errors(state)}")
