@@ -87,11 +87,6 @@ COMMANDS: list[tuple[str, list[str]]] = [
         (f"GET /v1/{kind}/{{id}}/events", ["api", "GET", f"/v1/{kind}/{identity}/events"])
         for kind, identity in KINDS.items()
     ),
-    ("GET /v1/models/{name}/{backend}/{version}/exports", ["api", "GET", "/v1/models/cli/pytorch/1/exports"]),
-    (
-        "GET /v1/models/{name}/{backend}/{version}/exports/{format}",
-        ["api", "GET", "/v1/models/cli/pytorch/1/exports/onnx"],
-    ),
     ("POST /v1/predictions", ["predict", "--model", "cli", "samples/seven-8x8.png"]),
     ("GET /v1/models", ["models", "list"]),
     ("GET /v1/models/{name}", ["models", "show", "cli"]),
