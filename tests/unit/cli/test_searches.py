@@ -100,4 +100,4 @@ def test_the_space_quick_is_sent_by_its_name_and_a_search_can_be_followed_and_ca
         assert json.loads(gateway.requests[0][2]) == {"space": "quick"}
     assert begun.stdout == "1\n"
     assert "The winner is search-digits version 3." in followed.stdout
-    assert cancelled.stdout == "searches/1 is cancelled.\n"
+    assert cancelled.stdout == "searches/1: cancelled.\n"

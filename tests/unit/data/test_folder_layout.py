@@ -312,7 +312,7 @@ def test_an_empty_test_split_is_refused(tmp_path: Path) -> None:
 def test_a_missing_built_in_dataset_says_why(tmp_path: Path) -> None:
     problem = state_of("mnist", tmp_path).problem
     assert problem
-    assert "set TANDEM_DATA_DIR" in problem
+    assert "start Tandem again with a network" in problem
 
 
 def test_a_broken_picture_of_a_class_without_a_usual_place_is_named_from_the_dataset_on(tmp_path: Path) -> None:
