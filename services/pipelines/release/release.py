@@ -55,6 +55,7 @@ def _perform(client: GatewayClient, run: Run, job: ReleaseJob, jobs: SubmittedJo
     subject = _describe_subject(client, job, version, stable.before, jobs)
     run.report(version=version, dataset=subject.candidate.data.dataset)
     if _pass_gates(run, job, subject, state.gates or first_results(job.request.gates)):
+        run.claim_publication()  # from here on it cannot be cancelled: `stable` must not move without a record of it
         _move_stable(client, job, version, stable.before)
         run.finish(SUCCEEDED, stable=StableMove(before=stable.before, after=version))
 
