@@ -10,6 +10,7 @@ from tests.faults import (
     pictures,
     predictors,
     redis_server,
+    restarts,
     searches,
     trainers,
 )
@@ -26,6 +27,7 @@ FAULTS: list[Fault] = [
     *pictures.FAULTS,
     *connections.FAULTS,
     *searches.FAULTS,
+    *restarts.FAULTS,
     *containers.FAULTS,
 ]
 
