@@ -52,7 +52,8 @@ def test_a_missing_token_is_refused_with_the_options_that_name_one() -> None:
 def test_a_server_that_fails_is_not_taken_for_one_without_the_job() -> None:
     with fake_gateway({"GET /v1/trainings/1": Answer({"detail": "Redis is down"}, 503)}) as gateway:
         assert "Redis is down" in gateway.run("follow", "1").stderr
-        assert "there is no job 2 among trainings, loadtests, searches, releases and exports" in gateway.run("cancel", "2").stderr
+        missing = gateway.run("cancel", "2").stderr
+        assert "there is no job 2 among trainings, loadtests, searches, releases and exports" in missing
 
 
 def test_an_output_that_cannot_be_written_is_status_2() -> None:
