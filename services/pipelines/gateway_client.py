@@ -27,7 +27,7 @@ TRY_AGAIN = (408, 429, 502, 503, 504)
 log = structlog.get_logger()
 
 
-class RequestRefusedError(TandemError):
+class RefusedError(TandemError):
     """The gateway refused a request.
 
     Attributes:
@@ -59,31 +59,39 @@ class GatewayClient:
         """Return a JSON body.
 
         Raises:
-            RequestRefusedError: the gateway refuses the request.
+            RefusedError: the gateway refuses the request.
             UnavailableError: the gateway did not answer for `patience_s` seconds.
         """
         return self._send("GET", path).json()
 
-    def post(self, path: str, body: object = None, idempotency_key: str | None = None) -> Any:
+    def post(
+        self, path: str, body: object = None, idempotency_key: str | None = None, patience_s: float | None = None
+    ) -> Any:
         """Send a JSON body, and return the answer's; raises as `get`.
 
         Args:
             path: of the request.
             body: JSON-able; None sends no body.
             idempotency_key: makes it safe to send a submission again.
+            patience_s: the patience with this request, if it is another one than the client's.
         """
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        return self._send("POST", path, json=body, headers=headers).json()
+        return self._send("POST", path, patience_s, json=body, headers=headers).json()
 
-    def put(self, path: str, body: object) -> Any:
-        """Send a JSON body, and return the answer's; raises as `get`."""
-        return self._send("PUT", path, json=body).json()
+    def put(self, path: str, body: object, idempotency_key: str | None = None) -> Any:
+        """Send a JSON body, and return the answer's; arguments and errors as those of `post`."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        return self._send("PUT", path, json=body, headers=headers).json()
+
+    def get_bytes(self, path: str) -> bytes:
+        """Return the content of a file; raises as `get`."""
+        return self._send("GET", path).content
 
     def follow(self, path: str) -> Iterator[Any]:
         """Yield the state of a job whenever it has changed, until it has ended. The last state is that of its end.
 
         Raises:
-            RequestRefusedError: there is no such job.
+            RefusedError: there is no such job.
             UnavailableError: the gateway did not answer for `patience_s` seconds.
         """
         newest = None
@@ -114,19 +122,20 @@ class GatewayClient:
             first += len(arrays["labels"])
         return Split(np.concatenate(images), np.concatenate(labels))
 
-    def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
-        pause_s, deadline = FIRST_PAUSE_S, time.monotonic() + self._patience_s
+    def _send(self, method: str, path: str, patience_s: float | None = None, **arguments: Any) -> requests.Response:
+        patience_s = self._patience_s if patience_s is None else patience_s
+        pause_s, deadline = FIRST_PAUSE_S, time.monotonic() + patience_s
         while True:
             try:
                 response = self._session.request(method, self._url + path, timeout=TIMEOUT_S, **arguments)
                 if response.ok:
                     return response
                 if response.status_code not in TRY_AGAIN:
-                    raise RequestRefusedError(response.status_code, _detail_of(response))
+                    raise RefusedError(response.status_code, _detail_of(response))
                 problem = _detail_of(response)
             except (requests.ConnectionError, requests.Timeout) as error:
                 problem = f"{type(error).__name__}: the gateway does not answer"
-            if time.monotonic() > deadline:
+            if time.monotonic() >= deadline:
                 raise UnavailableError(f"{method} {path}: {problem}")
             log.warning("the gateway is asked again", method=method, path=path, problem=problem)
             time.sleep(pause_s)

@@ -30,7 +30,7 @@ class ConnectionFailedError(PredictorError):
     """The connection was refused or closed, or the response is not valid HTTP."""
 
 
-class RefusedError(PredictorError):
+class PredictorRefusedError(PredictorError):
     """The predictor replied with another status than 200."""
 
 
@@ -84,7 +84,7 @@ class PredictorClient:
         """
         reply = await self.request("POST", f"/predict/{name}/{version}", images.tobytes(), timeout_s=timeout_s)
         if reply.status != 200:
-            raise RefusedError(_reason_of(reply))
+            raise PredictorRefusedError(_reason_of(reply))
         try:
             probabilities = np.frombuffer(reply.body, "<f4").reshape(len(images), -1)
             return Computation(probabilities, float(reply.headers["server-timing"].removeprefix("compute;dur=")))

@@ -6,7 +6,7 @@ import requests
 from safetensors.numpy import load
 
 from services.cli.client import Client, ClientError
-from services.pipelines.gateway_client import GatewayClient, RequestRefusedError
+from services.pipelines.gateway_client import GatewayClient, RefusedError
 from shared.data import datasets
 from shared.settings import Settings
 
@@ -78,6 +78,6 @@ def test_a_range_that_does_not_exist_is_refused(client: Client, query: str, stat
 
 
 def test_the_pipelines_client_says_why_a_request_was_refused(client: Client) -> None:
-    with pytest.raises(RequestRefusedError, match="unknown dataset") as refused:
+    with pytest.raises(RefusedError, match="unknown dataset") as refused:
         GatewayClient(client.url, "").read_split("nothing", "test")
     assert refused.value.status == 422

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.pipelines.search.proposals import Proposals
-from shared.jobs.run_state import CANCELLED, FAILED, SUCCEEDED
+from shared.jobs.run_state import CANCELLED, FAILED, OPEN, SUCCEEDED
 from shared.jobs.searches import PrunerNotes, SearchTrial, TrialBackend
 
 
@@ -71,8 +71,11 @@ class TrialJudge:
 def _find_error(runs: Mapping[str, Any], steps: int) -> str | None:
     """Return why a trial has failed, or None if it goes on.
 
-    A backend that has failed has the last word only when no other backend still has epochs to finish before it.
+    A failure counts when every other backend has ended, or is past the epoch in which the first one failed. So it does
+    not depend on timing which backend is named, and how many epochs count.
     """
+    if any(run["status"] in OPEN and len(run["history"]) <= steps for run in runs.values()):
+        return None
     ended = {backend: run for backend, run in runs.items() if run["status"] in (FAILED, CANCELLED)}
     last = [backend for backend, run in ended.items() if len(run["history"]) == steps]
     if not last:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from services.gateway.prediction.batcher import MAX_CALL_IMAGES, MAX_WAITING_IMAGES, Answer, Batcher, Failure, Outcome
 from shared.logs import begin_request, request_id
-from shared.serving.client import Computation, ConnectionFailedError, PredictorClient, RefusedError
+from shared.serving.client import Computation, ConnectionFailedError, PredictorClient, PredictorRefusedError
 
 TIMEOUT_S = 10.0
 WHOLE_TEST_TIMEOUT_S = 60
@@ -170,7 +170,7 @@ async def test_a_failed_call_is_a_failure_for_all_that_shared_it_and_the_next_ca
     [
         (TimeoutError(), "toy did not answer within 10 s"),
         (ConnectionFailedError("refused"), "toy's predictor does not answer"),
-        (RefusedError("there is no such model"), "toy: there is no such model"),
+        (PredictorRefusedError("there is no such model"), "toy: there is no such model"),
     ],
 )
 def test_a_failure_says_what_happened(error: Exception, reason: str) -> None:

@@ -89,7 +89,11 @@ def test_a_finished_trial_has_the_mean_of_the_backends_losses() -> None:
 
 
 @pytest.mark.parametrize(
-    "losses", [{"one": GOOD, "two": BAD}, {"one": BAD, "two": BAD}, {"one": GOOD[:2], "two": GOOD}]
+    "losses",
+    [
+        *({"one": GOOD, "two": BAD}, {"one": BAD, "two": BAD}, {"one": GOOD[:2], "two": GOOD}),
+        *({"one": GOOD[:3], "two": GOOD[:2]}, {"one": GOOD[:2], "two": GOOD[:2]}),
+    ],
 )
 def test_what_becomes_of_a_trial_does_not_depend_on_timing(losses: dict[str, list[float]]) -> None:
     """The search may see every epoch, or only some, in any order of the backends."""
