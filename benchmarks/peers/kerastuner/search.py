@@ -8,6 +8,7 @@ winner, which is trained again on the whole training split.
 
 import contextlib
 import json
+import math
 import sys
 import tempfile
 import time
@@ -30,14 +31,15 @@ class Space(keras_tuner.HyperModel):
 
     Args:
         space: paths of fields and their domains, in Tandem's notation.
+        epochs: of a whole training, over which the learning rate falls to 0 along a cosine, as Tandem's does.
 
     Attributes:
         epochs_spent: the epochs of all trainings so far.
     """
 
-    def __init__(self, space: dict[str, Any]) -> None:
+    def __init__(self, space: dict[str, Any], epochs: int) -> None:
         super().__init__()
-        self._space = space
+        self._space, self._epochs = space, epochs
         self.epochs_spent = 0
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
@@ -59,8 +61,17 @@ class Space(keras_tuner.HyperModel):
         return model
 
     def fit(self, hp: keras_tuner.HyperParameters, model: keras.Model, *args: Any, **options: Any) -> Any:
-        """Train a trial's network and count its epochs."""
-        history = model.fit(*args, batch_size=self._choose_batch_size(hp), **options)
+        """Train a trial's network and count its epochs.
+
+        A trial that Hyperband continues begins with the epoch, and so with the learning rate, at which it was stopped.
+        """
+        first_rate = hp.get("learning_rate")
+
+        def schedule(epoch: int, _: float) -> float:
+            return float(first_rate * (1 + math.cos(math.pi * epoch / self._epochs)) / 2)
+
+        callbacks = [*options.pop("callbacks", []), keras.callbacks.LearningRateScheduler(schedule)]
+        history = model.fit(*args, batch_size=self._choose_batch_size(hp), callbacks=callbacks, **options)
         self.epochs_spent += len(history.epoch)
         return history
 
@@ -116,7 +127,7 @@ def main(task_file: str, data_file: str, result_file: str) -> int:
         (data[f"{part}_images"], data[f"{part}_labels"]) for part in ("train", "validation", "whole", "test")
     )
     keras.utils.set_random_seed(task["seed"])
-    space = Space(task["space"])
+    space = Space(task["space"], task["epochs"])
     started_at = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         tuner = create_tuner(task, space, folder)
