@@ -69,7 +69,7 @@ def test_the_shell_commands_of_the_api_page_return_what_the_page_shows(stack: St
         capture_output=True,
         text=True,
         check=False,
-        timeout=3 * TIMEOUT_S,
+        timeout=5 * TIMEOUT_S,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     *printed, rest = ran.stdout.split(f"{END_OF_BLOCK}\n")
