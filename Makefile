@@ -13,7 +13,7 @@ LOCKED := $(wildcard services/*/requirements.in benchmarks/peers/*/requirements.
   tests/requirements.in tests/backend/requirements.in tests/clients/requirements.in tests/toy/requirements.in
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo welcome test faults soak conformance check fmt bench bench-serving resolve lock vendor screenshots clean
+.PHONY: help setup up demo welcome test faults soak conformance check fmt bench bench-search bench-serving resolve lock vendor screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,10 @@ bench: setup ## measure trainings, parity, job start, load tests and malformed i
 	@$(TEST)/python -m benchmarks.job_start
 	@$(TEST)/python -m benchmarks.loadtest
 	@$(TEST)/python -m benchmarks.malformed
+
+bench-search: setup ## compare the search with KerasTuner's, for the same number of epochs
+	@$(PYTHON) -m services.stack.environments test
+	@$(TEST)/python -m benchmarks.search $(ARGS)
 
 bench-serving: setup ## measure serving beside other servers
 	@command -v wrk > /dev/null || { echo "wrk is missing: sudo apt-get install -y wrk"; exit 1; }

@@ -67,7 +67,10 @@ class SearchRequest(RequestBody):
     ] = 0.2
     training: Annotated[
         dict[str, JsonValue],
-        Field(description="fields of a training that all trials share, such as network, batch_size or optimizer"),
+        Field(
+            description="fields of a training that all trials share, such as network, batch_size or optimizer; the "
+            "schedule is cosine unless this or the space names another"
+        ),
     ] = Field(default_factory=dict)
 
 

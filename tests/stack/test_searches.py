@@ -55,6 +55,7 @@ def test_a_search_publishes_the_best_trial_and_never_reads_the_test_split_before
     assert training["request"].keys() - different == best.keys() - different
     assert all(training["request"][field] == best[field] for field in best.keys() - different)
     assert (training["request"]["validation"], training["request"]["publish"]) == (0.0, True)
+    assert training["request"]["schedule"] == "cosine"
     evaluation = client.get(f"/v1/evaluations/{winner['evaluation']}")
     assert winner["test_accuracy"] == {name: part["accuracy"] for name, part in evaluation["results"].items()}
     registry = ModelRegistry(settings.model_dir)

@@ -17,6 +17,9 @@ from shared.jobs.search_points import SearchPoints
 from shared.jobs.searches import SearchJob, SearchProgress, SearchRun, SearchTrial, SearchWinner
 
 TRAININGS, EVALUATIONS = "/v1/trainings", "/v1/evaluations"
+# The default of a search. With a constant rate, chance decides how good the weights of the last epoch are, so that the
+# best settings are found less often, and the winner is worse (benchmarks/README.md, "Search").
+SCHEDULE = "cosine"
 # The gateway cannot carry out this training: it is the trial's fault. Any other refusal ends the search.
 REFUSALS = (404, 409, 422)
 
@@ -100,6 +103,7 @@ class _Search:
     def _training_of(self, trial: SearchTrial) -> dict[str, object]:
         """Return the fields that a trial and, if it wins, the winner's training have in common."""
         return {
+            "schedule": SCHEDULE,
             **self._points.training_of(trial.parameters, self._job.input_shape, self._job.classes),
             "dataset": self._request.dataset,
             "backends": self._request.backends,
