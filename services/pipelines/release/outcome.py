@@ -29,7 +29,7 @@ class GateOutcome:
     def summary(self) -> str:
         """The problems, or without problems the remarks, as one sentence."""
         text = "; ".join(self.problems or self.remarks)
-        return f"{text[:1].upper()}{text[1:]}."
+        return f"{text}."  # not capitalised: it may begin with the name of a backend
 
     def show(self, pictures: Iterable[GatePicture]) -> None:
         """Add pictures, as long as there are not too many."""
