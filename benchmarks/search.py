@@ -169,18 +169,22 @@ def make_environment() -> None:
 
 
 def create_table(runs: dict[str, dict[str, Any]], seeds: int) -> Table:
-    """Return the table of test accuracies, and of what the searches cost."""
-    table = Table(title=f"{DATASET}: test accuracy of the winner, by seed")
-    table.add_column("search")
-    table.add_column("backend")
-    for column in (*map(str, range(seeds)), "median", "epochs", "trials", "seconds"):
-        table.add_column(column, justify="right")
-    for contestant, by_seed in runs.items():
-        found = [by_seed[str(seed)] for seed in range(seeds)]
-        costs = [f"{median(run[cost] for run in found):.0f}" for cost in ("epochs", "trials", "total_s")]
-        for backend in found[0]["test_accuracy"]:
-            values = [run["test_accuracy"][backend] for run in found]
-            table.add_row(contestant, backend, *(f"{value:.4f}" for value in (*values, median(values))), *costs)
+    """Return the table of test accuracies by seed, their medians, and the medians of what the searches cost."""
+    found = {contestant: [by_seed[str(seed)] for seed in range(seeds)] for contestant, by_seed in runs.items()}
+    columns = [
+        (contestant, backend) for contestant, results in found.items() for backend in results[0]["test_accuracy"]
+    ]
+    table = Table(title=f"{DATASET}: test accuracy of the winner")
+    table.add_column("seed")
+    for contestant, backend in columns:
+        table.add_column(f"{contestant}\n{backend}", justify="right")
+    accuracies = [[result["test_accuracy"][backend] for result in found[contestant]] for contestant, backend in columns]
+    for seed in range(seeds):
+        table.add_row(str(seed), *(f"{values[seed]:.4f}" for values in accuracies), end_section=seed == seeds - 1)
+    table.add_row("median", *(f"{median(values):.4f}" for values in accuracies), end_section=True)
+    for cost in ("epochs", "trials", "total_s"):
+        medians = (median(result[cost] for result in found[contestant]) for contestant, _ in columns)
+        table.add_row(cost, *(f"{value:.0f}" for value in medians))
     return table
 
 
