@@ -137,7 +137,7 @@ class Campaign:
         began = time.monotonic()
         if version is None:
             return Verdict(case, False, "training", "the training failed", 0)
-        gates = {**self._gates, **dict.fromkeys(case.left_out)}
+        gates = {**self._gates, **case.gates}
         request = {"model": _model_of(case.base), "version": version, "gates": gates}
         try:
             path = f"/v1/releases/{self._client.post('/v1/releases', request)['id']}"
