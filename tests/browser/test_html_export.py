@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from shared.data import datasets
 from shared.exports.html_page import write_html
@@ -135,7 +135,7 @@ def test_a_drawn_seven_is_a_seven(open_file, tmp_path):
     assert read_class(page) == "7"
     assert_accessible(page)
     page.get_by_role("button", name="Clear").click()
-    assert page.locator("#answer").is_hidden()
+    expect(page.locator("#answer")).to_be_hidden()
     assert_accessible(page)
 
 

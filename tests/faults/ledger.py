@@ -18,7 +18,7 @@ from tests.faults.waiting import FaultFailureError, wait
 
 FINAL = ("succeeded", "failed", "cancelled")
 SETTLE_S = 120
-EXPLAINED_ERROR = re.compile(r"died 3 times")  # a job that loses its worker again and again fails, as it should
+EXPLAINED_ERROR = re.compile(r"died each time")  # a job that loses its worker again and again fails, as it should
 
 
 @dataclass

@@ -149,7 +149,7 @@ def poison_job(experiment: Experiment) -> None:
     wait(is_ended, message="the poison job did not end", timeout_s=90)
     run = experiment.read_run(path, BACKEND)
     experiment.require(run["status"] == "failed", f"the poison job is {run['status']}")
-    experiment.require("died 3 times" in (run["error"] or ""), f"the reason does not say why: {run['error']}")
+    experiment.require("died each time" in (run["error"] or ""), f"the reason does not say why: {run['error']}")
 
 
 def kill_with_another_trainer_idle(experiment: Experiment) -> None:

@@ -106,10 +106,16 @@ def test_an_export_whose_process_is_killed_is_repeated_and_a_waiting_one_is_canc
 
 
 def test_the_exports_of_a_model_are_deleted_with_it(client: Client, settings: Settings) -> None:
-    request = {"network": "article", "dataset": "digits", "epochs": 1, "name": "short-lived", "backends": ["pytorch"]}
+    request = {
+        "network": "article",
+        "dataset": "digits",
+        "epochs": 1,
+        "name": "exported-and-deleted",
+        "backends": ["pytorch"],
+    }
     client.follow(f"/v1/trainings/{client.post('/v1/trainings', request)['id']}")
-    export(client, "short-lived", "pytorch", "onnx")
-    answer = requests.delete(f"{client.url}/v1/models/short-lived/pytorch/1", timeout=10)
+    export(client, "exported-and-deleted", "pytorch", "onnx")
+    answer = requests.delete(f"{client.url}/v1/models/exported-and-deleted/pytorch/1", timeout=10)
     client.follow(answer.headers["Location"])
-    assert download(client, "short-lived", "pytorch", "onnx").status_code == 404
-    assert not (settings.model_dir / ".exports/short-lived/pytorch/1").exists()
+    assert download(client, "exported-and-deleted", "pytorch", "onnx").status_code == 404
+    assert not (settings.model_dir / ".exports/exported-and-deleted/pytorch/1").exists()

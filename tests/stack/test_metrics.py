@@ -67,7 +67,7 @@ def test_the_gateway_reports_requests_predictor_calls_queues_and_throughput(text
     for name in ("tandem_prediction_queue_pictures", "tandem_prediction_queue_age_seconds"):
         assert set(samples(text, name)) == {(backend,) for backend in BACKENDS}
     for name in ("tandem_jobs_waiting", "tandem_jobs_oldest_age_seconds"):
-        assert set(samples(text, name)) == {(queue,) for queue in (*BACKENDS, "loadtest")}
+        assert set(samples(text, name)) == {(queue,) for queue in (*BACKENDS, "loadtest", "pipelines")}
     assert all(speed > 0 for speed in samples(text, "tandem_training_examples_per_second").values())
     assert len(samples(text, "tandem_training_examples_per_second")) == 2
 

@@ -86,14 +86,14 @@ def test_a_failed_gate_keeps_stable_and_shows_pictures(client: Client) -> None:
 
 
 def test_a_release_goes_on_after_its_process_was_killed(client: Client, redis: Redis, settings: Settings) -> None:
-    path = submit(client, "killed", 0)
+    path = submit(client, "release-killed", 0)
     for gate in ("data", "golden"):
         wait_until(lambda gate=gate: gates_of(client.get(path))[gate] != "waiting", message=f"{gate} did not begin")
         for pid in (*find_work_horses(redis, "pipelines"), *find_processes(settings, "services.pipelines")):
             os.kill(pid, signal.SIGKILL)
     release = watch(client, path)
     assert release["status"] == "succeeded", release["error"]
-    assert read_stable(client, "killed") == release["version"] == 1
+    assert read_stable(client, "release-killed") == release["version"] == 1
     (latency,) = (gate for gate in release["gates"] if gate["gate"] == "latency")
     assert len(latency["figures"]["attempts"]) == 1
 
