@@ -51,8 +51,13 @@ def _check_manifests(subject: Subject, outcome: GateOutcome) -> None:
 
 
 def _check_classes(subject: Subject, limits: DataGate, outcome: GateOutcome) -> None:
-    """Check that every label is the index of a class, and that no class has too few examples."""
-    classes = subject.candidate.first.classes
+    """Check that pictures and classes are of stable's kind, that labels are valid, and that no class is too small."""
+    classes, shape = subject.candidate.first.classes, subject.candidate.first.network.input_shape
+    if subject.stable and subject.stable.first.network.input_shape != shape:
+        outcome.problems.append(
+            f"the shape of the pictures is {list(shape)}, and that of stable's is "
+            f"{list(subject.stable.first.network.input_shape)}: release the version under another model name"
+        )
     if subject.stable and subject.stable.first.classes != classes:
         outcome.problems.append(
             f"the classes are {_list(classes)}, and those of stable are {_list(subject.stable.first.classes)}: "
