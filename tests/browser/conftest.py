@@ -10,6 +10,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Reque
 
 from services.cli.client import Client
 from services.stack.stack import Stack
+from shared.data import datasets
+from shared.data.splits import Split
+from shared.errors import MissingDatasetError
+from shared.settings import Settings
 from tests.running_stack import running_suite_stack
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -36,6 +40,18 @@ def stack() -> Iterator[Stack]:
 def client(stack: Stack) -> Client:
     """Return a client of the stack's API."""
     return Client(stack.url)
+
+
+@pytest.fixture(scope="session")
+def mnist_test() -> Split:
+    """Return MNIST's test split. Without MNIST on this machine, the test is skipped."""
+    settings = Settings.from_env()
+    mnist = datasets.find("mnist", settings)
+    try:
+        datasets.ensure_cached(mnist, settings)
+    except MissingDatasetError as error:
+        pytest.skip(f"MNIST is missing: {error}")
+    return datasets.read(mnist, "test", settings)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Error, Page
 
-from shared.data import datasets
 from shared.network.description import PRESETS, Network
 from shared.network.reference import forward
 from shared.network.weights import Arrays, initial_weights, to_bytes
@@ -116,30 +115,25 @@ def test_100_drawn_networks_agree_with_the_reference(module_page):
     assert seen >= layers_and_activations
 
 
-def test_all_test_pictures_of_mnist_have_the_class_that_both_backends_give_them(module_page, server, tmp_path):
-    settings = Settings.from_env()
-    mnist = datasets.find("mnist", settings)
-    try:
-        datasets.ensure_cached(mnist, settings)
-    except Exception as error:
-        pytest.skip(f"MNIST is missing: {error}")
-    test = datasets.read(mnist, "test", settings)
-    np.save(tmp_path / "pictures.npy", test.images)
-    np.save(tmp_path / "labels.npy", test.labels)
+def test_all_test_pictures_of_mnist_have_the_class_that_both_backends_give_them(
+    module_page, server, mnist_test, tmp_path
+):
+    np.save(tmp_path / "pictures.npy", mnist_test.images)
+    np.save(tmp_path / "labels.npy", mnist_test.labels)
     networks = {name: PRESETS[name].network((28, 28, 1), 10) for name in ("article", "lenet5", "cnn")}
     for name, network in networks.items():
         (tmp_path / f"{name}.json").write_text(network.model_dump_json())
         (tmp_path / f"{name}.safetensors").write_bytes(to_bytes(initial_weights(network, seed=0)))
-    first, *others = backends = settings.backends
+    first, *others = backends = Settings.from_env().backends
     probabilities.finish(probabilities.start(first, "train", tmp_path))
     processes = [probabilities.start(backend, "serve", tmp_path) for backend in (first, *others)]
-    server.data["/pictures"] = test.images.tobytes()
+    server.data["/pictures"] = mnist_test.images.tobytes()
     found = {}
     for name, network in networks.items():
         server.data[f"/{name}.safetensors"] = (tmp_path / f"{name}.safetensors").read_bytes()
         question = {"name": name, "network": network.model_dump(mode="json"), "size": 28 * 28}
         answer = base64.b64decode(module_page.evaluate(PREDICT_ALL, question))
-        found[name] = np.frombuffer(answer).reshape(len(test), 10)
+        found[name] = np.frombuffer(answer).reshape(len(mnist_test), 10)
     for process in processes:
         probabilities.finish(process)
     for name in networks:

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from shared.data import datasets
 from shared.exports.html_page import write_html
 from shared.models.manifest import Manifest, ModelDescription, encode_manifest
 from shared.models.registry import MANIFEST, WEIGHTS
@@ -86,26 +85,20 @@ def as_file(pixels: np.ndarray) -> dict[str, object]:
     return {"name": "picture.png", "mimeType": "image/png", "buffer": target.getvalue()}
 
 
-def test_1000_test_pictures_have_the_class_that_the_backends_give_them(open_file, tmp_path):
-    settings = Settings.from_env()
-    mnist = datasets.find("mnist", settings)
-    try:
-        datasets.ensure_cached(mnist, settings)
-    except Exception as error:
-        pytest.skip(f"MNIST is missing: {error}")
-    test = datasets.read(mnist, "test", settings)
-    images, labels = test.images[:PICTURES], test.labels[:PICTURES]
+def test_1000_test_pictures_have_the_class_that_the_backends_give_them(open_file, mnist_test, tmp_path):
+    backends = Settings.from_env().backends
+    images, labels = mnist_test.images[:PICTURES], mnist_test.labels[:PICTURES]
     np.save(tmp_path / "pictures.npy", images)
     np.save(tmp_path / "labels.npy", labels)
     description = ModelDescription.model_validate_json((STARTER_FOLDER / MANIFEST).read_bytes())
     (tmp_path / "welcome.json").write_text(description.network.model_dump_json())
     (tmp_path / "welcome.safetensors").write_bytes((STARTER_FOLDER / WEIGHTS).read_bytes())
-    processes = [probabilities.start(backend, "serve", tmp_path) for backend in settings.backends]
+    processes = [probabilities.start(backend, "serve", tmp_path) for backend in backends]
     page = open_file(write_page(tmp_path))
     found = np.array(page.evaluate(ANSWER_ALL, [base64.b64encode(image).decode() for image in images]))
     for process in processes:
         probabilities.finish(process)
-    for backend in settings.backends:
+    for backend in backends:
         expected = np.load(tmp_path / f"welcome-{backend}.npy")
         same = (found.argmax(1) == expected.argmax(1)).sum()
         assert (backend, same) == (backend, PICTURES)
