@@ -58,10 +58,9 @@ def export(client: Client, name: str, backend: str, version: int, format_name: s
 
 
 def measure_backend(client: Client, name: str, backend: str) -> list[dict[str, Any]]:
-    """Return the exports of a model to every format of its backend but `html`."""
+    """Return the exports of a model to every format of its backend."""
     listed = client.get(f"/v1/models/{name}/{backend}/1/exports")["formats"]
-    names = [each["format"] for each in listed if each["format"] != "html"]
-    return [export(client, name, backend, 1, format_name) for format_name in names]
+    return [export(client, name, backend, 1, each["format"]) for each in listed]
 
 
 def measure(client: Client, name: str, request: dict[str, Any]) -> dict[str, Any] | None:
@@ -134,8 +133,11 @@ def main(drawn: str = str(DRAWN)) -> int:
             result = measure(client, name, request)
             if result is None:
                 unlearned += 1
+                console.print(f"{name}: has not learned")
                 continue
             results[name] = result
+            rejected = [f"{each['backend']} {each['format']}" for each in result["exports"] if each["error"]]
+            console.print(f"{name}: {len(result['exports'])} exports, rejected: {', '.join(rejected) or 'none'}")
             (place / "exports.json").write_text(json.dumps(results, indent=1))
     print_tables(console, results)
     console.print(f"Random networks that have not learned, and were not exported: {unlearned}")
