@@ -53,7 +53,10 @@ class AccuracyGate(RequestBody):
 class ParityGate(RequestBody):
     """How far the backends' models may differ."""
 
-    min_agreement: Annotated[Fraction, Field(description="test pictures for which two backends agree")] = 0.95
+    min_agreement: Annotated[
+        Fraction,
+        Field(description="test pictures for which two backends agree; the upper end of the 95 % interval counts"),
+    ] = 0.95
     max_accuracy_difference: Annotated[
         Fraction, Field(description="between two backends; the nearer end of the 95 % interval counts")
     ] = 0.02

@@ -53,3 +53,19 @@ def is_share_below(hits: int, count: int, share: float, share_count: int, confid
         return False
     spread = math.sqrt(max(share * (1 - share), 1 / count / 4) * (1 / count + 1 / max(1, share_count)))
     return hits / count < share - NormalDist().inv_cdf(confidence) * spread
+
+
+def highest_plausible_share(hits: int, count: int, confidence: float) -> float:
+    """Return the upper end of Wilson's one-sided interval of a share (Wilson 1927).
+
+    A larger true share would have given so few hits only with a probability below 1 - confidence.
+
+    Args:
+        hits: how many of `count`.
+        count: the number of trials, at least 1.
+        confidence: of the bound, for example 0.975.
+    """
+    z, share = NormalDist().inv_cdf(confidence), hits / count
+    center = share + z**2 / (2 * count)
+    spread = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return (center + spread) / (1 + z**2 / count)

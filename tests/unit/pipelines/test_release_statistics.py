@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
-from services.pipelines.release.intervals import is_share_below, lower_bound_of_loss
+from services.pipelines.release.intervals import highest_plausible_share, is_share_below, lower_bound_of_loss
 from services.pipelines.release.neighbours import estimate_noise, find_copies
 from shared.data import datasets
 from shared.data.splits import Split
@@ -34,6 +34,12 @@ def test_a_share_is_below_another_only_if_that_is_no_chance() -> None:
     assert is_share_below(70, 100, 0.95, 100, 0.99)
     assert not is_share_below(93, 100, 0.95, 100, 0.99)
     assert not is_share_below(0, 0, 0.95, 100, 0.99)
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 1), (1, 1), (0, 50), (93, 100), (1897, 2000), (10_000, 10_000)])
+def test_the_highest_plausible_share_is_that_of_scipy(hits: int, count: int) -> None:
+    interval = binomtest(hits, count).proportion_ci(confidence_level=0.95, method="wilson")
+    assert highest_plausible_share(hits, count, 0.975) == pytest.approx(interval.high)
 
 
 def test_copies_are_found_with_and_without_noise_and_honest_splits_have_none(digits: tuple[Split, Split]) -> None:
