@@ -108,12 +108,14 @@ PLANTS: tuple[tuple[str, Plant, int], ...] = (
     ("file: the manifest was edited", plant_damage(edit_manifest, MANIFEST_FILE), 1),
     ("file: other weights than at publication", plant_other_weights, 1),
 )
+# With a constant learning rate the accuracy of a convolutional network changes by several points from epoch to epoch.
+DECAYING: Mapping[str, Any] = {"epochs": 12, "schedule": "cosine"}
 GOOD: tuple[tuple[str, Change, dict[str, Any], int], ...] = (
     ("good: another seed", unchanged, {}, 8),
     ("good: more epochs", unchanged, {"epochs": 30}, 6),
     ("good: a wider network", unchanged, {"network": {"hidden": 256}}, 4),
-    ("good: cnn", unchanged, {"network": "cnn", "epochs": 12}, 3),
-    ("good: lenet5", unchanged, {"network": "lenet5", "epochs": 12}, 3),
+    ("good: cnn", unchanged, {"network": "cnn", **DECAYING}, 3),
+    ("good: lenet5", unchanged, {"network": "lenet5", **DECAYING}, 3),
     ("good: splits drawn anew", resampled, {}, 8),
     ("good: some new pictures", enlarged, {}, 8),
 )
