@@ -27,6 +27,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from services.stack.environments import ROOT, install
 
+PROCESSES = {"unit": 2, "backend": 2, "stack": 2}
+"""How many processes run the files of a suite, if more than one. Each process of `stack` starts a stack of its own."""
+
 SUITES = ("unit", "architecture", "backend", "parity", "stack", "browser", "faults", "compose")
 BACKEND_TEST_REQUIREMENTS = Path("tests/backend/requirements.txt")
 NO_TESTS_RAN = 5  # pytest's exit status when it collected nothing, or skipped whole files
@@ -42,6 +45,7 @@ class Suite:
         environment: The name of the virtual environment under `.venv/`.
         variables: Environment variables for the tests.
         requirements: A requirements file to install into the environment first.
+        processes: How many processes run the files. The tests of a file run in one process, in their order.
     """
 
     title: str
@@ -49,6 +53,7 @@ class Suite:
     environment: str = "test"
     variables: dict[str, str] = field(default_factory=dict)
     requirements: Path | None = None
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -62,14 +67,15 @@ class Result:
 def list_suites(selected: str | None, backends: list[str]) -> Iterator[Suite]:
     """Yield the runs of one suite, or of all if none is selected. The suite `backend` has one run per backend."""
     for name in SUITES if selected is None else (selected,):
+        processes = PROCESSES.get(name, 1)
         if name == "backend":
             for backend in backends:
                 variables = {"TANDEM_TEST_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
                 folder, title = Path("tests/backend"), f"backend: {backend}"
-                yield Suite(title, folder, backend, variables, BACKEND_TEST_REQUIREMENTS)
+                yield Suite(title, folder, backend, variables, BACKEND_TEST_REQUIREMENTS, processes)
         else:
             variables = {"TANDEM_BACKENDS": ",".join(backends)} if name == "parity" else {}
-            yield Suite(name, Path("tests", name), variables=variables)
+            yield Suite(name, Path("tests", name), variables=variables, processes=processes)
 
 
 def run_suite(suite: Suite) -> Result:
@@ -85,6 +91,8 @@ def run_suite(suite: Suite) -> Result:
         report = Path(folder, "report.xml")
         python = ROOT / suite.environment / "bin/python"
         command = [str(python), "-m", "pytest", "-q", f"--junitxml={report}", str(suite.folder)]
+        if suite.processes > 1:
+            command += ["-n", str(suite.processes), "--dist", "loadfile"]
         try:
             exit_status = subprocess.run(command, env={**os.environ, **suite.variables}, check=False).returncode
         except OSError as error:

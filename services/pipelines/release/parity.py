@@ -10,7 +10,6 @@ from shared.errors import TandemError
 from shared.jobs.releases import GatePicture, ParityGate
 from shared.jobs.results import Comparison, EvaluationResult
 
-
 CONFIDENCE = 0.975  # one side of the 95 % interval that the accuracies' difference has, too
 
 

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from redis.exceptions import AuthenticationError, OutOfMemoryError
@@ -132,13 +133,14 @@ def test_a_second_stack_on_the_same_socket_is_refused(state: RunningRedis) -> No
 def test_a_long_state_folder_has_its_socket_in_a_private_temporary_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    long = tmp_path / ("x" * LONGEST_SOCKET_PATH)
-    with RunningRedis({"TANDEM_STATE_DIR": str(long), "TANDEM_BACKENDS": "pytorch"}).running() as found:
-        assert found.client("gateway").ping()
-        (folder,) = tmp_path.glob("tandem-*")
-        assert permissions(folder) == 0o700
-        assert [path.name for path in folder.iterdir()] == ["redis.sock"]
+    with TemporaryDirectory(prefix="t-") as temporary:  # `tmp_path` may itself be too long for a socket
+        monkeypatch.setattr("tempfile.tempdir", temporary)
+        long = tmp_path / ("x" * LONGEST_SOCKET_PATH)
+        with RunningRedis({"TANDEM_STATE_DIR": str(long), "TANDEM_BACKENDS": "pytorch"}).running() as found:
+            assert found.client("gateway").ping()
+            (folder,) = Path(temporary).glob("tandem-*")
+            assert permissions(folder) == 0o700
+            assert [path.name for path in folder.iterdir()] == ["redis.sock"]
 
 
 def test_a_socket_in_a_folder_that_others_can_enter_is_refused(tmp_path: Path) -> None:
