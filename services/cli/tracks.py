@@ -57,7 +57,7 @@ def read_tracks(kind: str, job: Any) -> list[Track]:
         "evaluations": lambda job: [_result_track(backend, run) for backend, run in job["results"].items()],
         "certificates": _certificate_tracks,
         "loadtests": lambda job: [_load_test_track(job)],
-        "exports": lambda job: [_single_track(job["backend"], job["status"])],
+        "exports": lambda job: [_export_track(job)],
         "searches": lambda job: [_search_track(job)],
         "releases": lambda job: [_release_track(job)],
     }
@@ -67,6 +67,13 @@ def read_tracks(kind: str, job: Any) -> list[Track]:
 
 def _single_track(name: str, status: str) -> Track:
     return Track(name, status, done=int(status == "succeeded"))
+
+
+def _export_track(job: Any) -> Track:
+    progress = job.get("progress")  # a server from before it was reported has none
+    if not progress:
+        return _single_track(job["backend"], job["status"])
+    return Track(job["backend"], job["status"], progress["done"], progress["of"], "picture")
 
 
 def _training_track(backend: str, run: Any) -> Track:

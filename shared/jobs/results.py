@@ -233,14 +233,23 @@ class ExportVerification(ResponseBody):
     size_ratio: Annotated[float, Field(description="bytes of the model's weights divided by bytes of the file")]
 
 
+class ExportProgress(ResponseBody):
+    """How many test pictures an exported file has answered so far."""
+
+    done: int
+    of: Annotated[int, Field(description="pictures of the test split")]
+
+
 class ExportRun(RunState):
     """The backend's run of an export.
 
     Attributes:
+        progress: None until the file is written.
         file: None unless the file was accepted.
         verification: also there if the file was rejected.
     """
 
+    progress: ExportProgress | None = None
     file: ExportFile | None = None
     verification: ExportVerification | None = None
 

@@ -23,7 +23,14 @@ from shared.exports.answers import RuntimeAnswers, ask_runtime
 from shared.exports.formats import FORMATS, MAX_DIFFERENCE
 from shared.exports.records import ExportRecord
 from shared.jobs.payloads import ExportJob
-from shared.jobs.results import ExportAccuracy, ExportDisagreement, ExportFile, ExportVerification, McNemar
+from shared.jobs.results import (
+    ExportAccuracy,
+    ExportDisagreement,
+    ExportFile,
+    ExportProgress,
+    ExportVerification,
+    McNemar,
+)
 from shared.jobs.run_state import SUCCEEDED, Run
 from shared.models.cached_reads import checksum
 from shared.models.manifest import Manifest
@@ -58,10 +65,19 @@ def export(context: JobContext, run: Run, job: ExportJob) -> None:
         data = exporter.write(model)
         draft = context.exports.write_draft(model.manifest, job.format, job.id, data)
         try:
-            answers = ask_runtime(exporter, draft, network, test.images, context.settings.threads_per_backend)
+            count = len(test)
+            run.report(progress=ExportProgress(done=0, of=count))
+            answers = ask_runtime(
+                exporter,
+                draft,
+                network,
+                test.images,
+                context.settings.threads_per_backend,
+                report=lambda done: run.report(progress=ExportProgress(done=done, of=count)),
+            )
             ratio = model.manifest.files[WEIGHTS].size / len(data)
             verification = verify(job, test.labels, scores.probabilities, answers, ratio)
-            run.report(verification=verification)
+            run.report(verification=verification, progress=ExportProgress(done=count, of=count))
             check_verification(verification, FORMATS[job.format].is_exact)
             record = _describe(job, model.manifest, data, verification)
             run.claim_publication()

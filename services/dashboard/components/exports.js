@@ -7,6 +7,7 @@ import { useResource } from "../resources.js";
 import { bytes, number, percent, t } from "../texts.js";
 import { titleOf } from "./backends.js";
 import { JobTable } from "./job_list.js";
+import { ProgressBar } from "./progress_bar.js";
 import { Failure, Loading, Status } from "./states.js";
 
 /**
@@ -54,6 +55,7 @@ function File({ id, address, label, reload, file, verification }) {
       accuracy: percent(verification.accuracy.export),
     })}</p>`}
     ${problem && html`<p class="field-error" role="alert">${problem}</p>`}
+    ${status === "running" && job.progress && html`<${ProgressBar} label=${label} ...${job.progress} />`}
     <div class="row">
       ${status && status !== "succeeded" && html`<${Status} status=${status} />`}
       ${(!status || hasEnded(status)) && html`<button type="button" class="plain" aria-label=${`${t("models.export")} ${label}`} onClick=${start}>${t("models.export")}</button>`}

@@ -9,7 +9,7 @@ from shared.exports.formats import FORMATS, list_formats
 from shared.exports.records import ExportRecord
 from shared.jobs.kinds import JobRecord
 from shared.jobs.payloads import ExportJob, ResponseBody, Status
-from shared.jobs.results import Comparison, ExportFile, ExportRun, ExportVerification
+from shared.jobs.results import Comparison, ExportFile, ExportProgress, ExportRun, ExportVerification
 
 
 class Export(ResponseBody):
@@ -24,6 +24,7 @@ class Export(ResponseBody):
     created_at: str
     error: str | None
     warnings: list[str]
+    progress: Annotated[ExportProgress | None, Field(description="of the verification; null until the file is written")]
     file: Annotated[ExportFile | None, Field(description="there once it has succeeded")]
     verification: Annotated[ExportVerification | None, Field(description="also there if the file was rejected")]
 
@@ -42,6 +43,7 @@ class Export(ResponseBody):
             created_at=job.created_at,
             error=run.error,
             warnings=run.warnings,
+            progress=run.progress,
             file=run.file,
             verification=run.verification,
         )

@@ -1,11 +1,12 @@
 """The process that runs an exported file: what it may import and allocate, how it ends, and what its answers mean."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from shared.errors import RejectedExportError, UnavailableError
+from shared.errors import RejectedExportError, SupersededError, UnavailableError
 from shared.exports.answers import RuntimeAnswers, ask_runtime
 from shared.exports.exporters import NEUTRAL_EXPORTERS, Exporter
 from shared.exports.onnx_model import write_onnx
@@ -21,7 +22,7 @@ FIRST_PIXELS = "lambda images: images.reshape(len(images), -1)[:, :3].astype('f4
 def ask(tmp_path: Path):
     """Return a function that runs a script: it gets the source of `load`'s body."""
 
-    def ask(body: str, **limits: float) -> RuntimeAnswers:
+    def ask(body: str, **limits: Any) -> RuntimeAnswers:
         script = tmp_path / "runtime.py"
         script.write_text(f"def load(file, threads):\n    {body}\n")
         exporter = Exporter(lambda _: b"", script, ("sqlite3",))
@@ -34,6 +35,24 @@ def test_the_answers_have_the_order_of_the_images_across_batches(ask) -> None:
     answers = ask(f"return 'toy 1', {FIRST_PIXELS}")
     assert answers.runtime == "toy 1"
     assert np.array_equal(answers.probabilities, IMAGES.reshape(len(IMAGES), -1)[:, :3])
+
+
+def test_progress_is_reported_in_images(ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.exports.answers.REPORT_EVERY_S", 0.0)
+    reported: list[int] = []
+    ask(f"return 'toy 1', {FIRST_PIXELS}", report=reported.append)
+    assert reported == sorted(reported)
+    assert reported[-1] == len(IMAGES)
+
+
+def test_the_process_of_a_cancelled_export_is_ended(ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> None:
+        raise SupersededError("cancelled")
+
+    monkeypatch.setattr("shared.exports.answers.REPORT_EVERY_S", 0.0)
+    slow = "lambda images: __import__('time').sleep(60 * (images.shape[0] < 500)) or images.reshape(-1, 64)[:, :3]"
+    with pytest.raises(SupersededError):
+        ask(f"return 'toy 1', {slow}", report=refuse)
 
 
 def test_onnxruntime_answers_alone(tmp_path: Path) -> None:
