@@ -123,7 +123,7 @@ def main(drawn: str = str(DRAWN)) -> int:
     Args:
         drawn: how many random networks that have learned.
     """
-    console, results, unlearned = Console(width=120), {}, 0
+    console, results, unlearned = Console(width=130), {}, 0
     place = Path(".tandem/bench")
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as (client, _):
