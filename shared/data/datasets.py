@@ -62,11 +62,14 @@ def find(name: str, settings: Settings, version: str | None = None) -> Dataset:
         version: of an uploaded dataset, as a job names it; None for the newest one.
 
     Raises:
-        InvalidRequestError: there is no dataset of that name. The message lists the names there are.
+        InvalidRequestError: there is no dataset of that name (the message lists the names there are), or a built-in
+            dataset is asked for by version.
         InvalidDatasetError: the user's folder is not laid out as it must be. The message says what to change.
         MissingDatasetError: there is no such version any more.
     """
     if name in DATASETS:
+        if version is not None:
+            raise InvalidRequestError(f"{name} is built in and has no versions: leave `data_version` out")
         return DATASETS[name]
     if version is not None:
         return uploaded_datasets.find_version(settings.upload_dir, name, version)

@@ -42,6 +42,16 @@ class ResponseBody(BaseModel):
 # Requests ------------------------------------------------------------------
 
 
+DataVersion = Annotated[
+    str,
+    Field(
+        pattern="^[0-9a-f]{32}$",
+        description="the version of an uploaded dataset, from GET /v1/datasets; by default the newest. "
+        "A version that was replaced stays as long as a job reads it",
+    ),
+]
+
+
 class TrainingRequest(RequestBody):
     """One network, one dataset, one or more backends."""
 
@@ -49,6 +59,7 @@ class TrainingRequest(RequestBody):
         "article"
     )
     dataset: Annotated[str, Field(max_length=63)] = "mnist"
+    data_version: DataVersion | None = None
     name: Annotated[ModelName | None, Field(description="by default {network}-{dataset}")] = None
     backends: Annotated[Backends | None, Field(description="by default all")] = None
     epochs: Annotated[Count, Field(le=1000)] = 10
@@ -108,6 +119,7 @@ class EvaluationRequest(RequestBody):
     dataset: Annotated[
         str | None, Field(max_length=63, description="by default the dataset that the model was trained on")
     ] = None
+    data_version: DataVersion | None = None
     split: Literal["train", "test"] = "test"
     backends: Annotated[Backends | None, Field(description="by default all")] = None
 

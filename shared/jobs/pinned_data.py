@@ -5,10 +5,10 @@ from typing import cast
 
 from redis import Redis
 
-from shared.jobs.kinds import CERTIFICATE, EVALUATION, EXPORT, TRAINING
+from shared.jobs.kinds import CERTIFICATE, EVALUATION, EXPORT, SEARCH, TRAINING
 from shared.jobs.run_state import OPEN
 
-KINDS = (TRAINING.name, EVALUATION.name, CERTIFICATE.name, EXPORT.name)  # whose jobs name the version that they read
+KINDS = tuple(kind.name for kind in (TRAINING, EVALUATION, CERTIFICATE, EXPORT, SEARCH))  # a job names its version
 MARGIN_S = 60  # a clock may have been set back since
 
 

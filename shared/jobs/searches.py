@@ -83,6 +83,7 @@ class SearchJob(JobPayload):
         space: the space, spelled out.
         input_shape: of the dataset's pictures, for network families.
         classes: number of the dataset's classes.
+        data_version: the version of an uploaded dataset, so that all trials read the same pictures; None for others.
         warnings: what the client should know about the space.
     """
 
@@ -92,6 +93,7 @@ class SearchJob(JobPayload):
     space: SearchSpace
     input_shape: Shape
     classes: int
+    data_version: str | None = None
     warnings: list[str] = Field(default_factory=list)
 
     def search_terms(self) -> list[str]:

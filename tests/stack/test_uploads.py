@@ -55,6 +55,25 @@ def test_both_backends_train_on_an_upload_and_go_on_when_it_is_replaced_and_dele
     assert prediction["errors"] == {}
 
 
+def test_every_trial_of_a_search_reads_the_pictures_from_its_start(client: Client, settings: Settings) -> None:
+    uploaded = put(client, pack(pictures_of("dark", "light", count=60)))
+    space = {"optimizer.learning_rate": {"log_range": [0.01, 0.1]}}
+    asked = {"dataset": "shades", "space": space, "trials": 3, "epochs": 1, "training": {"network": "mlp"}}
+    search = client.post("/v1/searches", asked)
+    try:
+        put(client, pack(pictures_of("dark", "light", "other", count=10)))
+        found = client.follow(f"/v1/searches/{search['id']}")
+        read = [client.get(f"/v1/trainings/{trial['training']}")["request"] for trial in found["trials"]]
+        assert [request["data_version"] for request in read] == [uploaded["version"]] * 3
+        for manifest in client.get("/v1/models/search-shades")["manifests"].values():
+            assert manifest["classes"] == ["dark", "light"]
+    finally:
+        assert requests.delete(f"{client.url}/v1/datasets/shades", timeout=30).status_code == 204
+    answer = requests.post(f"{client.url}/v1/trainings", json=read[0] | {"name": "late"}, timeout=30)
+    assert answer.status_code == 409
+    assert "replaced or deleted since" in answer.json()["detail"]
+
+
 def _picture(settings: Settings) -> Path:
     path = settings.state_dir / "dark.png"
     path.write_bytes(pictures_of("dark", count=1)["dark/0.png"])

@@ -68,6 +68,7 @@ def describe_dataset(state: DatasetState) -> DatasetInfo:
         prepare=dataset.preparation if dataset else None,
         problem=state.problem,
         notes=list(state.notes),
+        version=upload.version if upload else None,
         stored_bytes=upload.stored_bytes if upload else None,
         uploaded_at=upload.uploaded_at if upload else None,
     )

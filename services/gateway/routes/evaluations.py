@@ -64,10 +64,10 @@ def _new_evaluation(context: Context, body: EvaluationRequest) -> Submission[Eva
     manifests = {backend: context.registry.manifest(body.model, backend, version) for backend in backends}
     _check_same_data(manifests)
     trained_on = manifests[backends[0]]
-    if body.dataset is None:
+    if body.dataset is None and body.data_version is None:
         dataset = context.find_training_data(trained_on.data.dataset)
     else:
-        dataset = datasets.find(body.dataset, context.settings)
+        dataset = datasets.find(body.dataset or trained_on.data.dataset, context.settings, body.data_version)
     _check_fits(dataset, trained_on)
     context.require_data(dataset)
     job = EvaluationJob(

@@ -119,6 +119,7 @@ def _new_search(context: Context, body: SearchRequest) -> Submission[SearchJob]:
         space=space,
         input_shape=dataset.shape,
         classes=len(dataset.classes),
+        data_version=dataset.version,
         warnings=warnings,
     )
     return Submission(job, {PIPELINES: SearchRun(status=QUEUED)})

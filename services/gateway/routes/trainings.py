@@ -65,7 +65,7 @@ def new_training(context: Context, body: TrainingRequest) -> Submission[Training
         MissingDatasetError: the dataset is not on this machine.
     """
     backends = context.choose_backends(body.backends)
-    dataset = datasets.find(body.dataset, context.settings)
+    dataset = datasets.find(body.dataset, context.settings, body.data_version)
     network = fit_network(body.network, dataset)
     batch_size, warnings = choose_batch_size(body.batch_size, "batch_size" in body.model_fields_set, dataset)
     if body.augmentation:

@@ -185,6 +185,7 @@ class DatasetInfo(ResponseBody):
     notes: Annotated[
         list[str], Field(description="how your own folder was read: what was skipped, or taken for a split")
     ]
+    version: Annotated[str | None, Field(description="of an upload: the newest one; null for others")] = None
     stored_bytes: Annotated[int | None, Field(description="of an upload; null for others")] = None
     uploaded_at: Annotated[str | None, Field(description="of an upload, in ISO 8601; null for others")] = None
 

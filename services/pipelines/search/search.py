@@ -106,6 +106,7 @@ class _Search:
             "schedule": SCHEDULE,
             **self._points.training_of(trial.parameters, self._job.input_shape, self._job.classes),
             "dataset": self._request.dataset,
+            "data_version": self._job.data_version,
             "backends": self._request.backends,
             "epochs": self._request.epochs,
             "seed": self._request.seed,
@@ -156,7 +157,13 @@ class _Search:
             )
             self._report(f"trains the settings of trial {best.number} on the whole training split")
         _check_succeeded(training, f"the settings of trial {best.number} are the best, but their training")
-        asked = {"model": winner.name, "version": winner.version, "split": "test", "backends": self._request.backends}
+        asked = {
+            "model": winner.name,
+            "version": winner.version,
+            "data_version": self._job.data_version,
+            "split": "test",
+            "backends": self._request.backends,
+        }
         evaluation: Any = None
         for evaluation in self._jobs.follow(EVALUATIONS, asked, "evaluation"):
             winner.evaluation = evaluation["id"]
