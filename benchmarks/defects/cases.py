@@ -28,7 +28,7 @@ from benchmarks.defects.models import (
 )
 
 DIGITS, MNIST = "digits", "mnist"
-SLOW = "slow: 24 convolutions in front"
+SLOW = "slow: 32 convolutions in front"
 # A slow model computes the same, so no other gate can refuse it. They would only classify the test split very slowly.
 ONLY_LATENCY: Mapping[str, Any] = dict.fromkeys(("data", "accuracy", "parity", "golden"))
 SHORT_LATENCY = {"rate": 20, "bound_ms": 20, "duration_s": 1}  # for the pictures of `digits`, which are small
@@ -95,8 +95,8 @@ WORSE_TRAININGS: tuple[tuple[str, dict[str, Any], int], ...] = (
     ("worse: a learning rate too small", {"optimizer": {"name": "adam", "learning_rate": 0.0001}}, 8),
 )
 PLANTS: tuple[tuple[str, Plant, int], ...] = (
-    (SLOW, plant_slow(24, 256), 4),
-    ("slow: 32 convolutions in front", plant_slow(32, 256), 4),
+    (SLOW, plant_slow(32, 128), 4),
+    ("slow: 40 convolutions in front", plant_slow(40, 128), 4),
     ("NaN: one weight of each array", plant_nan(0, in_all_backends=True), 4),
     ("NaN: every weight, one backend", plant_nan(1, in_all_backends=False), 4),
     ("file: truncated", plant_damage(truncate(0.5)), 1),
@@ -138,10 +138,14 @@ def list_short_cases() -> list[Case]:
     )
     cases = list_cases()
     found = [next(case for case in cases if case.kind == kind) for kind in kinds]
-    return [
-        replace(case, base=DIGITS, gates={**case.gates, "latency": SHORT_LATENCY if case.kind == SLOW else None})
-        for case in found
-    ]
+    return [_shorten(case) for case in found]
+
+
+def _shorten(case: Case) -> Case:
+    """Return a case for the small pictures of `digits`, without a load test unless it needs one."""
+    if case.kind != SLOW:
+        return replace(case, gates={"latency": None})
+    return replace(case, base=DIGITS, plant=plant_slow(24, 256), gates={**ONLY_LATENCY, "latency": SHORT_LATENCY})
 
 
 def _defects() -> Iterator[Case]:
