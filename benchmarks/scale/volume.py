@@ -11,10 +11,14 @@ def copy_models(registry: ModelRegistry, name: str, backends: tuple[str, ...], v
     """Add copies of a model, named `copy-<number>`, until there are `count` models. Each has one version."""
     for number in range(len(registry.names()), count):
         for backend in backends:
-            _copy(registry.path(name, backend, version), registry.path(f"copy-{number}", backend, 1), f"copy-{number}", 1)
+            _copy(
+                registry.path(name, backend, version), registry.path(f"copy-{number}", backend, 1), f"copy-{number}", 1
+            )
 
 
-def copy_versions(registry: ModelRegistry, name: str, backends: tuple[str, ...], version: int, to: str, count: int) -> None:
+def copy_versions(
+    registry: ModelRegistry, name: str, backends: tuple[str, ...], version: int, to: str, count: int
+) -> None:
     """Add versions of the model `to`, all copies of a version of another model, until it has `count` of them."""
     for backend in backends:
         for number in range(len(registry.versions(to, backend)) + 1, count + 1):

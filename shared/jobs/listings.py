@@ -13,8 +13,7 @@ from redis import Redis
 from shared.errors import InvalidRequestError
 from shared.jobs.kinds import JobRecord, JobT, Kind, PairT, RunT
 from shared.jobs.records import read_records
-from shared.jobs.run_state import OPEN
-from shared.jobs.search_texts import SEPARATOR, SearchTexts
+from shared.jobs.search_texts import SearchTexts
 
 CHUNK = 100  # records that are read at once
 MAX_SEARCHED = 1000  # records that one page of a search looks at
@@ -81,7 +80,7 @@ def read_page(redis: Redis, kind: Kind[JobT, RunT, PairT], page: PageRequest) ->
         if not identities:
             return JobPage(found, None)
         if words:
-            hits = _search(redis, kind, identities, words)[: page.limit + 1 - len(found)]
+            hits = _texts.find(redis, kind, identities, words)[: page.limit + 1 - len(found)]
             found += read_records(redis, kind, hits, page.newest_epoch_only) if hits else []
         else:
             found += read_records(redis, kind, identities, page.newest_epoch_only)
@@ -100,20 +99,3 @@ def _older(redis: Redis, kind: str, before: str, count: int) -> list[str]:
     if identities is None:
         raise InvalidRequestError(f"before: there is no {kind} {before!r}, or its record has expired: leave it out")
     return [identity.decode() for identity in identities]
-
-
-def _search(redis: Redis, kind: Kind[JobT, RunT, PairT], identities: list[str], words: list[str]) -> list[str]:
-    """Return the ids of the records in which each word occurs. The words are in lower case."""
-    texts = _texts.find(identities)
-    unknown = [identity for identity in identities if identity not in texts]
-    if unknown:
-        records = read_records(redis, kind, unknown, newest_epoch_only=True)
-        read = {record.job.id: _text_of(record) for record in records}
-        _texts.keep({record.job.id: read[record.job.id] for record in records if record.status not in OPEN})
-        texts |= read
-    return [identity for identity in identities if all(word in texts.get(identity, "") for word in words)]
-
-
-def _text_of(record: JobRecord[JobT, RunT, PairT]) -> str:
-    """Return the texts by which a record is found, in lower case."""
-    return SEPARATOR.join((*record.job.search_terms(), record.status, *record.runs)).casefold()

@@ -1,31 +1,76 @@
-"""The texts of ended jobs by which a list is searched. They never change again, so a process keeps them.
+"""The texts by which a list of work is searched.
 
-Without this cache, a search would read the complete records of up to 1,000 jobs for each page.
+A search reads only what it compares, and not the results and histories. The texts of ended work never change again, so
+a process keeps them: the next search asks Redis only for work that is new or has not ended.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
 from threading import Lock
+from typing import cast
 
-MAX_KEPT = 50_000  # jobs; each takes about 400 bytes
+from pydantic_core import from_json
+from redis import Redis
+
+from shared.jobs.kinds import JobT, Kind, PairT, RunT
+from shared.jobs.records import overall_status
+from shared.jobs.run_state import OPEN, unpacked
+
+MAX_KEPT = 50_000  # texts; each takes about 400 bytes
 SEPARATOR = "\0"  # no word of a search has it
 
 
 class SearchTexts:
-    """The searched texts of ended jobs, in lower case. Any thread may use it."""
+    """Finds work by words. Any thread may use it."""
 
     def __init__(self) -> None:
-        self._texts: OrderedDict[str, str] = OrderedDict()  # by id
+        self._texts: OrderedDict[str, str] = OrderedDict()  # id -> text of ended work
         self._lock = Lock()
 
-    def find(self, identities: Iterable[str]) -> dict[str, str]:
-        """Return id -> text of the jobs whose text is kept."""
-        with self._lock:
-            return {identity: self._texts[identity] for identity in identities if identity in self._texts}
+    def find(self, redis: Redis, kind: Kind[JobT, RunT, PairT], identities: list[str], words: list[str]) -> list[str]:
+        """Return the ids of the work in whose text each word occurs, in the order of the ids.
 
-    def keep(self, texts: dict[str, str]) -> None:
-        """Keep the texts of ended jobs. The oldest ones are dropped first."""
+        Args:
+            redis: the connection.
+            kind: the kind of work.
+            identities: the ids. Those of expired work are not found.
+            words: in lower case.
+        """
+        with self._lock:
+            texts = {identity: self._texts[identity] for identity in identities if identity in self._texts}
+        unknown = [identity for identity in identities if identity not in texts]
+        if unknown:
+            ended, unfinished = _read_texts(redis, kind, unknown)
+            texts |= ended | unfinished
+            self._keep(ended)
+        return [identity for identity in identities if all(word in texts.get(identity, "") for word in words)]
+
+    def _keep(self, texts: dict[str, str]) -> None:
         with self._lock:
             self._texts.update(texts)
             while len(self._texts) > MAX_KEPT:
                 self._texts.popitem(last=False)
+
+
+def _read_texts(
+    redis: Redis, kind: Kind[JobT, RunT, PairT], identities: list[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return id -> text of the work that has ended, and of the work that has not. The texts are in lower case."""
+    with redis.pipeline(transaction=False) as pipeline:
+        for identity in identities:
+            pipeline.hgetall(f"tandem:{kind.name}:{identity}")
+        records = dict(zip(identities, map(unpacked, pipeline.execute()), strict=True))
+        backends = {identity: record.pop("backends", []) for identity, record in records.items()}
+        for identity in identities:
+            for backend in backends[identity]:
+                pipeline.hget(f"tandem:{kind.name}:{identity}:{backend}", "status")
+        found = iter(cast(list[bytes | None], pipeline.execute()))
+    ended, unfinished = {}, {}
+    for identity in identities:
+        statuses = [from_json(status) for _ in backends[identity] if (status := next(found)) is not None]
+        if not records[identity] or len(statuses) < len(backends[identity]):
+            continue  # expired
+        job = kind.job.model_validate({**records[identity], "kind": kind.name})
+        status = overall_status(statuses)
+        text = SEPARATOR.join((*job.search_terms(), status, *backends[identity])).casefold()
+        (unfinished if status in OPEN else ended)[identity] = text
+    return ended, unfinished
