@@ -18,7 +18,7 @@ NAME = "scale-data"
 
 
 def make_zip(pictures: int) -> bytes:
-    """Return a zip file of different pictures of ten classes: `pictures` to train with, and one of each class to test."""
+    """Return a zip file of different pictures of ten classes: `pictures` to train with, and ten to test."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for number in range(pictures + CLASSES):

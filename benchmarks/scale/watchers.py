@@ -11,7 +11,7 @@ from services.cli.client import Client
 
 PER_ADDRESS = 200  # watchers; the gateway allows 256 streams of one client
 WAIT_S = 60
-WATCHED = {"network": "mlp", "dataset": "digits", "epochs": 100_000, "publish": False, "name": "watched"}
+WATCHED = {"network": "mlp", "dataset": "digits", "epochs": 1000, "publish": False, "name": "watched"}
 
 
 @dataclass(frozen=True)
