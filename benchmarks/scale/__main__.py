@@ -103,7 +103,7 @@ def measure(
             size,
             {"median ms": found.alone.median_ms, "p99 ms": found.alone.p99_ms, "per second": found.rate},
         )
-        results.add("a submission, ms", size, {"POST /v1/trainings": time_submission(client)})
+        results.add("a submission, ms", size, {"POST /v1/trainings": time_submission(client, redis)})
         results.add("memory in MB", size, read_memory(settings, redis))
         if size in (sizes[0], sizes[-1]):
             starts = {

@@ -62,12 +62,13 @@ class Results:
         times.plot(sizes, alone, "o-", color=COLOURS[-1], label="POST /v1/predictions")
         times.axhline(100, color="grey", linestyle=":")
         times.set(xscale="log", yscale="log", xlabel="trainings", ylabel="median ms", title="Time of a request")
-        times.legend(fontsize="small")
+        times.set_ylim(1, 1000)
+        times.legend(fontsize="small", loc="upper left", ncols=2)
         for colour, name in zip(COLOURS, ("gateway", "redis: used_memory", "pytorch.trainer"), strict=False):
             values = [self.figures["memory in MB"][str(size)].get(name, 0) for size in sizes]
             memory.plot(sizes, values, "o-", color=colour, label=name)
         memory.set(xscale="log", ylim=(0, None), xlabel="trainings", ylabel="MB", title="Memory")
-        memory.legend(fontsize="small")
+        memory.legend(fontsize="small", loc="center left")
         figure.savefig(path, metadata={"Date": None})
 
 

@@ -64,13 +64,14 @@ def _read_texts(
             for backend in backends[identity]:
                 pipeline.hget(f"tandem:{kind.name}:{identity}:{backend}", "status")
         found = iter(cast(list[bytes | None], pipeline.execute()))
-    ended, unfinished = {}, {}
+    ended: dict[str, str] = {}
+    unfinished: dict[str, str] = {}
     for identity in identities:
-        statuses = [from_json(status) for _ in backends[identity] if (status := next(found)) is not None]
-        if not records[identity] or len(statuses) < len(backends[identity]):
+        statuses = [next(found) for _ in backends[identity]]
+        if not records[identity] or None in statuses:
             continue  # expired
         job = kind.job.model_validate({**records[identity], "kind": kind.name})
-        status = overall_status(statuses)
-        text = SEPARATOR.join((*job.search_terms(), status, *backends[identity])).casefold()
-        (unfinished if status in OPEN else ended)[identity] = text
+        overall = overall_status(from_json(status) for status in statuses if status)
+        text = SEPARATOR.join((*job.search_terms(), overall, *backends[identity])).casefold()
+        (unfinished if overall in OPEN else ended)[identity] = text
     return ended, unfinished

@@ -43,8 +43,8 @@ function ModelTable({ models, columns, current }) {
   const [limit, setLimit] = useState(FIRST_MODELS);
   const found = useMemo(() => models.filter(({ name }) => name.includes(search.trim().toLowerCase())), [models, search]);
   return html`
-    ${models.length >= SEARCHED_FROM && html`<div class="field"><label for="models-search" class="hidden">${t("models.search")}</label>
-      <input id="models-search" type="search" maxlength="63" placeholder=${t("models.search")} value=${search} onInput=${({ target }) => setSearch(target.value)} /></div>`}
+    ${models.length >= SEARCHED_FROM && html`<div class="row list-head"><div class="field"><label for="models-search" class="hidden">${t("models.search")}</label>
+      <input id="models-search" type="search" maxlength="63" placeholder=${t("models.search")} value=${search} onInput=${({ target }) => setSearch(target.value)} /></div></div>`}
     ${!found.length ? html`<${Empty} title=${t("list.none-found")} />`
       : html`<${JobTable} jobs=${found.slice(0, limit)} title=${t("view.models")} columns=${columns} current=${current} />`}
     ${found.length > limit && html`<button type="button" onClick=${() => setLimit(found.length)}>${t("compare.all", { count: number(found.length) })}</button>`}`;

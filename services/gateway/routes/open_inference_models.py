@@ -7,7 +7,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from services.gateway.context import Context
 from services.gateway.prediction.model_address import INPUT, ModelAddress, parse_title
-from services.gateway.prediction.triton_statistics import PARTS, Counters, key_of
+from services.gateway.prediction.triton_statistics import PARTS, Counters
 from services.gateway.routes.open_inference import TitlePath, TitleVersionPath
 from services.gateway.routes.request_bodies import describe_body, parse_json
 from services.gateway.routes.responses import JSON, json_response
@@ -31,6 +31,7 @@ from services.gateway.scopes import READ, READ_OR_PREDICT
 from services.gateway.version import VERSION
 from shared.errors import UnavailableError
 from shared.serving.health import ProcessUse
+from shared.web.shared_figures import key_of
 
 TAG = Tag(name="repository", description="Open Inference Protocol v2: models and their statistics")
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "statistics"]
