@@ -27,16 +27,18 @@ def models(context: click.Context) -> None:
 
 
 @models.command("list")
+@click.option("--search", metavar="TEXT", default="", help="Only models whose names contain TEXT.")
 @click.option("--json", "as_json", is_flag=True, help="Print the server's list as JSON.")
 @click.pass_obj
-def list_models(target: Target, as_json: bool = False) -> None:
+def list_models(target: Target, search: str = "", as_json: bool = False) -> None:
     """List every model with the versions of each backend."""
     listing = target.client.get("/v1/models")
+    listing["models"] = [model for model in listing["models"] if search.lower() in model["name"]]
     if as_json:
         print_json(listing)
         return
     if not listing["models"]:
-        print_line("There are no models yet: tandem train")
+        print_line(f"No model's name contains {clean(search)}." if search else "There are no models yet: tandem train")
         return
     table = Grid(("model", "backend", "versions"))
     for model in listing["models"]:

@@ -15,6 +15,7 @@ from services.gateway.feeds.job_feeds import JobFeeds
 from services.gateway.prediction.dispatcher import Dispatcher
 from services.gateway.prediction.model_address import ModelAddresses
 from services.gateway.prediction.triton_statistics import TritonStatistics
+from services.gateway.reports.drawn_reports import DrawnReports
 from services.gateway.shared_state import SharedState
 from shared.data import datasets
 from shared.data.datasets import Dataset
@@ -50,6 +51,7 @@ class Context:
         feeds: the states of jobs that clients watch.
         uploads: the uploaded datasets.
         statistics: counts predictions for clients of Triton.
+        reports: reports and figures that were drawn.
         shared: what the gateway's processes share; None if there is only this one.
         decoders: threads that open and decode pictures.
         large_decoder: the thread that decodes large pictures, one after the other, so that they delay no others.
@@ -67,6 +69,7 @@ class Context:
     feeds: JobFeeds
     uploads: UploadStore
     statistics: TritonStatistics = field(default_factory=TritonStatistics)
+    reports: DrawnReports = field(default_factory=DrawnReports)
     shared: SharedState | None = None
     decoders: Executor = field(default_factory=lambda: ThreadPoolExecutor(DECODER_THREADS, "decoder"))
     large_decoder: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "large-decoder"))
@@ -94,7 +97,7 @@ class Context:
             JobFeeds(settings),
             UploadStore(settings, partial(_find_pinned_versions, redis)),
             TritonStatistics(shared.statistics if shared else None),
-            shared,
+            shared=shared,
         )
 
     def start(self, loop: AbstractEventLoop) -> None:

@@ -1,7 +1,8 @@
 """List the work of a kind, newest first, page by page. Each page says where the next one begins.
 
 The ids of a kind are kept in a sorted set, by time of submission. It may hold ids of expired work, which pages skip. A
-search looks at the records one after the other, so one page of it looks at a bounded number of them.
+search looks at the records one after the other, so one page of it looks at a bounded number of them. What it has seen
+of ended work is kept, because it never changes.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from redis import Redis
 from shared.errors import InvalidRequestError
 from shared.jobs.kinds import JobRecord, JobT, Kind, PairT, RunT
 from shared.jobs.records import read_records
+from shared.jobs.search_texts import SearchTexts
 
 CHUNK = 100  # records that are read at once
 MAX_SEARCHED = 1000  # records that one page of a search looks at
@@ -24,6 +26,8 @@ if ARGV[1] ~= '' then rank = redis.call('ZREVRANK', KEYS[1], ARGV[1]) end
 if not rank then return nil end
 return redis.call('ZREVRANGE', KEYS[1], rank + 1, rank + tonumber(ARGV[2]))
 """
+
+_texts = SearchTexts()  # of this process
 
 
 @dataclass(frozen=True)
@@ -70,17 +74,19 @@ def read_page(redis: Redis, kind: Kind[JobT, RunT, PairT], page: PageRequest) ->
     # One record more than the page has says whether there is a next page.
     while len(found) <= page.limit:
         if looked_at >= (MAX_SEARCHED if words else MAX_SKIPPED):
-            return JobPage(_with_histories(redis, kind, page, found), before)
+            return JobPage(found, before)
         size = CHUNK if words else min(page.limit + 1 - len(found), CHUNK)
         identities = _older(redis, kind.name, before, size)
         if not identities:
-            return JobPage(_with_histories(redis, kind, page, found), None)
-        # A search reads whole histories only of what it has found.
-        records = read_records(redis, kind, identities, newest_epoch_only=page.newest_epoch_only or bool(words))
-        found += [record for record in records if _matches(record, words)]
+            return JobPage(found, None)
+        if words:
+            hits = _texts.find(redis, kind, identities, words)[: page.limit + 1 - len(found)]
+            found += read_records(redis, kind, hits, page.newest_epoch_only) if hits else []
+        else:
+            found += read_records(redis, kind, identities, page.newest_epoch_only)
         before, looked_at = identities[-1], looked_at + len(identities)
     found = found[: page.limit]
-    return JobPage(_with_histories(redis, kind, page, found), found[-1].job.id)
+    return JobPage(found, found[-1].job.id)
 
 
 def _older(redis: Redis, kind: str, before: str, count: int) -> list[str]:
@@ -93,18 +99,3 @@ def _older(redis: Redis, kind: str, before: str, count: int) -> list[str]:
     if identities is None:
         raise InvalidRequestError(f"before: there is no {kind} {before!r}, or its record has expired: leave it out")
     return [identity.decode() for identity in identities]
-
-
-def _matches(record: JobRecord[JobT, RunT, PairT], words: list[str]) -> bool:
-    """Return whether each word occurs in a text of a record. The words are in lower case."""
-    terms = [term.casefold() for term in (*record.job.search_terms(), record.status, *record.runs)]
-    return all(any(word in term for term in terms) for word in words)
-
-
-def _with_histories(
-    redis: Redis, kind: Kind[JobT, RunT, PairT], page: PageRequest, found: list[JobRecord[JobT, RunT, PairT]]
-) -> list[JobRecord[JobT, RunT, PairT]]:
-    """Return the records with whole histories, if the page shows them and a search has left them out."""
-    if not page.search or page.newest_epoch_only or "history" not in kind.run.model_fields:
-        return found
-    return read_records(redis, kind, [record.job.id for record in found])

@@ -1,9 +1,9 @@
 """Read submitted work and its runs from Redis, many records in two round trips."""
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
+from pydantic_core import from_json
 from redis import Redis
 
 from shared.jobs.kinds import JobRecord, JobT, Kind, PairT, RunT
@@ -62,7 +62,7 @@ def _state(state: type[RunT], fields: Any, history: list[bytes]) -> RunT | None:
         return None
     values = unpacked(fields)
     if "history" in state.model_fields:
-        entries = [json.loads(entry) for entry in history]
+        entries = from_json(b"[%b]" % b",".join(history))  # much faster than one after the other
         values |= {"history": entries, "epoch": entries[-1]["epoch"] if entries else 0}
     return state.model_validate(values)
 

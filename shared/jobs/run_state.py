@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from pydantic import BaseModel
-from pydantic_core import to_jsonable_python
+from pydantic_core import from_json, to_jsonable_python
 from redis import Redis
 
 from shared.errors import SupersededError
@@ -283,7 +283,7 @@ def packed(fields: Mapping[str, object]) -> dict[Any, Any]:
 
 def unpacked(fields: Any) -> dict[str, Any]:
     """Return the fields of a Redis hash as Python values: the inverse of `packed`."""
-    return {name.decode(): json.loads(value) for name, value in fields.items()}
+    return {name.decode(): from_json(value) for name, value in fields.items()}
 
 
 def _flat(fields: Mapping[str, object]) -> list[str]:

@@ -8,6 +8,7 @@ read.
 import hashlib
 import os
 import time
+from bisect import bisect_left
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import lru_cache
@@ -20,6 +21,9 @@ SETTLED_AFTER_NS = 2_000_000_000
 """Nanoseconds. Some file systems store modification times in steps of up to two seconds (FAT does). A folder that
 changed more recently may therefore change again and keep its time: its listing is not cached yet."""
 
+MAX_LISTINGS = 16_384
+"""Folders whose content is kept. A list of all models looks at each model and each of its backends, always in the same
+order. A cache that cannot hold all of them would therefore never have the one that is looked at next."""
 
 T = TypeVar("T")
 _is_cached_only: ContextVar[bool] = ContextVar("is_cached_only", default=False)
@@ -74,16 +78,12 @@ def identify_file(path: Path) -> FileIdentity:
 
 
 def list_folders(path: Path) -> list[str]:
-    """Return the names of the folders in a folder, sorted: none if it does not exist. Nothing is cached."""
-    _check_may_read()
-    return _list_folders(path)
-
-
-def _list_folders(path: Path) -> list[str]:
+    """Return the names of the folders in a folder, sorted: none if it does not exist."""
     try:
-        return sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
+        mtime_ns = os.stat(path).st_mtime_ns
     except (FileNotFoundError, NotADirectoryError):
         return []
+    return list(_list_folders_once(path, mtime_ns) if _is_settled(mtime_ns) else _list_folders(path))
 
 
 def list_versions(folder: Path) -> list[int]:
@@ -93,8 +93,13 @@ def list_versions(folder: Path) -> list[int]:
         OSError: the folder does not exist.
     """
     mtime_ns = os.stat(folder).st_mtime_ns
-    is_settled = time.time_ns() - mtime_ns > SETTLED_AFTER_NS
-    return list(_list_versions_once(folder, mtime_ns) if is_settled else _list_versions(folder))
+    return list(_list_versions_once(folder, mtime_ns) if _is_settled(mtime_ns) else _list_versions(folder))
+
+
+def holds(versions: list[int], version: int) -> bool:
+    """Return whether a version is among sorted versions. Of 10,000 versions it looks at 14."""
+    at = bisect_left(versions, version)
+    return at < len(versions) and versions[at] == version
 
 
 def checksum_file(path: Path) -> FileSum:
@@ -111,13 +116,32 @@ def checksum(data: bytes) -> FileSum:
     return FileSum(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
 
 
+def _is_settled(mtime_ns: int) -> bool:
+    """Return whether a later change of a folder would change its modification time."""
+    return time.time_ns() - mtime_ns > SETTLED_AFTER_NS
+
+
+def _list_folders(path: Path) -> tuple[str, ...]:
+    _check_may_read()
+    try:
+        with os.scandir(path) as entries:
+            return tuple(sorted(entry.name for entry in entries if entry.is_dir()))
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+
+
 def _list_versions(folder: Path) -> tuple[int, ...]:
     return tuple(sorted(int(entry) for entry in _list_folders(folder) if entry.isdecimal()))
 
 
 # The arguments of these functions are the keys of their caches: a changed file has another identity. Their bodies run
 # only when the cache has no entry.
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=MAX_LISTINGS)
+def _list_folders_once(path: Path, _mtime_ns: int) -> tuple[str, ...]:
+    return _list_folders(path)
+
+
+@lru_cache(maxsize=MAX_LISTINGS)
 def _list_versions_once(folder: Path, _mtime_ns: int) -> tuple[int, ...]:
     return _list_versions(folder)
 

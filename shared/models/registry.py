@@ -7,13 +7,10 @@ read-only.
 """
 
 import contextlib
-import re
 import shutil
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -23,12 +20,14 @@ from shared.models.cached_reads import (
     FileIdentity,
     checksum,
     checksum_file,
+    holds,
     identify_file,
     list_folders,
     list_versions,
     read_manifest,
 )
 from shared.models.manifest import Manifest, ModelDescription, encode_manifest
+from shared.models.model_paths import VersionOrDraft, new_draft_name, path_of
 from shared.names import NAME
 from shared.network.weights import Weights, from_bytes, to_bytes
 from shared.process import sync_folder, write_atomically
@@ -42,10 +41,7 @@ VISIBLE_AFTER_S = 0.1
 """Readers may keep what they know of the versions for so many seconds. Publishing and deleting a model take at least as
 long, so that every reader knows of it when the training or the deletion has succeeded."""
 
-_DRAFT = re.compile(r"\.tmp-[0-9a-f]{32}")
-
-VersionOrDraft = int | str
-"""A version's number; or the name of a draft's folder. A predictor loads a draft by name before it is published."""
+MAX_NAMED = 20  # models that an error message names
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ class ModelRegistry:
         Raises:
             NotFoundError: the name of the model, of the backend or of the draft is not a valid name.
         """
-        return _path_of(self.root, name, backend, version)
+        return path_of(self.root, name, backend, version)
 
     def events_folder(self, name: str, backend: str, version: int) -> Path:
         """Return the folder in which a run writes event files for TensorBoard.
@@ -107,7 +103,7 @@ class ModelRegistry:
         """
         place = self.path(name, backend, version)
         place.parent.mkdir(parents=True, exist_ok=True)
-        draft = place.parent / _new_draft_name()
+        draft = place.parent / new_draft_name()
         draft.mkdir()
         try:
             data = to_bytes(weights)
@@ -128,21 +124,34 @@ class ModelRegistry:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
+    def list_all(self) -> dict[str, dict[str, list[int]]]:
+        """Return name -> backend -> versions of all models, sorted, without models that have no version.
+
+        This asks the disk for the time of each folder, and reads only those that have changed.
+        """
+        found = {name: self.versions_by_backend(name) for name in list_folders(self.root)}
+        return {name: versions for name, versions in found.items() if versions}
+
     def names(self) -> list[str]:
         """Return the names of all models of which at least one backend has a version, sorted."""
-        return [name for name in list_folders(self.root) if self.backends(name)]
+        return list(self.list_all())
+
+    def versions_by_backend(self, name: str) -> dict[str, list[int]]:
+        """Return backend -> versions of a model, sorted; an empty dictionary for an unknown or invalid name."""
+        if not NAME.fullmatch(name):
+            return {}
+        found = {backend: self.versions(name, backend) for backend in list_folders(path_of(self.root, name))}
+        return {backend: versions for backend, versions in found.items() if versions}
 
     def versions(self, name: str, backend: str) -> list[int]:
         """Return the published versions of a model, oldest first; an empty list for an unknown or invalid name."""
         with contextlib.suppress(NotFoundError, FileNotFoundError, NotADirectoryError):
-            return list_versions(_path_of(self.root, name, backend))
+            return list_versions(path_of(self.root, name, backend))
         return []
 
     def backends(self, name: str) -> list[str]:
         """Return the backends that have a version of a model, sorted; an empty list for an unknown or invalid name."""
-        if not NAME.fullmatch(name):
-            return []
-        return [backend for backend in list_folders(self.root / name) if self.versions(name, backend)]
+        return list(self.versions_by_backend(name))
 
     def resolve_version(self, name: str, backends: tuple[str, ...], version: int | None = None) -> int:
         """Return the version that a request means.
@@ -169,20 +178,30 @@ class ModelRegistry:
 
     def _resolve(self, name: str, backends: tuple[str, ...], version: int | None) -> tuple[int, Manifest | None]:
         """Return the version, and its manifest of the first backend if the search for the version has read it."""
-        common = set.intersection(*(set(self.versions(name, backend)) for backend in backends))
-        if version is not None and version in common:
+        published = [self.versions(name, backend) for backend in backends]
+        if version is not None and all(holds(versions, version) for versions in published):
             return version, None
-        if version is None and common:
-            newest_first = sorted(common, reverse=True)
-            for found in newest_first:
+        if version is None:
+            newest = None
+            for found in reversed(published[0]):
+                if not all(holds(versions, found) for versions in published[1:]):
+                    continue
+                newest = newest or found
                 if manifest := self._manifest_if_intact(name, backends, found):
                     return found, manifest
-            return newest_first[0], None
+            if newest:
+                return newest, None
         wanted = f"model {name[:80]!r}" + (f" version {version}" if version is not None else "")
-        ready = ", ".join(self.names()) or "none yet"
         raise NotFoundError(
-            f"{wanted} is not published by {' and '.join(backends)}; ready: {ready}. Train one with POST /v1/trainings"
+            f"{wanted} is not published by {' and '.join(backends)}; ready: {self.describe_ready()}. "
+            "Train one with POST /v1/trainings"
         )
+
+    def describe_ready(self) -> str:
+        """Return the names of the models for an error message: the first ones, and how many more there are."""
+        names = self.names()
+        more = f" and {len(names) - MAX_NAMED:,} more (GET /v1/models)" if len(names) > MAX_NAMED else ""
+        return ", ".join(names[:MAX_NAMED]) + more or "none yet"
 
     def _manifest_if_intact(self, name: str, backends: tuple[str, ...], version: int) -> Manifest | None:
         """Return the first backend's manifest if the weights of all backends match their checksums, else None.
@@ -192,7 +211,7 @@ class ModelRegistry:
         manifests = []
         try:
             for backend in backends:
-                found = checksum_file(_path_of(self.root, name, backend, version, WEIGHTS))
+                found = checksum_file(path_of(self.root, name, backend, version, WEIGHTS))
                 manifests.append(self.manifest(name, backend, version))
                 # Comparing the two texts is much faster than comparing the objects.
                 if found.sha256 != manifests[-1].files[WEIGHTS].sha256:
@@ -211,7 +230,7 @@ class ModelRegistry:
             NotFoundError: there is no such model.
         """
         try:
-            return identify_file(_path_of(self.root, name, backend, version, MANIFEST))
+            return identify_file(path_of(self.root, name, backend, version, MANIFEST))
         except FileNotFoundError:
             raise NotFoundError(f"model {name!r} has no version {version} of {backend}") from None
 
@@ -222,7 +241,7 @@ class ModelRegistry:
             NotFoundError: there is no such model.
             CorruptModelError: the manifest cannot be read, was changed, or belongs to another model.
         """
-        path = _path_of(self.root, name, backend, version, MANIFEST)
+        path = path_of(self.root, name, backend, version, MANIFEST)
         try:
             manifest = read_manifest(path, self.identity(name, backend, version))
         except (OSError, ValueError) as error:
@@ -267,7 +286,7 @@ class ModelRegistry:
         """
         place = self.path(name, backend, version)
         shutil.rmtree(self.events_folder(name, backend, version), ignore_errors=True)
-        hidden = place.parent / _new_draft_name()
+        hidden = place.parent / new_draft_name()
         with contextlib.suppress(FileNotFoundError):
             place.rename(hidden)
             sync_folder(place.parent)
@@ -281,22 +300,6 @@ class ModelRegistry:
         for draft in drafts:
             shutil.rmtree(draft, ignore_errors=True)
         return len(drafts)
-
-
-@lru_cache(maxsize=1024)
-def _path_of(root: Path, name: str, backend: str, version: VersionOrDraft | None = None, file: str = "") -> Path:
-    """Return the path of a backend's folder, of a model, or of a file of a model.
-
-    The result is cached: for a prediction, checking and joining the names takes longer than asking the disk.
-    """
-    is_version = version is None or isinstance(version, int) or _DRAFT.fullmatch(version)
-    if not (NAME.fullmatch(name) and NAME.fullmatch(backend) and is_version):
-        raise NotFoundError(f"there is no model {name[:80]!r} of {backend[:80]!r}")
-    return root / name / backend if version is None else root / name / backend / str(version) / file
-
-
-def _new_draft_name() -> str:
-    return f".tmp-{uuid.uuid4().hex}"
 
 
 def _corrupt(name: str, backend: str, version: VersionOrDraft, reason: str) -> CorruptModelError:

@@ -27,7 +27,8 @@ from shared.backend import Backend, Predictor
 from shared.errors import InvalidRequestError
 from shared.heap import freeze_heap, loading
 from shared.models import golden_check
-from shared.models.registry import VISIBLE_AFTER_S, ModelRegistry, VersionOrDraft
+from shared.models.model_paths import VersionOrDraft
+from shared.models.registry import VISIBLE_AFTER_S, ModelRegistry
 from shared.network.layers import Shape
 from shared.process import usage
 from shared.serving.health import ProcessUse

@@ -226,6 +226,16 @@ class SharedRecords:
                 found.append(self._numbers(slot, (at - first) // WORD_BYTES))
         return found
 
+    def read_all_elsewhere(self) -> list[tuple[int, list[int]]]:
+        """Return the keys and the rows in all other slots, also in those whose process has ended."""
+        found = []
+        for slot in range(self._slots.count):
+            if slot != self._slots.own:
+                first = slot * self._slot_words
+                keys = self._words[first : first + self._rows].tolist()
+                found += [(key, self._numbers(slot, row)) for row, key in enumerate(keys) if key]
+        return found
+
     def _numbers(self, slot: int, row: int) -> list[int]:
         start = slot * self._slot_words + self._rows + row * self._columns
         return self._words[start : start + self._columns].tolist()

@@ -13,6 +13,8 @@ import { addressOf } from "../router.js";
 import { bytes, number, percent, t } from "../texts.js";
 
 const FIRST = 10; // versions that are shown before the user asks for all
+const FIRST_MODELS = 100; // models that are shown before the user asks for all
+const SEARCHED_FROM = 20; // as many models have a search field
 
 /** The view of /models?model=. The versions of the address's model are shown above the list of models. */
 export function View({ query }) {
@@ -32,7 +34,20 @@ export function View({ query }) {
     ${!rows ? models.error ? html`<${Failure} error=${models.error} retry=${models.reload} />` : html`<${Loading} />`
       : !rows.length ? html`<${Empty} title=${t("list.none-yet")}><a href="/train">${t("view.train")}</a><//>`
       : html`${chosen && html`<${Versions} key=${chosen.name} model=${chosen} order=${order} reload=${models.reload} />`}
-        <${JobTable} jobs=${rows} title=${t("view.models")} columns=${columns} current=${query.model} />`}`;
+        <${ModelTable} models=${rows} columns=${columns} current=${query.model} />`}`;
+}
+
+/** The models whose names contain a text, page by page: a table of thousands of rows takes seconds to draw. */
+function ModelTable({ models, columns, current }) {
+  const [search, setSearch] = useState("");
+  const [limit, setLimit] = useState(FIRST_MODELS);
+  const found = useMemo(() => models.filter(({ name }) => name.includes(search.trim().toLowerCase())), [models, search]);
+  return html`
+    ${models.length >= SEARCHED_FROM && html`<div class="row list-head"><div class="field"><label for="models-search" class="hidden">${t("models.search")}</label>
+      <input id="models-search" type="search" maxlength="63" placeholder=${t("models.search")} value=${search} onInput=${({ target }) => setSearch(target.value)} /></div></div>`}
+    ${!found.length ? html`<${Empty} title=${t("list.none-found")} />`
+      : html`<${JobTable} jobs=${found.slice(0, limit)} title=${t("view.models")} columns=${columns} current=${current} />`}
+    ${found.length > limit && html`<button type="button" onClick=${() => setLimit(found.length)}>${t("compare.all", { count: number(found.length) })}</button>`}`;
 }
 
 function Versions({ model: { name, versions }, order, reload }) {

@@ -147,12 +147,19 @@ class ModelAddresses:
         name, backends = parse_title(title, self.backends)
         return sorted(set.intersection(*(set(self.registry.versions(name, backend)) for backend in backends)))
 
-    def titles(self) -> Iterator[str]:
-        """Yield every title that has a version: each model's name, and the name with each backend."""
-        for name in self.registry.names():
-            for title in (name, *(f"{name}-{backend}" for backend in self.backends)):
-                if self.versions(title):
-                    yield title
+    def titles(self) -> Iterator[tuple[str, list[int]]]:
+        """Yield every title that has a version, and its versions, oldest first.
+
+        The titles are each model's name, and the name with each backend.
+        """
+        for name, published in self.registry.list_all().items():
+            if all(backend in published for backend in self.backends):
+                first, *others = (published[backend] for backend in self.backends)
+                if common := sorted(set(first).intersection(*others)):
+                    yield name, common
+            for backend in self.backends:
+                if backend in published:
+                    yield f"{name}-{backend}", published[backend]
 
 
 def require_all(outcomes: dict[str, Outcome], images: int, timed: RequestTimer) -> dict[str, NDArray[np.float32]]:

@@ -130,12 +130,15 @@ class TritonStatistics:
 
     def read(self, title: str, version: int) -> Counters:
         """Return a copy of the counters of all processes; zeros for a version that was never requested."""
-        key = key_of((title, version))
+        return self.read_all().get(key_of((title, version)), Counters())
+
+    def read_all(self) -> dict[int, Counters]:
+        """Return a copy of the counters of all processes, by `key_of((title, version))`, of the requested versions."""
         with self._lock:
-            counters = copy.deepcopy(self._counters.get(key, Counters()))
-        for numbers in self._shared.read_elsewhere(key) if self._shared else ():
-            counters.add(Counters.of(numbers))
-        return counters
+            found = copy.deepcopy(dict(self._counters))
+        for key, numbers in self._shared.read_all_elsewhere() if self._shared else ():
+            found.setdefault(key, Counters()).add(Counters.of(numbers))
+        return found
 
     def add(self, title: str, version: int, timed: RequestTimer) -> None:
         """Count a request that has ended."""

@@ -58,15 +58,18 @@ def routes(context: Context) -> APIBlueprint:
         certificate = Certificate.of(jobs.read(CERTIFICATE, path.id))
         if certificate.status != SUCCEEDED:
             raise ConflictError(f"the certificate is {certificate.status}: there is a picture once it has succeeded")
-        pairs = {" and ".join(pair.backends): pair for pair in certificate.comparisons}
-        references = {
-            f"{backend} and NumPy": run.reference for backend, run in certificate.runs.items() if run.reference
-        }
-        response = make_response(certificate_png(certificate.verdict, {**pairs, **references}))
+        response = make_response(context.reports.find_or_draw("certificate", certificate, lambda: _draw(certificate)))
         response.headers["Content-Type"] = "image/png"
         return response
 
     return api
+
+
+def _draw(certificate: Certificate) -> bytes:
+    """Return the figure of the differences of each pair of backends, and of each backend and NumPy, as PNG."""
+    pairs = {" and ".join(pair.backends): pair for pair in certificate.comparisons}
+    references = {f"{backend} and NumPy": run.reference for backend, run in certificate.runs.items() if run.reference}
+    return certificate_png(certificate.verdict, {**pairs, **references})
 
 
 def _new_certificate(context: Context, body: CertificateRequest) -> Submission[CertificateJob]:

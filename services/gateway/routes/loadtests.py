@@ -36,7 +36,11 @@ def routes(context: Context) -> APIBlueprint:
         load_test = LoadTest.of(jobs.read(LOAD_TEST, identity))
         if load_test.status != SUCCEEDED:
             raise ConflictError(f"the load test is {load_test.status}: only a load test that succeeded has a report")
-        response = make_response(render(LoadTestReport.model_validate(load_test.model_dump())))
+        response = make_response(
+            context.reports.find_or_draw(
+                render.__name__, load_test, lambda: render(LoadTestReport.model_validate(load_test.model_dump()))
+            )
+        )
         response.headers["Content-Type"] = media_type
         response.headers["Content-Security-Policy"] = REPORT_POLICY
         return response

@@ -54,7 +54,7 @@ def routes(context: Context) -> APIBlueprint:
     @api.get("/v1/models", security=READ, responses={200: ModelList})
     def listing() -> Response:
         """List every model with the versions of each backend."""
-        models = [ModelVersions(name=name, versions=_versions(context, name)) for name in registry.names()]
+        models = [ModelVersions(name=name, versions=versions) for name, versions in registry.list_all().items()]
         return json_response(ModelList(models=models))
 
     @api.get("/v1/models/<title:name>", security=READ_OR_PREDICT, responses={200: ModelDetail})
@@ -65,12 +65,11 @@ def routes(context: Context) -> APIBlueprint:
         Serving, and `ready` is for those of KServe.
         """
         name, backends = parse_title(path.name, context.settings.backends)
-        versions = _versions(context, name)
+        versions = registry.versions_by_backend(name)
         if name != path.name:
             versions = {backend: had for backend, had in versions.items() if backend in backends}
         if not versions:
-            ready = ", ".join(registry.names()) or "none yet"
-            raise NotFoundError(f"there is no model {path.name[:80]!r}; ready: {ready}")
+            raise NotFoundError(f"there is no model {path.name[:80]!r}; ready: {registry.describe_ready()}")
         described = {backend: query.version or had[-1] for backend, had in versions.items()}
         described = {backend: version for backend, version in described.items() if version in versions[backend]}
         if not described:
@@ -132,8 +131,3 @@ def routes(context: Context) -> APIBlueprint:
         return json_response(deletion)
 
     return api
-
-
-def _versions(context: Context, name: str) -> dict[str, list[int]]:
-    """Return backend -> the published versions of a model, oldest first."""
-    return {backend: context.registry.versions(name, backend) for backend in context.registry.backends(name)}

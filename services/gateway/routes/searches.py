@@ -72,7 +72,11 @@ def routes(context: Context) -> APIBlueprint:
             raise ConflictError(
                 f"the search is {search.status}, and no trial has finished an epoch: there is nothing to report"
             )
-        response = make_response(render_search(SearchReport.model_validate(search.model_dump())))
+        response = make_response(
+            context.reports.find_or_draw(
+                "search", search, lambda: render_search(SearchReport.model_validate(search.model_dump()))
+            )
+        )
         response.headers["Content-Type"] = "text/html; charset=utf-8"
         response.headers["Content-Security-Policy"] = REPORT_POLICY
         return response

@@ -43,6 +43,7 @@ from shared.models.versions import Alias
 from shared.web.routes import BufferedRequest, run_in_thread
 
 TAG = Tag(name="tensorflow serving", description="TensorFlow Serving's REST API, for either backend")
+NO_ERROR = VersionError(error_code="OK", error_message="")  # the same object for thousands of versions
 
 
 class TitleLabelPath(TitlePath):
@@ -133,8 +134,7 @@ def version_status(context: Context, title: str) -> list[VersionStatus]:
 
 
 def _available(version: int) -> VersionStatus:
-    status = VersionError(error_code="OK", error_message="")
-    return VersionStatus(version=str(version), state="AVAILABLE", status=status)
+    return VersionStatus(version=str(version), state="AVAILABLE", status=NO_ERROR)
 
 
 def _metadata(address: ModelAddress) -> ServingMetadata:

@@ -41,6 +41,12 @@ def test_a_table_becomes_one_line_per_cell_where_it_does_not_fit() -> None:
     assert narrowest == ["model: a-name-of-24-characters-", "backend: pytorch", "versions: 1-3, 5"]
 
 
+def test_models_are_listed_whose_names_contain_a_text() -> None:
+    with fake_gateway(listing("digits-2")) as gateway:
+        assert "digits-2" in gateway.run("models", "list", "--search", "GITS").stdout
+        assert gateway.run("models", "list", "--search", "x").stdout == "No model's name contains x.\n"
+
+
 def test_columns_are_aligned_below_wide_characters() -> None:
     with fake_gateway(listing("数字")) as gateway:
         assert show_models(gateway, 80) == ["model  backend  versions", "数字   pytorch  1-3, 5"]

@@ -10,7 +10,7 @@ from shared.jobs.kinds import EVALUATION, TRAINING
 from shared.jobs.listings import PageRequest
 from shared.jobs.payloads import EvaluationJob, TrainingJob, TrainingRequest
 from shared.jobs.results import Epoch, EvaluationResult, RunState, TrainingRun
-from shared.jobs.run_state import QUEUED, Run
+from shared.jobs.run_state import FAILED, QUEUED, Run
 from shared.network.description import Network
 from shared.settings import Settings
 
@@ -131,3 +131,32 @@ def test_a_listed_record_is_the_record_that_reading_returns(jobs: JobQueue) -> N
     (record,) = jobs.list_page(EVALUATION, PageRequest(1)).records
     assert record == jobs.read(EVALUATION, identity)
     assert isinstance(record.runs["toy"], EvaluationResult)
+
+
+def count_commands(redis: Redis) -> int:
+    return redis.info("stats")["total_commands_processed"]
+
+
+def test_a_page_costs_the_same_however_much_work_there_is(jobs: JobQueue, redis: Redis) -> None:
+    costs = []
+    for more in (5, 40):
+        for number in range(more):
+            train(jobs, f"model-{number}")
+        before = count_commands(redis)
+        jobs.list_page(TRAINING, PageRequest(3))
+        costs.append(count_commands(redis) - before)
+    assert costs[0] == costs[1]
+
+
+def test_a_second_search_reads_only_what_it_finds_and_what_has_not_ended(jobs: JobQueue, redis: Redis) -> None:
+    submitted = [evaluate(jobs, f"model-{number}") for number in range(30)]
+    for identity in submitted[1:]:
+        Run(redis, "evaluation", identity, "toy", EvaluationResult).settle(FAILED, "it broke")
+    costs = []
+    for _ in range(2):
+        before = count_commands(redis)
+        assert list_all(jobs, 50, "model-7 failed") == [[submitted[7]]]
+        costs.append(count_commands(redis) - before)
+    assert (costs[0] > 60, costs[1] < 20) == (True, True), costs
+    Run(redis, "evaluation", submitted[0], "toy", EvaluationResult).settle(FAILED, "it broke, too")
+    assert list_all(jobs, 50, "model-0 failed") == [[submitted[0]]], "its text has changed"

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundError
+from shared.models.cached_reads import call_cached_only
 from shared.models.manifest import digest_of
-from shared.models.registry import ABANDONED_AFTER_S, ModelRegistry
+from shared.models.registry import ABANDONED_AFTER_S, MAX_NAMED, ModelRegistry
 from shared.network.description import PRESETS
 from shared.network.weights import initial_weights
 from tests.unit.models.descriptions import describe
@@ -207,3 +208,25 @@ def test_an_error_about_a_damaged_model_names_the_model_and_no_path_of_the_serve
         registry.verify("m", "pytorch", 1)
     assert str(tmp_path) not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_list_of_all_models_reads_no_folder_that_has_not_changed(tmp_path: Path) -> None:
+    registry = ModelRegistry(tmp_path)
+    for name in ("a", "b"):
+        for backend in BOTH:
+            publish(registry, backend=backend, name=name)
+    for folder in (tmp_path, *tmp_path.glob("*"), *tmp_path.glob("*/*")):
+        os.utime(folder, (1, 1))  # long ago
+    expected = {"pytorch": [1], "tensorflow": [1]}
+    assert registry.list_all() == {"a": expected, "b": expected}
+    assert call_cached_only(registry.list_all) == {"a": expected, "b": expected}
+    publish(registry, 2, name="b")
+    assert registry.list_all()["b"] == {"pytorch": [1, 2], "tensorflow": [1]}
+
+
+def test_an_error_names_only_some_of_many_models(tmp_path: Path) -> None:
+    for number in range(MAX_NAMED + 3):
+        (tmp_path / f"m{number:02}" / "pytorch" / "1").mkdir(parents=True)
+    with pytest.raises(NotFoundError, match=r"ready: m00, .* m19 and 3 more \(GET /v1/models\)\. Train") as refused:
+        ModelRegistry(tmp_path).resolve_version("missing", ("pytorch",))
+    assert "m20" not in str(refused.value)
