@@ -169,7 +169,8 @@ class ModelRegistry:
 
     def _resolve(self, name: str, backends: tuple[str, ...], version: int | None) -> tuple[int, Manifest | None]:
         """Return the version, and its manifest of the first backend if the search for the version has read it."""
-        common = set.intersection(*(set(self.versions(name, backend)) for backend in backends))
+        held = {backend: set(self.versions(name, backend)) for backend in backends}
+        common = set.intersection(*held.values())
         if version is not None and version in common:
             return version, None
         if version is None and common:
@@ -179,6 +180,12 @@ class ModelRegistry:
                     return found, manifest
             return newest_first[0], None
         wanted = f"model {name[:80]!r}" + (f" version {version}" if version is not None else "")
+        owners = [backend for backend in backends if (version in held[backend] if version else held[backend])]
+        if owners and (missing := [backend for backend in backends if backend not in owners]):
+            raise NotFoundError(
+                f"{wanted} is not published by {' and '.join(missing)}: name only the backends that have it, "
+                f"{' and '.join(owners)}, or train it"
+            )
         ready = ", ".join(self.names()) or "none yet"
         raise NotFoundError(
             f"{wanted} is not published by {' and '.join(backends)}; ready: {ready}. Train one with POST /v1/trainings"
