@@ -1,8 +1,9 @@
 """`tandem open`: open Tandem's page in a browser."""
 
 import click
+from click.core import ParameterSource
 
-from .target import Target
+from .target import Target, parse_url
 
 VIEWS = ("train", "search", "draw", "compare", "load", "releases", "code", "models", "data", "queue")
 
@@ -10,10 +11,15 @@ VIEWS = ("train", "search", "draw", "compare", "load", "releases", "code", "mode
 @click.command("open")
 @click.argument("view", required=False, type=click.Choice(VIEWS))
 @click.option("--print", "only_print", is_flag=True, help="Print the address, and open nothing.")
+@click.option(
+    "--page-url", envvar="TANDEM_PAGE_URL", hidden=True, help="The page's address, if a browser needs another one."
+)
 @click.pass_obj
-def open_page(target: Target, view: str | None, only_print: bool) -> None:
+def open_page(target: Target, view: str | None, only_print: bool, page_url: str | None) -> None:
     """Open Tandem's page, or one VIEW of it, in a browser. The address is also printed."""
-    address = f"{target.url}/{view or ''}"
+    if click.get_current_context().find_root().get_parameter_source("url") is ParameterSource.COMMANDLINE:
+        page_url = None  # the setting belongs to the server that the environment names
+    address = f"{parse_url(page_url) if page_url else target.url}/{view or ''}"
     click.echo(address)
     if only_print:
         return

@@ -64,12 +64,14 @@ class UploadStore:
                 "use another name"
             )
 
-    def store(self, zip_file: Path, name: str) -> tuple[Dataset, bool]:
+    def store(self, zip_file: Path, name: str, is_wanted: Callable[[], bool] = lambda: True) -> tuple[Dataset, bool]:
         """Check a zip file, and make it the newest version of a dataset.
 
         Args:
             zip_file: a file in `incoming`. The caller keeps it locked and removes it.
             name: a valid name.
+            is_wanted: asked about once a second. When it returns False, the pictures are not decoded any further, so
+                that a client that has left keeps no other one waiting.
 
         Returns:
             The dataset, and whether there was none of this name before.
@@ -78,13 +80,14 @@ class UploadStore:
             InvalidDatasetError: the zip file cannot be used. The message names the entry.
             ConflictError: the name belongs to another dataset.
             StorageFullError: the disk is full. Nothing is left of the upload.
+            UnavailableError: it was not wanted any more, or the pictures could not be decoded in time.
         """
         self.check_name(name)
         draft = zip_file.with_suffix("")
         try:
             with self._lock(DECODING):  # one at a time, because each takes memory and a core
                 uploaded_at = datetime.now(UTC).isoformat(timespec="seconds")
-                record = write_draft_in_process(zip_file, name, draft, uploaded_at)
+                record = write_draft_in_process(zip_file, name, draft, uploaded_at, is_wanted)
             with self._lock(CHANGING):
                 self.check_name(name)
                 is_new = not pointer_of(self.folder, name).exists()

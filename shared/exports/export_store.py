@@ -3,10 +3,13 @@
 The folder has `export.json`, and the file, whose name is its sha256. An export is written under another name (a draft),
 verified and renamed, and then `export.json` is replaced. A reader therefore finds the old export or the new one.
 `export.json` names the digest of the model's manifest: the export of a model that was deleted and published again does
-not count. Only trainers write.
+not count. Only trainers write. The script that checks a file may unpack it beside the draft, under a name that begins
+as a draft's.
 """
 
 import contextlib
+import fcntl
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -54,12 +57,13 @@ class ExportStore:
         """
         folder = draft.parent
         place = folder / _stored_name(record)
-        draft.rename(place)
-        sync_folder(folder)
-        write_atomically(folder / RECORD, record.model_dump_json(indent=1).encode(), sync=True)
-        for path in folder.iterdir():
-            if path not in (place, folder / RECORD) and not path.name.startswith("."):
-                path.unlink(missing_ok=True)
+        with _locked(folder):  # another trainer may export the same model, and would remove this file
+            draft.rename(place)
+            sync_folder(folder)
+            write_atomically(folder / RECORD, record.model_dump_json(indent=1).encode(), sync=True)
+            for path in folder.iterdir():
+                if path not in (place, folder / RECORD) and not path.name.startswith("."):
+                    _remove(path)
 
     def read(self, model: Manifest, format_name: str) -> ExportRecord:
         """Return the record of an export.
@@ -116,11 +120,11 @@ class ExportStore:
             shutil.rmtree(self._path(name, backend, version))
 
     def remove_abandoned_drafts(self) -> None:
-        """Remove the drafts of processes that died while they exported."""
+        """Remove the drafts of processes that died or were cancelled while they exported."""
         for draft in self._folder.glob("*/*/*/*/.*"):
             with contextlib.suppress(OSError):
                 if draft.stat().st_mtime < time.time() - ABANDONED_AFTER_S:
-                    draft.unlink()
+                    _remove(draft)
 
     def _path(self, name: str, backend: str, version: int) -> Path:
         """Return the folder of a model's exports.
@@ -131,6 +135,25 @@ class ExportStore:
         if not (NAME.fullmatch(name) and NAME.fullmatch(backend)):
             raise NotFoundError(f"there is no model {name[:80]!r} of {backend[:80]!r}")
         return self._folder / name / backend / str(version)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time change which export a folder has."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _stored_name(record: ExportRecord) -> str:

@@ -9,7 +9,7 @@ import hashlib
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
@@ -96,7 +96,7 @@ def list_versions(folder: Path) -> list[int]:
     return list(_list_versions_once(folder, mtime_ns) if _is_settled(mtime_ns) else _list_versions(folder))
 
 
-def holds(versions: list[int], version: int) -> bool:
+def holds(versions: Sequence[int], version: int) -> bool:
     """Return whether a version is among sorted versions. Of 10,000 versions it looks at 14."""
     at = bisect_left(versions, version)
     return at < len(versions) and versions[at] == version

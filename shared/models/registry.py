@@ -27,6 +27,7 @@ from shared.models.cached_reads import (
     read_manifest,
 )
 from shared.models.manifest import Manifest, ModelDescription, encode_manifest
+from shared.models.missing_models import explain_missing
 from shared.models.model_paths import VersionOrDraft, new_draft_name, path_of
 from shared.names import NAME
 from shared.network.weights import Weights, from_bytes, to_bytes
@@ -40,8 +41,6 @@ ABANDONED_AFTER_S = 3600.0
 VISIBLE_AFTER_S = 0.1
 """Readers may keep what they know of the versions for so many seconds. Publishing and deleting a model take at least as
 long, so that every reader knows of it when the training or the deletion has succeeded."""
-
-MAX_NAMED = 20  # models that an error message names
 
 
 @dataclass(frozen=True)
@@ -191,17 +190,7 @@ class ModelRegistry:
                     return found, manifest
             if newest:
                 return newest, None
-        wanted = f"model {name[:80]!r}" + (f" version {version}" if version is not None else "")
-        raise NotFoundError(
-            f"{wanted} is not published by {' and '.join(backends)}; ready: {self.describe_ready()}. "
-            "Train one with POST /v1/trainings"
-        )
-
-    def describe_ready(self) -> str:
-        """Return the names of the models for an error message: the first ones, and how many more there are."""
-        names = self.names()
-        more = f" and {len(names) - MAX_NAMED:,} more (GET /v1/models)" if len(names) > MAX_NAMED else ""
-        return ", ".join(names[:MAX_NAMED]) + more or "none yet"
+        raise NotFoundError(explain_missing(name, version, dict(zip(backends, published, strict=True)), self.names()))
 
     def _manifest_if_intact(self, name: str, backends: tuple[str, ...], version: int) -> Manifest | None:
         """Return the first backend's manifest if the weights of all backends match their checksums, else None.

@@ -56,6 +56,7 @@ def export(context: JobContext, run: Run, job: ExportJob) -> None:
     exporter = context.exporters.get(job.format)
     if exporter is None:
         raise InvalidRequestError(f"{run.backend} exports {', '.join(context.exporters)}, and not {job.format[:80]!r}")
+    context.exports.remove_abandoned_drafts()
     context.configure(run, seed=0, device="cpu")  # as the file's runtime: a GPU rounds otherwise
     model = context.registry.verify(job.name, run.backend, job.version)
     test = _load_test_split(context, job, model.manifest)

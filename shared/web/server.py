@@ -42,7 +42,7 @@ from shared.web.routes import BufferedRequest, Route, run_in_thread
 from shared.web.security_headers import SECURITY_HEADERS, DefaultHeaders
 from shared.web.server_connection import ServerConnection, finish_response, response_of
 from shared.web.server_processes import ALIVE_S, BACKLOG
-from shared.web.spooled_bodies import SPOOLED_BODY, BodySpooler
+from shared.web.spooled_bodies import IS_CONNECTED, SPOOLED_BODY, BodySpooler
 from shared.web.streams import OpenStreams, StreamedResponse
 from shared.web.unix_sockets import listen_on_unix_socket
 from shared.web.wsgi_bridge import UNKNOWN_ROUTE, call_flask, environ_of, install_route_names
@@ -206,7 +206,12 @@ class HttpServer:
             caller = self._gate.admit(request, route.scope if route else spooler.scope if spooler else None)
             if spooler:
                 async with spooler.receive(request) as file:
-                    environ = {**environ_of(request, b""), CALLER: caller, SPOOLED_BODY: file}
+                    environ = {
+                        **environ_of(request, b""),
+                        CALLER: caller,
+                        SPOOLED_BODY: file,
+                        IS_CONNECTED: lambda: request.transport is not None,
+                    }
                     rule, response = await run_in_thread(self._threads, call_flask, self._app, environ)
             elif route:
                 body = await self._bodies.read(request, caller, held)

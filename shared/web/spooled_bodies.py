@@ -24,6 +24,7 @@ from shared.web.content_encoding import UnsupportedEncoding, parse_encodings
 from shared.web.routes import run_in_thread
 
 SPOOLED_BODY = "tandem.spooled_body"  # in the WSGI environ: the path of the file with the body
+IS_CONNECTED = "tandem.is_connected"  # there, too: a function that says whether the client still waits for the answer
 WRITE_BYTES = 2**20  # a thread writes about so many bytes at once
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from shared.settings import Settings, variable_of
 
-OF_THE_COMMAND = {"TANDEM_TOKEN", "TANDEM_URL"}  # see docs/cli.md: the services do not read them
+OF_THE_COMMAND = {"TANDEM_PAGE_URL", "TANDEM_TOKEN", "TANDEM_URL"}  # see docs/cli.md: the services do not read them
 
 
 def test_every_setting_is_in_the_example_and_in_the_readme() -> None:

@@ -18,7 +18,7 @@ from shared.data.dataset_states import DatasetState
 from shared.data.upload_store import SETTING
 from shared.errors import InvalidRequestError
 from shared.names import is_name
-from shared.web.spooled_bodies import SPOOLED_BODY, BodySpooler
+from shared.web.spooled_bodies import IS_CONNECTED, SPOOLED_BODY, BodySpooler
 
 RULE = "/v1/datasets/<name>"
 ZIP = "application/zip"
@@ -53,10 +53,10 @@ def routes(context: Context) -> APIBlueprint:
 
         The zip file holds `<class>/*` or `train/<class>/*`, optionally with `test/<class>/*` and `dataset.json`. Every
         picture is decoded before the dataset becomes visible. Work that was submitted before goes on with the old
-        pictures.
+        pictures. If the client leaves before the answer, nothing is stored.
         """
         zip_file: Path = request.environ[SPOOLED_BODY]
-        dataset, is_new = context.uploads.store(zip_file, path.name)
+        dataset, is_new = context.uploads.store(zip_file, path.name, request.environ[IS_CONNECTED])
         body = describe_dataset(DatasetState(path.name, dataset, None, dataset.notes))
         return json_response(body, 201 if is_new else 200)
 

@@ -20,6 +20,7 @@ from shared.jobs.kinds import DELETION
 from shared.jobs.payloads import DeletionJob
 from shared.jobs.results import RunState
 from shared.jobs.run_state import OPEN, QUEUED
+from shared.models.missing_models import list_ready
 
 VersionNumber = Annotated[int, Field(ge=1, lt=2**63)]
 TAG = Tag(name="models", description="Published models: manifests, weights, deletion")
@@ -69,7 +70,7 @@ def routes(context: Context) -> APIBlueprint:
         if name != path.name:
             versions = {backend: had for backend, had in versions.items() if backend in backends}
         if not versions:
-            raise NotFoundError(f"there is no model {path.name[:80]!r}; ready: {registry.describe_ready()}")
+            raise NotFoundError(f"there is no model {path.name[:80]!r}; ready: {list_ready(registry.names())}")
         described = {backend: query.version or had[-1] for backend, had in versions.items()}
         described = {backend: version for backend, version in described.items() if version in versions[backend]}
         if not described:

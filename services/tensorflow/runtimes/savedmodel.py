@@ -19,7 +19,10 @@ def load(file: str, threads: int) -> tuple[str, Callable[[Any], Any]]:
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    with tempfile.TemporaryDirectory(dir=Path(file).parent) as folder:
+    # A cancelled check leaves the folder. Its name begins as a draft's, so it
+    # is removed with abandoned drafts.
+    place = Path(file).parent
+    with tempfile.TemporaryDirectory(dir=place, prefix=".draft-") as folder:
         with zipfile.ZipFile(file) as packed:
             packed.extractall(folder)
         (saved,) = Path(folder).iterdir()

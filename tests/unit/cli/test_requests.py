@@ -172,6 +172,12 @@ def test_the_completion_scripts_name_the_command() -> None:
         assert f"_TANDEM_COMPLETE={shell}_complete" in run_command("completion", shell).stdout
 
 
+def test_the_page_has_another_address_outside_a_container() -> None:
+    environ = {"TANDEM_URL": "http://gateway:8080", "TANDEM_PAGE_URL": "localhost:9"}
+    assert run_command("open", "train", "--print", **environ).stdout == "http://localhost:9/train\n"
+    assert run_command("--url", "http://other", "open", "--print", **environ).stdout == "http://other/\n"
+
+
 def test_every_command_has_a_help_text_that_begins_as_the_list_says() -> None:
     listed = run_command("--help").stdout
     for name, entry in COMMANDS.items():

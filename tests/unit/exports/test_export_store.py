@@ -1,6 +1,7 @@
 """Exported files on the model volume: replaced at once, verified when they are read, and gone with their model."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,9 @@ def model(version: int = 1, writer: str = "writer") -> Manifest:
     return Manifest.parse(encode_manifest(describe(network), "m", "toy", version, writer, {}))
 
 
-def store_file(store: ExportStore, data: bytes, manifest: Manifest, format_name: str = "onnx") -> ExportRecord:
+def store_file(
+    store: ExportStore, data: bytes, manifest: Manifest, format_name: str = "onnx", writer: str = "job"
+) -> ExportRecord:
     found = checksum(data)
     verification = ExportVerification(
         runtime="toy 1",
@@ -41,7 +44,7 @@ def store_file(store: ExportStore, data: bytes, manifest: Manifest, format_name:
         digest=manifest.digest,
         writer="job",
     )
-    store.accept(store.write_draft(manifest, format_name, "job", data), record)
+    store.accept(store.write_draft(manifest, format_name, writer, data), record)
     return record
 
 
@@ -72,6 +75,26 @@ def test_a_draft_is_no_export_and_is_removed_when_it_is_old(store: ExportStore) 
     os.utime(draft, (0, 0))
     store.remove_abandoned_drafts()
     assert not draft.exists()
+
+
+def test_a_folder_that_a_killed_check_has_left_does_no_harm_and_is_removed(store: ExportStore) -> None:
+    folder = store.write_draft(model(), "onnx", "job", b"one").parent
+    for name in ("tmp1", ".draft-tmp2"):
+        (folder / name / "variables").mkdir(parents=True)
+    store_file(store, b"one", model())
+    assert store.read_file(model(), "onnx")[1] == b"one"
+    os.utime(folder / ".draft-tmp2", (0, 0))
+    store.remove_abandoned_drafts()
+    assert not [path for path in folder.iterdir() if path.is_dir()]
+
+
+def test_two_exports_at_once_leave_one_whole_export(store: ExportStore) -> None:
+    for _ in range(20):
+        with ThreadPoolExecutor(4) as pool:
+            list(
+                pool.map(lambda text: store_file(store, text, model(), writer=text.decode()), [b"1", b"2", b"3", b"4"])
+            )
+        assert store.read_file(model(), "onnx")[1] in (b"1", b"2", b"3", b"4")
 
 
 @pytest.mark.parametrize("pattern", ["*.onnx", "export.json"])

@@ -10,7 +10,8 @@ import pytest
 from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundError
 from shared.models.cached_reads import call_cached_only
 from shared.models.manifest import digest_of
-from shared.models.registry import ABANDONED_AFTER_S, MAX_NAMED, ModelRegistry
+from shared.models.missing_models import MAX_NAMED
+from shared.models.registry import ABANDONED_AFTER_S, ModelRegistry
 from shared.network.description import PRESETS
 from shared.network.weights import initial_weights
 from tests.unit.models.descriptions import describe
@@ -89,8 +90,12 @@ def test_the_newest_version_that_all_backends_have_is_used(tmp_path: Path) -> No
     assert registry.resolve_version("m", BOTH) == 2
     assert registry.resolve_version("m", ("pytorch",)) == 10
     assert registry.resolve_version("m", BOTH, 1) == 1
-    with pytest.raises(NotFoundError, match=r"version 10 is not published by tensorflow and pytorch; ready: m\."):
+    with pytest.raises(NotFoundError, match=r"version 10 is not published by tensorflow: .* have it, pytorch"):
         registry.resolve_version("m", BOTH, 10)
+    with pytest.raises(NotFoundError, match=r"version 11 is not published by tensorflow and pytorch; ready: m\."):
+        registry.resolve_version("m", BOTH, 11)
+    with pytest.raises(NotFoundError, match=r"'m' is not published by new: .* have it, tensorflow and pytorch"):
+        registry.resolve_version("m", (*BOTH, "new"))
 
 
 def test_a_version_with_a_damaged_manifest_is_skipped_unless_the_request_names_it(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from shared.settings import Settings
 from shared.web.body_reader import BodyLimits
 from shared.web.problems import install_problems
 from shared.web.server import HttpServer, serve
-from shared.web.spooled_bodies import SPOOLED_BODY, BodySpooler
+from shared.web.spooled_bodies import IS_CONNECTED, SPOOLED_BODY, BodySpooler
 from tests.polling import wait_until
 
 MAX_BYTES = 2**20
@@ -35,6 +35,8 @@ def load(folder: Path) -> HttpServer:
     @app.route("/files/<name>", methods=["GET", "PUT"])
     def store(name: str) -> str:
         path = request.environ.get(SPOOLED_BODY)
+        if name == "left":
+            wait_until(lambda: not request.environ[IS_CONNECTED](), message="the client did not leave")
         return f"{name} {path.stat().st_size if path else 'no file'}"
 
     def check(match: re.Match[str]) -> None:
@@ -105,6 +107,13 @@ def test_a_body_arrives_completely_however_it_is_sent(server: Server, size: int)
     for sent in (body, iter([body[: size // 2], body[size // 2 :]])):
         assert requests.put(server.url, data=sent, timeout=10).text == f"one {size}"
     assert server.is_empty()
+
+
+def test_a_route_learns_that_its_client_has_left(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(b"PUT /files/left HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
+        wait_until(lambda: not server.is_empty(), message="no file was written")
+    wait_until(server.is_empty, message="the route still waits for its client")
 
 
 def test_other_methods_of_the_path_have_no_file(server: Server) -> None:
