@@ -60,7 +60,7 @@ class JobContext:
     exporters: Exporters
 
     def configure(self, run: Run, seed: int, device: str = "") -> None:
-        """Set the framework's threads, device and seed, and report the device that it took.
+        """Set the framework's threads, device, seed and TF32. Report the device that it took, and whether TF32 is on.
 
         Args:
             run: the run that reports it.
@@ -71,7 +71,8 @@ class JobContext:
             UnavailableError: the settings ask for a GPU and there is none.
         """
         settings = self.settings
-        run.report(device=self.backend.configure(settings.threads_per_backend, device or settings.device, seed))
+        used = self.backend.configure(settings.threads_per_backend, device or settings.device, seed, settings.tf32)
+        run.report(device=used, tf32=settings.tf32 and used == "cuda")
 
     def load(self, dataset: Dataset, split: SplitName) -> Split:
         """Return a split of a dataset, read by the framework.
