@@ -161,6 +161,10 @@ class Parity(ResponseBody):
         FirstDifference | None,
         Field(description="the first difference beyond rounding; if there is none, the first"),
     ]
+    limits: Annotated[
+        dict[str, float],
+        Field(description="the largest differences in double precision that rounding explains; larger on a GPU"),
+    ] = {}  # noqa: RUF012 - pydantic copies defaults
     steps: Annotated[dict[str, list[StepDifference]], Field(description="by precision")]
 
 
