@@ -71,13 +71,18 @@ class Backend(Protocol):
     def versions(self) -> dict[str, str]:
         """Return the framework's packages and their versions."""
 
-    def configure(self, threads: int, device: str, seed: int) -> str:
+    def configure(self, threads: int, device: str, seed: int, tf32: bool = False) -> str:
         """Set threads, device and the framework's random seed. Call it once, before any other function.
+
+        On a GPU, the framework computes the same numbers in each run, and takes memory only as it needs it, so that
+        several processes can share the GPU.
 
         Args:
             threads: Number of threads that one operation may use.
             device: "cpu", "cuda" or "auto". "auto" uses a GPU if there is one.
             seed: Seed for whatever the framework draws itself, such as initial weights.
+            tf32: Whether a GPU may round the factors of float32 products to TF32, which keeps 10 of 23 bits. On a CPU
+                it has no effect.
 
         Returns:
             The device in use: "cpu" or "cuda".

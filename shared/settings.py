@@ -185,7 +185,9 @@ class Settings(BaseSettings):
     prediction_rate_limit: AutomaticCount = Field(10_000, description="predictions a second and client; 0: no limit")
     threads: AutomaticCount = Field(0, description="threads per trainer; 0 means max(1, cores // backends)")
     prediction_threads: WholeNumber = Field(1, description="threads per predictor")
-    device: Device = Field("cpu", description="cpu, cuda, or auto: a GPU if there is one")
+    device: Device = Field("cpu", description="a trainer's device: cpu, cuda, or auto: a GPU if there is one")
+    prediction_device: Device = Field("cpu", description="a predictor's device: cpu, cuda or auto")
+    tf32: Switch = Field(False, description="1 lets a GPU round factors to TF32: faster, less exact")
     logs: LogFormat = Field("auto", description="log format: json, text, or auto: text in a terminal")
     commit: str = Field("unknown", description="the version of the source code, shown in reports")
 

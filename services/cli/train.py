@@ -84,6 +84,9 @@ def show_training(training: Any) -> None:
     for pair in training["comparisons"]:
         names = join_words(pair["backends"])
         print_line(f"{names} give the same answer for {percent(pair['agreement'])} of {last.place}.")
+    rounded = [backend for backend, run in training["runs"].items() if run.get("tf32")]
+    if rounded:
+        print_line(f"TF32 was on for {join_words(rounded)}: results are less exact.", dim=True)
     overlapped = [backend for backend, run in training["runs"].items() if run["overlapped"]]
     if overlapped:
         print_line("Several runs shared this machine. For speeds to quote, train each backend alone.", dim=True)

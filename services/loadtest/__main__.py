@@ -67,6 +67,7 @@ def _describe_conditions(
         cpu=_cpu_name(),
         cores=os.cpu_count(),
         threads={side: process.threads if process else None for side, process in processes.items()},
+        devices={side: process.device if process else None for side, process in processes.items()},
         versions={side: process.versions if process else {} for side, process in processes.items()},
         python=platform.python_version(),
         commit=settings.commit,

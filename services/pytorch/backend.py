@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from services.pytorch import layers, layout, optimizers, tracing
-from services.pytorch.device import current_device, to_device, use_device
+from services.pytorch import captured_step, layers, layout, optimizers, tracing
+from services.pytorch.device import current_device, to_device, use_gpu
 from services.pytorch.vision import torchvision
 from shared.backend import Precision, Predictor, Scores, Step
 from shared.data import datasets
@@ -35,7 +35,7 @@ def versions() -> dict[str, str]:
     return {"torch": torch.__version__, "torchvision": torchvision.__version__}
 
 
-def configure(threads: int, device: str, seed: int) -> str:
+def configure(threads: int, device: str, seed: int, tf32: bool = False) -> str:
     """Set threads, device and random seed for this process."""
     # Twin: PyTorch runs one operation at a time, so only the number of
     # threads inside an operation has to be set.
@@ -47,7 +47,7 @@ def configure(threads: int, device: str, seed: int) -> str:
     if device == "cpu" or not is_gpu_present:
         return "cpu"
     # Twin: PyTorch programs name the device of each tensor and model.
-    use_device("cuda")
+    use_gpu(tf32)
     return "cuda"
 
 
@@ -169,13 +169,20 @@ def train(
     count = len(data)
 
     # Twin: Python runs this loop, step by step. Loss and accuracy are
-    # computed once per epoch, because each additional call takes time.
+    # computed once per epoch, because each additional call takes time. On a
+    # GPU, a recorded step trains the whole batches: see captured_step.py.
+    recorded = captured_step.record(
+        train_step, model, optimizer, loss_fn, images, labels, batch_size
+    )
+
     def train_epoch(
         images: torch.Tensor, order: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         model.train()
-        logits = []
-        for batch in order.split(batch_size):
+        logits, batches = [], order.split(batch_size)
+        if recorded is not None:
+            logits, batches = recorded.train(images, order)
+        for batch in batches:
             x = images.index_select(0, batch)
             y = labels.index_select(0, batch)
             logits.append(train_step(model, optimizer, loss_fn, x, y))

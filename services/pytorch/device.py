@@ -1,5 +1,7 @@
 """The device, CPU or GPU, on which this process keeps its tensors.
 
+Its twin is services/tensorflow/gpu.py: TensorFlow places tensors by itself.
+
 PyTorch has a default device per thread. A predictor answers requests in
 threads other than the one that configured it, so the device is kept here,
 once for the whole process.
@@ -13,9 +15,31 @@ from numpy.typing import NDArray
 _chosen = {"device": torch.device("cpu")}
 
 
-def use_device(name: str) -> None:
-    """Keep tensors on this device from now on: "cpu" or "cuda"."""
-    _chosen["device"] = torch.device(name)
+def use_gpu(tf32: bool) -> None:
+    """Keep tensors on the GPU from now on, and let it repeat its results.
+
+    Args:
+        tf32: Whether products of float32 may round their factors to TF32.
+            cuDNN does so by default.
+    """
+    _chosen["device"] = torch.device("cuda")
+    set_tf32(tf32)
+    # cuDNN's faster algorithms add numbers in an order that varies. With
+    # them, a resumed training would differ from an undisturbed one.
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+
+
+def set_tf32(is_allowed: bool) -> None:
+    """Let float32 products of a GPU round their factors to TF32, or not.
+
+    These are the settings that PyTorch has had since 2.9. The older ones,
+    `allow_tf32`, must not be used beside them: reading them then raises.
+    """
+    precision = "tf32" if is_allowed else "ieee"
+    torch.backends.cuda.matmul.fp32_precision = precision
+    torch.backends.cudnn.conv.fp32_precision = precision
+    torch.backends.cudnn.rnn.fp32_precision = precision
 
 
 def current_device() -> torch.device:

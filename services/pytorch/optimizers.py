@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from services.pytorch.device import to_device
+from services.pytorch.device import current_device, to_device
 from shared.network import optimizers as described
 from shared.network.weights import Arrays
 
@@ -52,6 +52,10 @@ class Adam(torch.optim.AdamW):
 
     It adds epsilon after the bias correction, as the paper's algorithm 1
     does, so that nothing has to be changed.
+
+    On a GPU the number of steps is a tensor there, so that a CUDA graph can
+    count it. The fused kernel corrects the bias in double precision, as the
+    CPU does. PyTorch's other kernels would use float32 for such tensors.
     """
 
     def __init__(
@@ -63,6 +67,8 @@ class Adam(torch.optim.AdamW):
             (adam.beta_1, adam.beta_2),
             adam.epsilon,
             adam.weight_decay,
+            capturable=current_device().type == "cuda",
+            fused=True if current_device().type == "cuda" else None,
         )
 
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras.losses import Loss
 from numpy.typing import NDArray
 
-from services.tensorflow import layers, optimizers, randomness, tracing
+from services.tensorflow import gpu, layers, optimizers, randomness, tracing
 from shared.backend import Precision, Predictor, Scores, Step
 from shared.data import datasets
 from shared.data.batches import EpochBatches
@@ -34,7 +34,7 @@ def versions() -> dict[str, str]:
     return {"tensorflow": tf.__version__, "keras": keras.__version__}
 
 
-def configure(threads: int, device: str, seed: int) -> str:
+def configure(threads: int, device: str, seed: int, tf32: bool = False) -> str:
     """Set threads, device and random seed for this process."""
     # Twin: TensorFlow has two settings: the threads inside one operation,
     # and how many operations may run at the same time.
@@ -48,6 +48,7 @@ def configure(threads: int, device: str, seed: int) -> str:
         tf.config.set_visible_devices([], "GPU")
         return "cpu"
     # Twin: TensorFlow puts tensors on a visible GPU by itself.
+    gpu.use_gpus(gpus, tf32)
     return "cuda"
 
 

@@ -168,6 +168,8 @@ class LoadConditions(BaseModel):
         cpu: model name of the load tester's processor.
         cores: number of the load tester's cores.
         threads: threads that each side's predictor computes with; None if the predictor was down.
+        devices: the device of each side's predictor, "cpu" or "cuda"; None if the predictor was down. Older results
+            have none.
         versions: framework versions of each side's predictor.
         python: Python version of the load tester.
         commit: source commit, from TANDEM_COMMIT.
@@ -186,6 +188,7 @@ class LoadConditions(BaseModel):
     cpu: str
     cores: int | None
     threads: dict[str, int | None]
+    devices: dict[str, str | None] = Field(default_factory=dict)
     versions: dict[str, dict[str, str]]
     python: str
     commit: str

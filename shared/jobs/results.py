@@ -25,6 +25,7 @@ class RunState(ResponseBody):
     status: Status
     threads: Annotated[int | None, Field(description="threads that the trainer may use")] = None
     device: Annotated[str | None, Field(description="the device that the framework took: cpu or cuda")] = None
+    tf32: Annotated[bool | None, Field(description="whether a GPU could round factors to TF32")] = None
     overlapped: Annotated[bool, Field(description="another run was at work on the machine at the same time")] = False
     error: str | None = None
     warnings: Annotated[list[str], Field(description="what did not work, although the run went on")] = []  # noqa: RUF012 - pydantic copies defaults
@@ -160,6 +161,10 @@ class Parity(ResponseBody):
         FirstDifference | None,
         Field(description="the first difference beyond rounding; if there is none, the first"),
     ]
+    limits: Annotated[
+        dict[str, float],
+        Field(description="the largest differences in double precision that rounding explains; larger on a GPU"),
+    ] = {}  # noqa: RUF012 - pydantic copies defaults
     steps: Annotated[dict[str, list[StepDifference]], Field(description="by precision")]
 
 

@@ -10,6 +10,7 @@ class ProcessUse(BaseModel):
 
     versions: dict[str, str]
     threads: Annotated[int, Field(description="that compute one prediction")]
+    device: Annotated[str, Field(description="the device that computes predictions: cpu or cuda")] = "cpu"
     pid: int
     machine: Annotated[str, Field(description="the same text means the same machine, since its last start")]
     cpu_seconds: float

@@ -155,15 +155,15 @@ class LoadedModels:
             freeze_heap()
 
 
-def create_app(backend: Backend, models: LoadedModels, threads: int) -> Flask:
+def create_app(backend: Backend, models: LoadedModels, threads: int, device: str) -> Flask:
     """Return the routes that Flask answers: health, metrics and warming."""
     app = Flask("predictor", static_folder=None)
     app.add_url_rule("/metrics", view_func=metrics_response)
 
     @app.get("/health")
     def health() -> dict[str, Any]:
-        """Report the process' versions, threads and use."""
-        return ProcessUse(versions=backend.versions(), threads=threads, **usage()).model_dump()
+        """Report the process' versions, threads, device and use."""
+        return ProcessUse(versions=backend.versions(), threads=threads, device=device, **usage()).model_dump()
 
     @app.post("/warm/<name>/<draft>")
     def warm(name: str, draft: str) -> dict[str, str]:
@@ -210,9 +210,9 @@ def _compute(model: LoadedModel, body: bytes) -> web.Response:
 
 def create_server(backend: Backend, settings: Settings) -> HttpServer:
     """Configure the framework, and return the predictor's server."""
-    backend.configure(threads=settings.prediction_threads, device=settings.device, seed=0)
+    device = backend.configure(settings.prediction_threads, settings.prediction_device, 0, settings.tf32)
     models = LoadedModels(backend, ModelRegistry(settings.model_dir))
-    app = create_app(backend, models, settings.prediction_threads)
+    app = create_app(backend, models, settings.prediction_threads, device)
     gate = ServiceGate(urlsplit(settings.url_of(backend.NAME)).hostname or "")
     return HttpServer(app, [prediction_route(models)], FLASK_THREADS, gate=gate, headers=NO_HEADERS)
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +61,7 @@ def compare(
         one, two = weights(pair[0]), weights(pair[1])
         if one and two:
             comparison.max_weight_difference = max(float(np.abs(one[name] - two[name]).max()) for name in one)
-        comparison.notes = notes(network)
+        comparison.notes = notes(network) + note_devices({each: _run_of(run, each).read() for each in pair})
         run.report_comparison(pair, comparison)
     if run.count_comparisons() == len(list(itertools.combinations(asked, 2))):
         for backend in asked:
@@ -77,3 +78,20 @@ def notes(network: Network) -> list[str]:
     if network.is_random:
         return ["each framework draws its own dropout masks: the models differ by more than rounding"]
     return []
+
+
+def note_devices(runs: dict[str, dict[str, Any]]) -> list[str]:
+    """Return what the devices of two backends' runs change in the comparison of their models.
+
+    Args:
+        runs: the fields `device` and `tf32` of each backend's run.
+    """
+    found = []
+    devices = {backend: run.get("device") for backend, run in runs.items()}
+    if len(set(devices.values())) > 1:
+        computed = " and ".join(f"{backend} on {device}" for backend, device in devices.items())
+        found.append(f"the backends computed on different devices: {computed}")
+    rounded = [backend for backend, run in runs.items() if run.get("tf32")]
+    if rounded:
+        found.append(f"TF32 was on, which keeps three digits of each factor: {' and '.join(rounded)}")
+    return found

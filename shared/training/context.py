@@ -59,19 +59,24 @@ class JobContext:
     exports: ExportStore
     exporters: Exporters
 
-    def configure(self, run: Run, seed: int, device: str = "") -> None:
-        """Set the framework's threads, device and seed, and report the device that it took.
+    def configure(self, run: Run, seed: int, device: str = "") -> str:
+        """Set the framework's threads, device, seed and TF32. Report the device that it took, and whether TF32 is on.
 
         Args:
             run: the run that reports it.
             seed: for what the framework draws itself.
             device: by default that of the settings.
 
+        Returns:
+            The device that the framework took: "cpu" or "cuda".
+
         Raises:
             UnavailableError: the settings ask for a GPU and there is none.
         """
         settings = self.settings
-        run.report(device=self.backend.configure(settings.threads_per_backend, device or settings.device, seed))
+        used = self.backend.configure(settings.threads_per_backend, device or settings.device, seed, settings.tf32)
+        run.report(device=used, tf32=settings.tf32 and used == "cuda")
+        return used
 
     def load(self, dataset: Dataset, split: SplitName) -> Split:
         """Return a split of a dataset, read by the framework.

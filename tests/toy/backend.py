@@ -52,8 +52,8 @@ def versions() -> dict[str, str]:
     return {"numpy": np.__version__}
 
 
-def configure(threads: int, device: str, seed: int) -> str:
-    """Set the random seed. NumPy has no setting for threads, and no GPU."""
+def configure(threads: int, device: str, seed: int, tf32: bool = False) -> str:
+    """Set the random seed. NumPy has no setting for threads, no GPU, and so no TF32."""
     if device == "cuda":
         raise UnavailableError("TANDEM_DEVICE=cuda, but NumPy cannot use a GPU")
     _generators["training"] = np.random.default_rng(seed)

@@ -116,7 +116,7 @@ function NewestFigures({ runs }) {
     }))),
     "train.seconds": ({ last }) => number(last.seconds, 2),
     "train.speed": ({ run }) => number(run.examples_per_second),
-    "train.threads": ({ run }) => `${run.threads ?? "–"}, ${run.device ?? "–"}`,
+    "train.threads": ({ run }) => `${run.threads ?? "–"}, ${run.device ?? "–"}${run.tf32 ? ", TF32" : ""}`,
   };
   return html`
     <div class="scroll"><table>

@@ -7,7 +7,7 @@ import pytest
 
 from shared.jobs.results import StepDifference
 from shared.network.description import PRESETS
-from shared.training.certify import Trace, TraceStep, compare_traces, flatten, unflatten
+from shared.training.certify import GPU_LIMITS, LIMITS, Trace, TraceStep, compare_traces, flatten, unflatten
 
 NETWORK = PRESETS["mlp"].network((4, 4, 1), 3)
 STEPS = 3
@@ -64,6 +64,14 @@ def test_the_verdict_depends_on_double_precision_only(trace: Trace, precision: s
     assert found.first_difference.step == 2
     assert found.first_difference.difference == pytest.approx(by, rel=1e-1)
     assert found.steps[precision][1].logits == found.first_difference.difference
+
+
+def test_a_gpu_has_limits_of_its_own_and_the_result_states_them(trace: Trace) -> None:
+    other = changed(trace, "float64", 1, ("outputs", "layers.2"), by=5e-10)
+    strict, loose = (compare_traces(NETWORK, trace, other, limits) for limits in (LIMITS, GPU_LIMITS))
+    assert (strict.verdict, loose.verdict) == ("different", "rounding")
+    assert strict.limits == {"outputs": 1e-10, "gradients": 1e-10, "weights": 1e-8}
+    assert loose.limits == pytest.approx({"outputs": 1e-9, "gradients": 1e-9, "weights": 1e-7})
 
 
 def test_outputs_are_searched_forwards_and_gradients_backwards(trace: Trace) -> None:
