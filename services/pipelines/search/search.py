@@ -11,7 +11,7 @@ from services.pipelines.search.agreement import compare_rankings
 from services.pipelines.search.proposals import Proposals
 from services.pipelines.search.trials import TrialJudge
 from services.pipelines.submitted_jobs import SubmittedJobs, describe_errors
-from shared.errors import InvalidNetworkError, InvalidRequestError, SupersededError
+from shared.errors import InvalidRequestError, SupersededError
 from shared.jobs.run_state import CANCELLED, SUCCEEDED, Run
 from shared.jobs.search_points import SearchPoints
 from shared.jobs.searches import SearchJob, SearchProgress, SearchRun, SearchTrial, SearchWinner
@@ -81,7 +81,7 @@ class _Search:
                 self._report_trial(trial)
                 if has_ended:
                     break
-        except InvalidNetworkError as error:
+        except InvalidRequestError as error:
             judge.fail(str(error))
         except RefusedError as error:
             if error.status not in REFUSALS:
@@ -101,10 +101,18 @@ class _Search:
         }
 
     def _training_of(self, trial: SearchTrial) -> dict[str, object]:
-        """Return the fields that a trial and, if it wins, the winner's training have in common."""
+        """Return the fields that a trial and, if it wins, the winner's training have in common.
+
+        Raises:
+            InvalidRequestError: the trial's values do not fit each other.
+        """
+        try:
+            own = self._points.training_of(trial.parameters, self._job.input_shape, self._job.classes)
+        except LookupError as error:
+            raise InvalidRequestError(str(error)) from None
         return {
             "schedule": SCHEDULE,
-            **self._points.training_of(trial.parameters, self._job.input_shape, self._job.classes),
+            **own,
             "dataset": self._request.dataset,
             "data_version": self._job.data_version,
             "backends": self._request.backends,
