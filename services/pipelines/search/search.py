@@ -6,6 +6,8 @@ proposes and decides depends on them alone, and what it submits has the same Ide
 
 from typing import Any
 
+from rq.timeouts import JobTimeoutException
+
 from services.pipelines.gateway_client import GatewayClient, RefusedError
 from services.pipelines.search.agreement import compare_rankings
 from services.pipelines.search.proposals import Proposals
@@ -29,6 +31,7 @@ def perform_search(client: GatewayClient, run: Run, job: SearchJob) -> None:
 
     Raises:
         InvalidRequestError: no trial could be trained, or the winner could not.
+        JobTimeoutException: it takes too long.
         RefusedError: the gateway refuses a request that does not depend on the trial.
         SupersededError: the search was cancelled, or another process has taken it over.
         UnavailableError: the gateway does not answer for a long time.
@@ -39,6 +42,9 @@ def perform_search(client: GatewayClient, run: Run, job: SearchJob) -> None:
     except SupersededError:
         if run.read().get("status") == CANCELLED:  # else another process goes on with the job that is waited for
             search.cancel_job()
+        raise
+    except JobTimeoutException:
+        search.cancel_job()
         raise
 
 
