@@ -10,10 +10,12 @@ from functools import partial
 from typing import Any
 
 import structlog
+from rq.timeouts import JobTimeoutException
 
 from services.pipelines.gateway_client import GatewayClient
 from services.pipelines.release.release import release
 from services.pipelines.search.search import perform_search
+from shared.errors import TandemError
 from shared.jobs.connection import connect
 from shared.jobs.credentials import issue_credential
 from shared.jobs.ended_jobs import EndedJobs
@@ -28,6 +30,8 @@ from shared.settings import Settings
 
 Perform = Callable[[GatewayClient, Run, Any], None]
 HANDLERS: tuple[tuple[Kind[Any, Any, Any], Perform], ...] = ((SEARCH, perform_search), (RELEASE, release))
+
+SPARE_S = 60
 
 
 def main() -> int:
@@ -46,10 +50,19 @@ def main() -> int:
 
 
 def _perform(settings: Settings, function: Perform, run: Run, job: Any) -> None:
-    """Perform a job with a client of the gateway whose credential lasts as long as the job may take."""
-    expires_s = time.time() + settings.pipeline_timeout_s
+    """Perform a job with a client of the gateway.
+
+    The credential lasts a little longer than the job may take, so that a job that takes too long can end its trainings.
+
+    Raises:
+        TandemError: the job cannot be performed, or takes too long.
+    """
+    expires_s = time.time() + settings.pipeline_timeout_s + SPARE_S
     credential = issue_credential("pipelines", signing_key(settings.key_file), expires_s)
-    function(GatewayClient(settings.url_of_gateway, credential), run, job)
+    try:
+        function(GatewayClient(settings.url_of_gateway, credential), run, job)
+    except JobTimeoutException:
+        raise TandemError(f"it took longer than {settings.pipeline_timeout_s} s (TANDEM_PIPELINE_TIMEOUT_S)") from None
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ TIMEOUT_S = 120.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 PATIENCE_S = 900.0  # how long the gateway may be away
 TRY_AGAIN = (408, 429, 502, 503, 504)
+# Of the last one, a part of the answer has arrived: the gateway ended while it sent it.
+NO_ANSWER = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 
 log = structlog.get_logger()
 
@@ -109,7 +111,7 @@ class GatewayClient:
                 if response.status_code not in TRY_AGAIN:
                     raise RefusedError(response.status_code, _detail_of(response))
                 problem = _detail_of(response)
-            except (requests.ConnectionError, requests.Timeout) as error:
+            except NO_ANSWER as error:
                 problem = f"{type(error).__name__}: the gateway does not answer"
             if time.monotonic() >= deadline:
                 raise UnavailableError(f"{method} {path}: {problem}")

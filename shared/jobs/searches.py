@@ -21,7 +21,7 @@ TrialStatus = Literal["running", "finished", "pruned", "failed"]
 MAX_TRIALS = 500
 MAX_EPOCHS = 200
 # Fields of a training that a search sets itself, so that neither `training` nor `space` may name them.
-OWN_FIELDS = ("dataset", "name", "backends", "epochs", "seed", "validation", "publish")
+OWN_FIELDS = ("dataset", "data_version", "name", "backends", "epochs", "seed", "validation", "publish")
 
 SpaceOrName = Annotated[
     Annotated[SpaceName, Tag("named")] | Annotated[SearchSpace, Tag("spelled")],

@@ -123,6 +123,17 @@ def test_stable_that_somebody_else_moved_stays_there(client: Client) -> None:
     assert read_stable(client, "contested") == other
 
 
+def test_a_second_release_of_the_same_version_changes_nothing(client: Client) -> None:
+    client.follow(f"/v1/trainings/{client.post('/v1/trainings', {**TRAINING, 'name': 'twice', 'epochs': 1})['id']}")
+    request = {"model": "twice", "gates": {**GATES, **dict.fromkeys(("data", "accuracy", "parity", "golden"))}}
+    paths = [f"/v1/releases/{client.post('/v1/releases', request)['id']}" for _ in range(2)]
+    first, second = (watch(client, path) for path in paths)
+    assert first["status"] == "succeeded", first["error"]
+    assert (second["status"], "is stable already" in second["error"]) == ("failed", True)
+    client.post(f"{paths[0]}/revert", {})
+    assert read_stable(client, "twice") is None
+
+
 def test_an_alias_moves_only_from_the_expected_version_and_once_per_key(client: Client) -> None:
     for _ in range(2):
         training = client.post("/v1/trainings", {**TRAINING, "name": "conditional", "epochs": 1})
@@ -155,6 +166,7 @@ def test_an_alias_moves_only_from_the_expected_version_and_once_per_key(client: 
         ({"model": "welcome", "backends": ["pytorch"]}, 422, "name all of them"),
         ({"model": "welcome", "gates": {"data": {"max_drift": 1}}}, 422, "gates.data.max_drift"),
         ({"model": "welcome", "gates": {"exports": []}}, 422, "gates.exports"),
+        ({"model": "welcome", "gates": {"exports": ["onnx", "oonx"]}}, 422, "no format 'oonx': choose from onnx"),
     ],
 )
 def test_a_release_that_cannot_begin_is_refused_with_what_to_change(

@@ -17,6 +17,7 @@ from services.gateway.routes.trainings import new_training
 from services.gateway.schemas.releases import Release, Releases
 from services.gateway.scopes import ADMIN_ONLY, READ
 from shared.errors import ConflictError, InvalidRequestError, NotFoundError
+from shared.exports.formats import list_formats
 from shared.jobs.job_queue import PIPELINES
 from shared.jobs.kinds import RELEASE, TRAINING
 from shared.jobs.payloads import TrainingRequest
@@ -84,8 +85,15 @@ def _new_release(context: Context, body: ReleaseRequest) -> Submission[ReleaseJo
     Raises:
         TandemError: there is no such version, or the training cannot be submitted.
         ConflictError: the version is `stable` already.
+        InvalidRequestError: no backend has a requested format of exports.
     """
     job = _plan_training(context, body, body.train) if body.train else _plan_version(context, body)
+    formats = list(dict.fromkeys(name for backend in job.asked for name in list_formats(backend)))
+    for name in body.gates.exports or []:
+        if name not in formats:
+            raise InvalidRequestError(
+                f"gates.exports: {' and '.join(job.asked)} have no format {name!r}: choose from {', '.join(formats)}"
+            )
     run = ReleaseRun(status=QUEUED, version=job.version, gates=first_results(body.gates))
     return Submission(job, {PIPELINES: run})
 

@@ -75,7 +75,7 @@ def check_space(points: SearchPoints, dataset: Dataset) -> list[str]:
 
 
 def _own_field(name: str) -> str:
-    where = "" if name == "publish" else ": give it as a field of the search"
+    where = "" if name in ("publish", "data_version") else ": give it as a field of the search"
     return f"a search sets this field of its trainings itself{where}"
 
 
@@ -166,7 +166,9 @@ def _check_combinations(points: SearchPoints, dataset: Dataset) -> list[str]:
         try:
             training = points.training_of(points.grid_point(index), dataset.shape, len(dataset.classes))
             fit_network(TrainingRequest.model_validate(training).network, dataset)
-        except InvalidRequestError as error:
+        except ValidationError as error:
+            reasons.append(describe_field_errors(error))
+        except (LookupError, InvalidRequestError) as error:
             reasons.append(str(error))
     if not reasons:
         return []

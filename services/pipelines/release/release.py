@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
+from rq.timeouts import JobTimeoutException
 
 from services.pipelines.gateway_client import GatewayClient, RefusedError
 from services.pipelines.release.gates import GATES
@@ -33,6 +34,7 @@ def release(client: GatewayClient, run: Run, job: ReleaseJob) -> None:
 
     Raises:
         ConflictError: `stable` was moved during the release, or the version cannot replace it.
+        JobTimeoutException: it takes too long.
         SupersededError: another execution has taken the run over, or it was cancelled.
         TandemError: the training failed, or the version is gone.
         UnavailableError: the gateway did not answer for a long time.
@@ -44,6 +46,9 @@ def release(client: GatewayClient, run: Run, job: ReleaseJob) -> None:
         if run.read().get("status") == CANCELLED:  # else another process goes on with the job that is waited for
             jobs.cancel_followed()
         raise
+    except JobTimeoutException:
+        jobs.cancel_followed()
+        raise
 
 
 def _perform(client: GatewayClient, run: Run, job: ReleaseJob, jobs: SubmittedJobs) -> None:
@@ -52,9 +57,13 @@ def _perform(client: GatewayClient, run: Run, job: ReleaseJob, jobs: SubmittedJo
     stable = state.stable or StableMove(before=_read_stable(client, job.name))
     run.report(stable=stable)
     version = state.version or job.version or _train(run, job, jobs)
+    if version == stable.before:
+        raise ConflictError(f"version {version} of {job.name} is stable already: name another version")
     subject = _describe_subject(client, job, version, stable.before, jobs)
     run.report(version=version, dataset=subject.candidate.data.dataset)
     if _pass_gates(run, job, subject, state.gates or first_results(job.request.gates)):
+        # During the gates, a backend may have lost the version, or may have got it without being checked.
+        _describe_subject(client, job, version, stable.before, jobs)
         run.claim_publication()  # from here on it cannot be cancelled: `stable` must not move without a record of it
         _move_stable(client, job, version, stable.before)
         run.finish(SUCCEEDED, stable=StableMove(before=stable.before, after=version))
@@ -94,7 +103,7 @@ def _describe_subject(
     """Return the candidate and `stable`.
 
     Raises:
-        ConflictError: clients of `stable` would lose a backend.
+        ConflictError: clients of `stable` would lose a backend, or another backend has the version, too.
         NotFoundError, RefusedError: a version is gone.
     """
     candidate = read_version(client, job.name, version, job.asked)

@@ -119,10 +119,10 @@ class Proposals:
         The order steps through the grid by a number that has no divisor in common with its size.
         """
         size = self._points.grid_size()
-        step = _draw_seed(self._request.seed, 0) % size
+        step = _draw_number(self._request.seed, 0) % size
         while math.gcd(step, size) != 1:
             step += 1
-        return (_draw_seed(self._request.seed, 1) + number * step) % size
+        return (_draw_number(self._request.seed, 1) + number * step) % size
 
     def _rebuild(
         self, trials: Sequence[SearchTrial], notes: Notes, pruner: BasePruner, sampler: BaseSampler
@@ -153,7 +153,12 @@ class Proposals:
 
 def _draw_seed(seed: int, number: int) -> int:
     """Return a seed of 32 bits for one decision. Python's own `hash` differs between processes."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{number}".encode()).digest()[:4], "big")
+    return _draw_number(seed, number) >> 224
+
+
+def _draw_number(seed: int, number: int) -> int:
+    """Return a number of 256 bits. A grid needs so many, because it may have more than 2**32 points."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{number}".encode()).digest(), "big")
 
 
 def _distribution(parameter: SearchParameter) -> BaseDistribution:

@@ -6,12 +6,14 @@ proposes and decides depends on them alone, and what it submits has the same Ide
 
 from typing import Any
 
+from rq.timeouts import JobTimeoutException
+
 from services.pipelines.gateway_client import GatewayClient, RefusedError
 from services.pipelines.search.agreement import compare_rankings
 from services.pipelines.search.proposals import Proposals
 from services.pipelines.search.trials import TrialJudge
 from services.pipelines.submitted_jobs import SubmittedJobs, describe_errors
-from shared.errors import InvalidNetworkError, InvalidRequestError, SupersededError
+from shared.errors import InvalidRequestError, SupersededError
 from shared.jobs.run_state import CANCELLED, SUCCEEDED, Run
 from shared.jobs.search_points import SearchPoints
 from shared.jobs.searches import SearchJob, SearchProgress, SearchRun, SearchTrial, SearchWinner
@@ -29,6 +31,7 @@ def perform_search(client: GatewayClient, run: Run, job: SearchJob) -> None:
 
     Raises:
         InvalidRequestError: no trial could be trained, or the winner could not.
+        JobTimeoutException: it takes too long.
         RefusedError: the gateway refuses a request that does not depend on the trial.
         SupersededError: the search was cancelled, or another process has taken it over.
         UnavailableError: the gateway does not answer for a long time.
@@ -39,6 +42,9 @@ def perform_search(client: GatewayClient, run: Run, job: SearchJob) -> None:
     except SupersededError:
         if run.read().get("status") == CANCELLED:  # else another process goes on with the job that is waited for
             search.cancel_job()
+        raise
+    except JobTimeoutException:
+        search.cancel_job()
         raise
 
 
@@ -81,7 +87,7 @@ class _Search:
                 self._report_trial(trial)
                 if has_ended:
                     break
-        except InvalidNetworkError as error:
+        except InvalidRequestError as error:
             judge.fail(str(error))
         except RefusedError as error:
             if error.status not in REFUSALS:
@@ -101,10 +107,18 @@ class _Search:
         }
 
     def _training_of(self, trial: SearchTrial) -> dict[str, object]:
-        """Return the fields that a trial and, if it wins, the winner's training have in common."""
+        """Return the fields that a trial and, if it wins, the winner's training have in common.
+
+        Raises:
+            InvalidRequestError: the trial's values do not fit each other.
+        """
+        try:
+            own = self._points.training_of(trial.parameters, self._job.input_shape, self._job.classes)
+        except LookupError as error:
+            raise InvalidRequestError(str(error)) from None
         return {
             "schedule": SCHEDULE,
-            **self._points.training_of(trial.parameters, self._job.input_shape, self._job.classes),
+            **own,
             "dataset": self._request.dataset,
             "data_version": self._job.data_version,
             "backends": self._request.backends,

@@ -119,6 +119,7 @@ def test_a_space_that_cannot_be_searched_is_refused_with_its_path(space: object,
     ("training", "message"),
     [
         ({"epochs": 3}, "training.epochs: a search sets this field"),
+        ({"data_version": "0" * 32}, "training.data_version: a search sets this field of its trainings itself"),
         ({"foo": 3}, "training.foo: there is no such field here"),
         ({"optimizer": {"learning_rate": -1}}, "training.optimizer.learning_rate: must be greater than 0"),
         ({"network": "big"}, "unknown network 'big'"),
@@ -136,6 +137,16 @@ def test_a_client_is_warned_of_combinations_that_cannot_be_trained() -> None:
         {"space": {"optimizer.nesterov": {"choice": [True, False]}, "optimizer.momentum": {"choice": [0, 0.9]}}}
     )
     assert warning.startswith("1 of 4 combinations that were checked cannot be trained")
+
+
+def test_a_path_that_only_some_networks_have_gives_a_warning() -> None:
+    """The second network has no third layer, and its second one takes no rate."""
+    layers = [{"kind": "flatten"}, {"kind": "dropout", "rate": 0.1}, {"kind": "dense", "units": 10}]
+    choice = [layers, [layers[0], layers[2]]]
+    for path, values in (("network.layers.2.units", [10]), ("network.layers.1.rate", [0.1, 0.2])):
+        space = {"network.layers": {"choice": choice}, path: {"choice": values}}
+        (warning,) = check({"space": space, "training": {"network": described(*layers[1:])}})
+        assert "such trials fail: " in warning
 
 
 def test_a_space_with_too_many_values_is_refused() -> None:

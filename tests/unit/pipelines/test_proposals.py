@@ -97,6 +97,15 @@ def test_a_grid_covers_all_points_and_ends_when_none_is_left() -> None:
     assert proposed == {json.dumps(points.grid_point(index)) for index in range(points.grid_size())}
 
 
+def test_a_grid_of_very_many_points_varies_every_path() -> None:
+    space = SearchSpace.model_validate({f"field{index}": {"choice": list(range(10))} for index in range(20)})
+    request = SearchRequest.model_validate({"space": space.model_dump(), "sampler": "grid", "trials": 50})
+    proposals = Proposals(request, SearchPoints(space, {}))
+    blank = [SearchTrial(number=number, parameters={}) for number in range(1, 51)]
+    proposed = [proposals.propose(blank[:count], {}) for count in range(50)]
+    assert all(len({str(point[path]) for point in proposed}) > 3 for path in space.domains)
+
+
 def test_the_parameter_that_decides_everything_is_the_most_important() -> None:
     search = Search("quick", "random", trials=20, pruner="none")
     trials = search.run(is_interrupted=False)
