@@ -180,7 +180,7 @@ def read_suite(report: Path) -> dict[str, int]:
     """Return how many tests passed, failed and were skipped, from pytest's report; nothing without a report."""
     if not report.exists():
         return {}
-    suites = list(ET.parse(report).iter("testsuite"))
+    suites = list(ET.parse(report).iter("testsuite"))  # noqa: S314 - pytest wrote it
     counts = {
         key: sum(int(suite.get(key, 0)) for suite in suites) for key in ("tests", "failures", "errors", "skipped")
     }

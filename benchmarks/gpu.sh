@@ -17,6 +17,11 @@ rm -f "$out"/*.json "$out"/*.xml
 export PYTHONUNBUFFERED=1 TF_CPP_MIN_LOG_LEVEL=${TF_CPP_MIN_LOG_LEVEL:-2}
 measured=
 
+limit() { # how many seconds a part may take: at most $1, and all parts together 580
+  local left=$((580 - SECONDS))
+  echo $((left < 1 ? 1 : left < $1 ? left : $1))
+}
+
 for backend in pytorch tensorflow; do
   variable=${backend^^}_PYTHON
   python=${!variable:-.venv/$backend/bin/python}
@@ -30,13 +35,13 @@ for backend in pytorch tensorflow; do
   fi
   measured=$python
   echo "== $backend: predictions on the CPU"
-  timeout 60 "$python" -m benchmarks.gpu serving "$backend" cpu "$out" 2> "$out/$backend-cpu.log" \
+  timeout $(limit 60) "$python" -m benchmarks.gpu serving "$backend" cpu "$out" 2> "$out/$backend-cpu.log" \
     || echo "failed, see $out/$backend-cpu.log"
   echo "== $backend: epochs, a resumed training, and predictions on the GPU"
-  timeout 150 "$python" -m benchmarks.gpu all "$backend" cuda "$out" 2> "$out/$backend-cuda.log" \
+  timeout $(limit 120) "$python" -m benchmarks.gpu all "$backend" cuda "$out" 2> "$out/$backend-cuda.log" \
     || echo "failed, see $out/$backend-cuda.log"
   echo "== $backend: the backend suite on the GPU"
-  TANDEM_TEST_BACKEND=$backend TANDEM_TEST_DEVICE=cuda timeout 240 "$python" -m pytest -q tests/backend \
+  TANDEM_TEST_BACKEND=$backend TANDEM_TEST_DEVICE=cuda timeout $(limit 220) "$python" -m pytest -q tests/backend \
     -p no:cacheprovider --junitxml="$out/$backend-suite.xml" > "$out/$backend-suite.log" 2>&1
   tail -n 12 "$out/$backend-suite.log"
 done

@@ -179,7 +179,8 @@ def train(
         images: torch.Tensor, order: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         model.train()
-        logits, batches = [], order.split(batch_size)
+        logits: list[torch.Tensor] = []
+        batches = order.split(batch_size)
         if recorded is not None:
             logits, batches = recorded.train(images, order)
         for batch in batches:

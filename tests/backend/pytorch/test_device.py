@@ -16,7 +16,7 @@ def restored(backend: Backend) -> Iterator[None]:
     set_tf32(False)
 
 
-@pytest.mark.parametrize(("is_allowed", "precision"), [(False, "ieee"), (True, "tf32"), (False, "ieee")])
+@pytest.mark.parametrize(("is_allowed", "precision"), [(False, "ieee"), (True, "tf32")])
 def test_tf32_is_set_for_products_and_convolutions(restored: None, is_allowed: bool, precision: str) -> None:
     set_tf32(is_allowed)
     assert torch.backends.cuda.matmul.fp32_precision == precision

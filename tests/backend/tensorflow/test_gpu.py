@@ -16,7 +16,7 @@ def restored(backend: Backend) -> Iterator[None]:
     set_tf32(False)
 
 
-@pytest.mark.parametrize("is_allowed", [False, True, False])
+@pytest.mark.parametrize("is_allowed", [False, True])
 def test_tf32_is_set(restored: None, is_allowed: bool) -> None:
     set_tf32(is_allowed)
     assert tf.config.experimental.tensor_float_32_execution_enabled() == is_allowed
