@@ -17,7 +17,8 @@ from functools import partial
 import torch
 from torch import nn
 
-TrainStep = Callable[..., torch.Tensor]
+from services.pytorch import tracing
+
 Batches = tuple[torch.Tensor, ...]
 # The optimiser's state and the libraries' memory come into being in the first
 # steps. PyTorch's documentation takes three before it records.
@@ -32,7 +33,7 @@ class ResidentSteps:
 
     def __init__(
         self,
-        train_step: TrainStep,
+        train_step: tracing.TrainStep,
         model: nn.Sequential,
         optimizer: torch.optim.Optimizer,
         loss_fn: nn.Module,
@@ -171,7 +172,7 @@ def _state_tensors(
 
 
 def record(
-    train_step: TrainStep,
+    train_step: tracing.TrainStep,
     model: nn.Sequential,
     optimizer: torch.optim.Optimizer,
     loss_fn: nn.Module,
