@@ -88,8 +88,7 @@ class Predictors:
             self.tensorflow.is_permitted.set()
             self.pytorch.is_permitted.set()
             await self.wait_until_idle()
-            for client in self.dispatcher._clients.values():
-                client.close()
+            self.dispatcher.close()
             for server in servers:
                 server.close()
             while self.tensorflow.open_connections or self.pytorch.open_connections:
