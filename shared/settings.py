@@ -48,6 +48,8 @@ def _allow_placeholders(*names: str) -> AfterValidator:
             template.format(**dict.fromkeys(names, "1"))
         except (LookupError, AttributeError) as error:
             raise ValueError(f"unknown placeholder {error}") from None
+        if not template.strip(" ,"):
+            raise ValueError("no URL")
         return template
 
     return AfterValidator(check)
@@ -98,7 +100,7 @@ RedisUrl = Annotated[
 PredictorUrl = Annotated[
     str,
     _allow_placeholders("backend", "port"),
-    Accepts("a URL that may contain {backend} and {port}, and no other braces"),
+    Accepts("a URL that may contain {backend} and {port}, and no other braces; or several, separated by commas"),
 ]
 GatewayUrl = Annotated[str, _allow_placeholders("port"), Accepts("a URL that may contain {port}, and no other braces")]
 Device = Annotated[Literal["cpu", "cuda", "auto"], Accepts("cpu, cuda or auto")]
@@ -160,7 +162,7 @@ class Settings(BaseSettings):
     gateway_processes: ProcessCount = Field(1, description="how many processes share that port")
     predictor_url: PredictorUrl = Field(
         "http://127.0.0.1:{port}",
-        description="predictors' URL with {backend}, {port}",
+        description="predictors' URL, or URLs; {backend}, {port}",
     )
     predictor_port: Port = Field(8101, description="port of the first predictor; the others follow")
     socket_dir: Folder = Field(
@@ -241,25 +243,38 @@ class Settings(BaseSettings):
         host = host_to_connect_to(self.public_host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.public_port}/"
 
-    def url_of(self, backend: str) -> str:
-        """Return the URL of a backend's predictor: `predictor_url` with the backend and its port filled in.
+    def urls_of(self, backend: str) -> tuple[str, ...]:
+        """Return the URLs of a backend's predictors: `predictor_url` with the backend and its port filled in.
+
+        The name of a host may have several addresses, each of another predictor.
 
         Raises:
             ValueError: the backend is not one of `backends`.
         """
         port = self.predictor_port + self.backends.index(backend)
-        return self.predictor_url.format(backend=backend, port=port)
+        urls = self.predictor_url.format(backend=backend, port=port).split(",")
+        return tuple(url.strip() for url in urls if url.strip())
+
+    def url_of(self, backend: str) -> str:
+        """Return the URL of a backend's predictor, or of its first one.
+
+        Raises:
+            ValueError: the backend is not one of `backends`.
+        """
+        return self.urls_of(backend)[0]
 
     def socket_of(self, backend: str) -> Path | None:
-        """Return the Unix socket of a backend's predictor, or None if its path would be too long for the system.
+        """Return the Unix socket of a backend's predictor, because it is faster than TCP on the same machine.
 
-        Gateways on the same machine use it, because it is faster than TCP.
+        There is none if `predictor_url` has several URLs, because their predictors would replace each other's socket.
+        There is none either if its path would be too long for the system.
         """
         path = self.socket_dir / backend / "predictor.sock"
-        return path if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH else None
+        is_possible = len(self.urls_of(backend)) == 1 and len(os.fsencode(path)) <= LONGEST_SOCKET_PATH
+        return path if is_possible else None
 
     def port_of(self, backend: str) -> int:
-        """Return the port on which a backend's predictor listens: the port in its URL, or 80."""
+        """Return the port on which a backend's predictors listen: the port in their first URL, or 80."""
         return urlsplit(self.url_of(backend)).port or 80
 
 

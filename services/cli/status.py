@@ -20,7 +20,7 @@ def status(target: Target, as_json: bool) -> None:
         return
     table = Grid(("service", "predictor", "trainers", "waiting"), ("waiting",))
     for backend, state in found["backends"].items():
-        table.add(backend, state["predictor"], *_describe_queue(state))
+        table.add(backend, _describe_predictors(state), *_describe_queue(state))
     table.add("load tests", "", *_describe_queue(found["loadtest"]))
     table.add("searches and releases", "", *_describe_queue(found["pipelines"]))
     table.print(f"Tandem {found['version']} at {target.url}, Redis is {found['redis']}")
@@ -29,6 +29,12 @@ def status(target: Target, as_json: bool) -> None:
             if trainer["job"]:
                 print_line(f"Running: {trainer['job']}")
     print_line(f"Models: {len(found['models'])}. Datasets: {', '.join(found['datasets'])}.")
+
+
+def _describe_predictors(state: Any) -> str:
+    """Return whether a backend's predictor answers; of several, how many do. Older gateways report only one."""
+    states = [predictor["state"] for predictor in state.get("predictors", [])]
+    return f"{states.count('up')} of {len(states)} up" if len(states) > 1 else str(state["predictor"])
 
 
 def _describe_queue(queue: Any) -> tuple[str, str]:

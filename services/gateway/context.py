@@ -105,7 +105,7 @@ class Context:
 
         Meanwhile, a thread removes what a killed gateway has left of uploads.
         """
-        self.dispatcher.loop = loop
+        self.dispatcher.start(loop)
         self.tokens.start(loop)
         loop.run_in_executor(None, self._sweep_uploads)
 

@@ -41,6 +41,9 @@ class Stack:
     Args:
         environ: the environment of every process, with the settings.
         log: the file to which the output of all processes is appended. By default it goes to the terminal.
+        trainers: how many trainers each backend has.
+        predictors: how many predictors each backend has. If there are several, each listens on another loopback address
+            (127.0.0.1, 127.0.0.2, ...), which only Linux has without configuration.
 
     Attributes:
         environ: the environment that the processes get.
@@ -53,7 +56,13 @@ class Stack:
         ValueError: a setting is not valid.
     """
 
-    def __init__(self, environ: Mapping[str, str], log: Path | None = None) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], log: Path | None = None, *, trainers: int = 1, predictors: int = 1
+    ) -> None:
+        self._trainers, self._predictors = trainers, predictors
+        if predictors > 1:
+            urls = ",".join(f"http://{_loopback_address(number)}:{{port}}" for number in range(1, predictors + 1))
+            environ = {**environ, "TANDEM_PREDICTOR_URL": urls}
         self.environ = {**environ, **OUTPUT, **exclude_loopback_from_proxy(environ)}
         self.settings = Settings.from_env(environ)
         self._redis = RedisServer(self.settings)
@@ -182,18 +191,31 @@ class Stack:
             yield from _program(name, [*python_of(name), "-m", f"services.{name}"], self._redis.login(name))
         for backend in self.settings.backends:
             trainer = [*python_of(backend), "-m", f"services.{backend}.trainer"]
-            yield from _program(f"{backend}-trainer", trainer, self._redis.login(name_of(backend)))
+            login = self._redis.login(name_of(backend))
+            for number in range(1, self._trainers + 1):
+                yield from _program(_numbered(f"{backend}-trainer", number), trainer, login)
             predictor = [*python_of(backend), "-m", f"services.{backend}.predictor"]
-            yield from _program(f"{backend}-predictor", predictor, self._predictor_address(backend))
+            for number in range(1, self._predictors + 1):
+                address = self._predictor_address(backend, number)
+                yield from _program(_numbered(f"{backend}-predictor", number), predictor, address)
 
-    def _predictor_address(self, backend: str) -> dict[str, str]:
-        """Return the setting of the address on which a predictor listens.
+    def _predictor_address(self, backend: str, number: int) -> dict[str, str]:
+        """Return the setting of the address on which a backend's predictor of this number listens.
 
         A predictor asks for no token. One that only this machine asks must not be reached by others, also if the
         gateway is.
         """
         host = urlsplit(self.settings.url_of(backend)).hostname or ""
-        return {"TANDEM_BIND_HOST": "127.0.0.1"} if is_loopback(host) else {}
+        return {"TANDEM_BIND_HOST": _loopback_address(number)} if is_loopback(host) else {}
+
+
+def _numbered(name: str, number: int) -> str:
+    """Return the name of a program of which there may be several. The first one has no number."""
+    return name if number == 1 else f"{name}-{number}"
+
+
+def _loopback_address(number: int) -> str:
+    return f"127.0.0.{number}"
 
 
 def _has_tokens(token_file: Path) -> bool:

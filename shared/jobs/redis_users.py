@@ -24,7 +24,7 @@ _LOGIN = ("ping", "select", "info", "client|setname", "client|info")
 _RECORDS = (
     *("exists", "type", "del", "expire", "get", "set"),
     *("hget", "hmget", "hgetall", "hset", "hdel", "hkeys", "hlen", "hincrby"),
-    *("zadd", "zrem", "zrange", "zrevrange", "zrevrangebyscore", "zremrangebyscore", "zrevrank", "zscore"),
+    *("zadd", "zrem", "zrange", "zrevrange", "zrevrangebyscore", "zremrangebyscore", "zrevrank", "zscore", "zcard"),
     *("lpush", "rpush", "lrem", "lrange", "llen", "lpos", "sadd", "srem", "smembers"),
 )
 """Commands that read or write one key. The patterns of keys decide what a user can do with them."""
@@ -86,7 +86,7 @@ def list_users(backends: Iterable[str]) -> list[RedisUser]:
         "gateway",
         (*_LOGIN, *_TRANSACTIONS, *_RECORDS, "publish", "xadd", "xread", "xrevrange"),
         keys=("tandem:*", "rq:queues", "rq:queue:*", "rq:job:*"),
-        readable_keys=("rq:execution:*", "rq:workers:*", "rq:worker:*"),
+        readable_keys=("rq:execution:*", "rq:wip:*", "rq:workers:*", "rq:worker:*"),
         channels=("rq:pubsub:*",),
     )
     others = [_worker_user(service, service) for service in ("loadtest", "pipelines")]

@@ -1,4 +1,4 @@
-"""The only client of a predictor: kept HTTP connections on the event loop, and one blocking call for jobs.
+"""The only client of a predictor: kept HTTP connections on the event loop.
 
 A request is written at once, and a reply is a status, headers and a body of known length. A general HTTP library
 costs as much per call as everything else on the way to the predictor together (ADR 10).
@@ -66,14 +66,18 @@ class PredictorClient:
     Args:
         url: of the predictor, such as `http://127.0.0.1:8101`.
         socket_path: the predictor's Unix socket. If nothing answers there, the predictor is asked at its URL.
+        ip: the address to connect to, if the name of the URL's host has several. By default, the name is looked up for
+            each connection.
     """
 
-    def __init__(self, url: str, socket_path: Path | None = None) -> None:
+    def __init__(self, url: str, socket_path: Path | None = None, ip: str | None = None) -> None:
         parts = urlsplit(url)
-        self._address = (parts.hostname or "", parts.port or 80)
+        self._address = (ip or parts.hostname or "", parts.port or 80)
         self._root, self._host = parts.path.rstrip("/"), parts.netloc
         self._socket_path = socket_path
         self._idle: list[_Connection] = []
+        self._busy: set[_Connection] = set()
+        self._is_aborted = False
 
     async def predict(self, name: str, version: int, images: NDArray[np.uint8], timeout_s: float) -> Computation:
         """Have a model predict images, uint8 [N, H, W, C].
@@ -106,6 +110,8 @@ class PredictorClient:
                 return await self._exchange(self._idle.pop(), message, timeout_s)
             except ConnectionFailedError:
                 self.close()  # the predictor was restarted, so all kept connections are closed
+        if self._is_aborted:
+            raise ConnectionFailedError("the predictor does not answer its health check")
         connection = await self._connect(timeout_s - (monotonic() - started_s))
         return await self._exchange(connection, message, timeout_s - (monotonic() - started_s))
 
@@ -113,6 +119,16 @@ class PredictorClient:
         """Close the connections that no request uses."""
         while self._idle:
             self._idle.pop().transport.close()
+
+    def abort(self) -> None:
+        """Close all connections. Requests on their way fail with a ConnectionFailedError, and so do later ones.
+
+        This is for a predictor that hangs: its requests would otherwise wait for their time limit.
+        """
+        self._is_aborted = True
+        self.close()
+        for connection in self._busy:
+            connection.transport.abort()
 
     async def _connect(self, timeout_s: float) -> "_Connection":
         """Open a connection.
@@ -140,6 +156,7 @@ class PredictorClient:
 
     async def _exchange(self, connection: "_Connection", message: bytes, timeout_s: float) -> Reply:
         timer = asyncio.get_running_loop().call_later(timeout_s, connection.give_up)
+        self._busy.add(connection)
         try:
             reply = await connection.exchange(message)
         except BaseException:  # a reply that arrives later must not be taken for the next request's
@@ -147,29 +164,12 @@ class PredictorClient:
             raise
         finally:
             timer.cancel()
+            self._busy.remove(connection)
         if reply.headers.get("connection") == "close":
             connection.transport.close()
         else:
             self._idle.append(connection)
         return reply
-
-
-def ask_predictor(url: str, path: str, body: bytes, timeout_s: float) -> Reply:
-    """POST to a predictor, and block until it replies. For jobs, which have no event loop.
-
-    Raises:
-        TimeoutError: the reply did not arrive completely within `timeout_s`.
-        ConnectionFailedError: the connection was refused or closed, or the reply is not valid HTTP.
-    """
-
-    async def ask() -> Reply:
-        client = PredictorClient(url)
-        try:
-            return await client.request("POST", path, body, timeout_s=timeout_s)
-        finally:
-            client.close()
-
-    return asyncio.run(ask())
 
 
 class _Connection(asyncio.Protocol):

@@ -213,7 +213,7 @@ def create_server(backend: Backend, settings: Settings) -> HttpServer:
     device = backend.configure(settings.prediction_threads, settings.prediction_device, 0, settings.tf32)
     models = LoadedModels(backend, ModelRegistry(settings.model_dir))
     app = create_app(backend, models, settings.prediction_threads, device)
-    gate = ServiceGate(urlsplit(settings.url_of(backend.NAME)).hostname or "")
+    gate = ServiceGate(*(urlsplit(url).hostname or "" for url in settings.urls_of(backend.NAME)))
     return HttpServer(app, [prediction_route(models)], FLASK_THREADS, gate=gate, headers=NO_HEADERS)
 
 

@@ -21,7 +21,8 @@ from shared.models import golden_check
 from shared.models.manifest import ModelDescription
 from shared.models.registry import ModelRegistry
 from shared.network.weights import Weights
-from shared.serving.client import ConnectionFailedError, ask_predictor
+from shared.serving.blocking_calls import ask_all_predictors
+from shared.serving.client import ConnectionFailedError
 from shared.settings import Settings
 from shared.training.checkpoints import Checkpoints
 
@@ -126,14 +127,16 @@ class JobContext:
         return ModelReference(name=name, backend=backend, version=version)
 
     def _warm(self, run: Run, name: str, draft: str) -> None:
-        """Have the predictor load a draft of a model. If it is down, the run gets a warning and goes on.
+        """Have the backend's predictors load a draft of a model. If none answers, the run gets a warning and goes on.
+
+        A predictor that does not answer, beside another that does, loads the model for its first prediction.
 
         Raises:
-            CorruptModelError: the predictor refuses the draft.
+            CorruptModelError: a predictor refuses the draft.
         """
-        url = self.settings.url_of(self.backend.NAME)
+        urls = self.settings.urls_of(self.backend.NAME)
         try:
-            reply = ask_predictor(url, f"/warm/{name}/{draft}", b"", WARM_TIMEOUT_S)
+            replies = ask_all_predictors(urls, f"/warm/{name}/{draft}", b"", WARM_TIMEOUT_S)
         except (ConnectionFailedError, TimeoutError) as error:
             log.warning("the predictor did not answer and could not load the new model", name=name, reason=str(error))
             run.warn(
@@ -141,5 +144,6 @@ class JobContext:
                 "the first prediction takes longer"
             )
             return
-        if reply.status >= 400:
-            raise CorruptModelError(f"the predictor refuses the model: {reply.body.decode(errors='replace')}")
+        for reply in replies:
+            if reply.status >= 400:
+                raise CorruptModelError(f"the predictor refuses the model: {reply.body.decode(errors='replace')}")

@@ -14,7 +14,8 @@ from shared.jobs.payloads import TransplantJob
 from shared.jobs.run_state import SUCCEEDED, Run
 from shared.models.manifest import Manifest, ModelDescription, TransplantProof
 from shared.models.registry import VerifiedModel
-from shared.serving.client import ConnectionFailedError, ask_predictor
+from shared.serving.blocking_calls import ask_any_predictor
+from shared.serving.client import ConnectionFailedError
 from shared.training.context import JobContext
 
 REQUEST_BYTES = 4 * 2**20  # of pictures in one request to the predictor
@@ -83,13 +84,13 @@ def _ask_source(context: JobContext, job: TransplantJob, images: NDArray[np.uint
     Raises:
         UnavailableError: the predictor does not answer, or answers with an error.
     """
-    url, path = context.settings.url_of(job.source.backend), f"/predict/{job.name}/{job.source.version}"
+    urls, path = context.settings.urls_of(job.source.backend), f"/predict/{job.name}/{job.source.version}"
     size = max(1, REQUEST_BYTES // images[0].nbytes)
     answers = []
     for start in range(0, len(images), size):
         batch = images[start : start + size]
         try:
-            reply = ask_predictor(url, path, batch.tobytes(), TIMEOUT_S)
+            reply = ask_any_predictor(urls, path, batch.tobytes(), TIMEOUT_S)
             if reply.status != 200:
                 raise ValueError(reply.body.decode(errors="replace"))
             answers.append(np.frombuffer(reply.body, "<f4").reshape(len(batch), -1))

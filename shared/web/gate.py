@@ -93,11 +93,11 @@ class ServiceGate(OpenGate):
     A page can reach a server on its visitor's machine. Its requests then say so, or they name a host of the page's.
 
     Args:
-        host: the name under which other services reach the server; loopback names are allowed as well.
+        hosts: the names under which other services reach the server; loopback names are allowed as well.
     """
 
-    def __init__(self, host: str) -> None:
-        self._hosts = frozenset({host.lower(), *LOOPBACK_NAMES})
+    def __init__(self, *hosts: str) -> None:
+        self._hosts = frozenset({*(host.lower() for host in hosts), *LOOPBACK_NAMES})
 
     def admit(self, request: RequestHead, scope: str | None) -> Caller:
         """Return a client that is known by its address only.

@@ -11,6 +11,7 @@ processes share figures in memory that the parent makes before it forks: `proces
 """
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -43,14 +44,26 @@ log = structlog.get_logger()
 
 
 def open_listeners(host: str, port: int) -> list[socket.socket]:
-    """Return listening sockets for all addresses of a host.
+    """Return listening sockets for all addresses of a host that this machine has.
+
+    The name of a container's service stands for all its replicas, so it may have addresses of others.
 
     Raises:
-        OSError: the port is in use, or the host is unknown.
+        OSError: the port is in use, the host is unknown, or none of its addresses is this machine's.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     addresses = dict.fromkeys((family, address) for family, _, _, _, address in found)
-    return [socket.create_server(address[:2], family=family, backlog=BACKLOG) for family, address in addresses]
+    listeners, error = [], OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+    for family, address in addresses:
+        try:
+            listeners.append(socket.create_server(address[:2], family=family, backlog=BACKLOG))
+        except OSError as failure:
+            if failure.errno != errno.EADDRNOTAVAIL:
+                raise
+            error = failure
+    if not listeners:
+        raise error
+    return listeners
 
 
 @dataclass(eq=False)

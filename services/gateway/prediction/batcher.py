@@ -1,8 +1,9 @@
-"""Requests for the same version of one backend's model share a call to its predictor if they wait at the same time.
+"""Requests for the same version of one backend's model share a call to a predictor if they wait at the same time.
 
-A request that arrives while no call is in flight is sent at once. Requests that arrive during a call wait for its
-end. Then those that wait are sent together as one tensor, first come first served, at most MAX_CALL_IMAGES images per
-call; a single request may have more. No request waits for a timer. Everything runs on one event loop, so nothing is
+A batcher has at most one call in flight to each predictor of its backend. A request that arrives while a predictor is
+free is sent at once. Other requests wait until a call ends. Then those that wait are sent together as one tensor, first
+come first served, at most MAX_CALL_IMAGES images per call; a single request may have more. No request waits for a
+timer. A call whose connection fails is sent to another predictor. Everything runs on one event loop, so nothing is
 locked. If the gateway has several processes, MAX_WAITING_IMAGES holds for all of them together.
 """
 
@@ -18,9 +19,10 @@ import structlog
 from numpy.typing import NDArray
 from prometheus_client import Histogram
 
+from services.gateway.prediction.replicas import Replica, Replicas
 from services.gateway.prediction.waiting_images import WaitingImages
 from shared.logs import request_id, use_request_id
-from shared.serving.client import ConnectionFailedError, PredictorClient, PredictorError
+from shared.serving.client import Computation, ConnectionFailedError, PredictorError
 from shared.web.request_metrics import IMAGE_BUCKETS, SECONDS_BUCKETS
 
 MAX_CALL_IMAGES = 64  # in one call, unless a single request has more
@@ -90,7 +92,7 @@ class Batcher:
     """The waiting requests of one model of one backend.
 
     Args:
-        client: of the backend's predictor.
+        replicas: the backend's predictors.
         timeout_s: how long a request may wait for its call, and how long the call may take.
         on_idle: called with the batcher when no call is in flight and no request waits.
         shared: images that wait in all processes of the gateway, if there are several.
@@ -98,7 +100,7 @@ class Batcher:
 
     def __init__(
         self,
-        client: PredictorClient,
+        replicas: Replicas,
         backend: str,
         name: str,
         version: int,
@@ -107,37 +109,43 @@ class Batcher:
         shared: WaitingImages | None = None,
     ) -> None:
         self.key = (backend, name, version)
-        self._client, self._backend, self._timeout_s = client, backend, timeout_s
+        self._replicas, self._backend, self._timeout_s = replicas, backend, timeout_s
         self._name, self._version = name, version
         self._on_idle, self._shared = on_idle, shared
         self._call_seconds, self._call_images = _histograms_of(backend)
         self._waiting: deque[QueuedRequest] = deque()
         self._waiting_images = 0
-        self._in_flight = False
-        self._call_started = 0.0  # when the call that is in flight began
-        self._sender: asyncio.Task[None] | None = None  # the event loop itself keeps no reference
+        self._calls: dict[Replica, float] = {}  # predictors to which a call is in flight, and when it began
+        self._is_starting = False  # whether a sender was created that has not begun to send
+        self._senders: set[asyncio.Task[None]] = set()  # the event loop itself keeps no reference
 
     @property
     def is_idle(self) -> bool:
         """Whether no call is in flight and no request waits."""
-        return not self._in_flight
+        return not self._calls
 
     @property
     def call_age_s(self) -> float:
-        """For how many seconds the call in flight has had no reply; 0 if there is none."""
-        return perf_counter() - self._call_started if self._in_flight else 0.0
+        """For how many seconds a new request may have to wait already: the age of the youngest call in flight.
+
+        It is 0 if a predictor is free.
+        """
+        if not self._calls or self._replicas.has_other_than(self._calls):
+            return 0.0
+        return perf_counter() - max(self._calls.values())
 
     async def predict(self, images: NDArray[np.uint8]) -> Outcome:
         """Predict images, uint8 [N, H, W, C], at once or with the other requests that wait.
 
         If more than MAX_WAITING_IMAGES images would wait, the outcome is a Failure at once.
         """
-        if not self._in_flight:  # a future and a task would take longer than a small prediction
-            self._in_flight = True
+        if not self._waiting and (replica := self._replicas.choose(self._calls)):
+            # Without a future and a task, which would take longer than a small prediction.
+            self._calls[replica] = perf_counter()
             try:
-                return await self._call([images])
+                return await self._call([images], replica)
             finally:
-                self._send_waiting()
+                self._end_call(replica)
         request = self.enqueue(images)
         timer = asyncio.get_running_loop().call_later(self._timeout_s, self._give_up, request)
         try:
@@ -153,15 +161,16 @@ class Batcher:
         must withdraw the request.
         """
         request = QueuedRequest(images, asyncio.get_running_loop().create_future(), perf_counter(), request_id())
-        if self._in_flight and not self._has_room(request):
+        replica = None if self._is_starting else self._replicas.choose(self._calls)
+        if not replica and not self._has_room(request):
             request.outcome.set_result(
                 Failure(f"{self._backend} has {MAX_WAITING_IMAGES} images waiting: try again in a moment")
             )
             return request
         self._waiting.append(request)
         self._waiting_images += len(images)
-        if not self._in_flight:
-            self._send_waiting()
+        if replica:
+            self._start_sender(replica)
         return request
 
     def withdraw(self, request: QueuedRequest) -> None:
@@ -206,38 +215,47 @@ class Batcher:
             self._shared.publish(self.key, self._waiting_images, self._waiting[0].since if self._waiting else 0.0)
 
     def _send_waiting(self) -> None:
-        """Send the requests that wait, if there are any. No call may be in flight."""
-        if self._waiting:
-            self._in_flight, self._call_started = True, perf_counter()
-            self._sender = asyncio.get_running_loop().create_task(self._send())
-        else:
-            self._become_idle()
+        """Send the requests that wait, if there are any and a predictor is free."""
+        if self._waiting and not self._is_starting and (replica := self._replicas.choose(self._calls)):
+            self._start_sender(replica)
 
-    def _become_idle(self) -> None:
-        self._in_flight = False
-        if self._on_idle:
+    def _start_sender(self, replica: Replica) -> None:
+        self._calls[replica] = perf_counter()
+        self._is_starting = True
+        sender = asyncio.get_running_loop().create_task(self._send(replica))
+        self._senders.add(sender)
+        sender.add_done_callback(self._senders.discard)
+
+    def _end_call(self, replica: Replica) -> None:
+        """Have the next call begin, now that a predictor is free."""
+        del self._calls[replica]
+        self._send_waiting()
+        if not self._calls and self._on_idle:
             self._on_idle(self)
 
-    async def _send(self) -> None:
-        """Call until no request waits."""
+    async def _send(self, replica: Replica) -> None:
+        """Call a predictor until no request waits, or it fails."""
+        self._is_starting = False
         try:
             while requests := self._take():
-                started = perf_counter()
+                self._send_waiting()  # what this call has no room for
+                started = self._calls[replica] = perf_counter()
                 ids = ",".join(request.id for request in requests[:LOGGED_IDS])[:MAX_IDS_LENGTH]
                 with use_request_id(ids):
-                    outcome = await self._call([request.images for request in requests])
+                    outcome = await self._call([request.images for request in requests], replica)
                 _share(outcome, requests, started)
+                if not replica.is_up:
+                    break
         finally:
-            self._become_idle()
+            self._end_call(replica)
 
-    async def _call(self, parts: list[NDArray[np.uint8]]) -> Outcome:
-        """Call the predictor with the images of one or more requests, and record the call."""
+    async def _call(self, parts: list[NDArray[np.uint8]], replica: Replica) -> Outcome:
+        """Call a predictor with the images of one or more requests, and record the call."""
         backend, started = self._backend, perf_counter()
-        self._call_started = started
         try:
             images = np.concatenate(parts) if len(parts) > 1 else parts[0]
             self._call_images.observe(len(images))
-            computed = await self._client.predict(self._name, self._version, images, self._timeout_s)
+            computed = await self._ask(images, replica)
         except TimeoutError:
             return Failure(f"{backend} did not answer within {self._timeout_s:g} s")
         except ConnectionFailedError:
@@ -251,6 +269,39 @@ class Batcher:
             duration_s = perf_counter() - started
             self._call_seconds.observe(duration_s)
         return Answer(computed.probabilities, duration_s * 1000, computed.compute_ms)
+
+    async def _ask(self, images: NDArray[np.uint8], replica: Replica) -> Computation:
+        """Ask a predictor; if its connection fails, ask others. A prediction changes nothing, so this is safe.
+
+        Raises:
+            TimeoutError: the time limit passed.
+            ConnectionFailedError: no predictor answers.
+            PredictorError: a predictor refuses the images, or its reply cannot be used.
+        """
+        deadline_s, failed = perf_counter() + self._timeout_s, []
+        while True:
+            asked, client = replica, replica.client
+            asked.load += len(images)
+            try:
+                computed = await client.predict(self._name, self._version, images, deadline_s - perf_counter())
+            except ConnectionFailedError:
+                failed.append(asked)
+                if client is asked.client:  # else its calls were aborted, and it may answer again
+                    self._replicas.drop(asked)
+                other = self._replicas.choose([one for one in failed if not one.is_up or one is asked])
+                if other is None:
+                    raise
+                replica = other
+            except TimeoutError:
+                if not failed:  # else the predictor had less time than the limit
+                    self._replicas.drop(asked)
+                raise
+            else:
+                if not asked.is_up:
+                    self._replicas.take_back(asked)
+                return computed
+            finally:
+                asked.load -= len(images)
 
     def _take(self) -> list[QueuedRequest]:
         """Take the first requests that fit into one call."""

@@ -8,23 +8,19 @@ from concurrent.futures import Future
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from services.gateway.prediction.batcher import Batcher, Outcome
 from services.gateway.prediction.joint_prediction import JointLimits, PendingPrediction, collect_outcomes
+from services.gateway.prediction.replicas import ReplicaReport, Replicas
 from services.gateway.prediction.waiting_images import WaitingImages
-from shared.serving.client import ConnectionFailedError, PredictorClient
-from shared.serving.health import ProcessUse
 from shared.settings import Settings
 from shared.web.shared_figures import SharedAmounts
-
-HEALTH_TIMEOUT_S = 1.0
 
 
 class Dispatcher:
     """The predictors of all backends.
 
-    `predict` runs on the server's event loop. Flask's threads call `ask_health` and `count_waiting`.
+    Coroutines run on the server's event loop. Flask's threads call the other methods.
 
     Args:
         shared: images that wait in all processes of the gateway, if there are several.
@@ -37,12 +33,22 @@ class Dispatcher:
 
     def __init__(self, settings: Settings, shared: SharedAmounts | None = None) -> None:
         self._limits = JointLimits(settings.joint_timeout_s, settings.prediction_timeout_s)
-        self._clients = {
-            backend: PredictorClient(settings.url_of(backend), settings.socket_of(backend))
-            for backend in settings.backends
+        self._replicas = {
+            backend: Replicas(settings.urls_of(backend), settings.socket_of(backend)) for backend in settings.backends
         }
         self._batchers: dict[tuple[str, str, int], Batcher] = {}
         self._shared = WaitingImages(shared, settings.backends) if shared is not None else None
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Use the server's event loop, and begin to look for predictors."""
+        self.loop = loop
+        for replicas in self._replicas.values():
+            replicas.start(loop)
+
+    def close(self) -> None:
+        """Look for predictors no longer, and close the connections that no request uses."""
+        for replicas in self._replicas.values():
+            replicas.close()
 
     async def predict(
         self,
@@ -73,8 +79,8 @@ class Dispatcher:
         key = (backend, name, version)
         batcher = self._batchers.get(key)
         if batcher is None:
-            client, timeout_s = self._clients[backend], self._limits.first_s
-            batcher = self._batchers[key] = Batcher(client, *key, timeout_s, self._forget, self._shared)
+            replicas, timeout_s = self._replicas[backend], self._limits.first_s
+            batcher = self._batchers[key] = Batcher(replicas, *key, timeout_s, self._forget, self._shared)
         return batcher
 
     def _forget(self, batcher: Batcher) -> None:
@@ -82,13 +88,30 @@ class Dispatcher:
         if self._batchers.get(batcher.key) is batcher:
             del self._batchers[batcher.key]
 
-    def ask_health(self) -> "Future[dict[str, ProcessUse | None]]":
+    def ask_health(self) -> "Future[dict[str, list[ReplicaReport]]]":
         """Ask each predictor what it reports of itself, without waiting.
 
         Returns:
-            The reports by backend, after at most HEALTH_TIMEOUT_S; None for a predictor that does not answer.
+            The reports by backend, one per predictor, after at most HEALTH_TIMEOUT_S.
         """
-        return asyncio.run_coroutine_threadsafe(self.collect_health(), self.loop)
+        return asyncio.run_coroutine_threadsafe(self._collect_health(), self.loop)
+
+    async def _collect_health(self) -> dict[str, list[ReplicaReport]]:
+        reports = await asyncio.gather(*(replicas.ask_health() for replicas in self._replicas.values()))
+        return dict(zip(self._replicas, reports, strict=True))
+
+    def ask_backends_up(self) -> "Future[dict[str, bool]]":
+        """Ask for each backend whether at least one of its predictors answers, without waiting."""
+        return asyncio.run_coroutine_threadsafe(self.find_backends_up(), self.loop)
+
+    async def find_backends_up(self) -> dict[str, bool]:
+        """Return for each backend whether at least one of its predictors answers."""
+        are_up = await asyncio.gather(*(replicas.is_any_up() for replicas in self._replicas.values()))
+        return dict(zip(self._replicas, are_up, strict=True))
+
+    def count_predictors(self, backend: str) -> tuple[int, int]:
+        """Return how many predictors of a backend were up, and how many were down, when they were last asked."""
+        return self._replicas[backend].count()
 
     def count_waiting(self, backend: str) -> tuple[int, float]:
         """Return how many images wait for a backend, and for how many seconds the first of them has."""
@@ -96,16 +119,3 @@ class Dispatcher:
             return self._shared.count_waiting(backend)
         counts = [batcher.count_waiting() for key, batcher in list(self._batchers.items()) if key[0] == backend]
         return sum(images for images, _ in counts), max((age_s for _, age_s in counts), default=0.0)
-
-    async def collect_health(self) -> dict[str, ProcessUse | None]:
-        """Return what each predictor reports of itself; see `ask_health`, which other threads call."""
-        reports = await asyncio.gather(*map(_health_of, self._clients.values()))
-        return dict(zip(self._clients, reports, strict=True))
-
-
-async def _health_of(client: PredictorClient) -> ProcessUse | None:
-    try:
-        reply = await client.request("GET", "/health", timeout_s=HEALTH_TIMEOUT_S)
-        return ProcessUse.model_validate_json(reply.body) if reply.status == 200 else None
-    except (TimeoutError, ConnectionFailedError, ValidationError):
-        return None

@@ -61,10 +61,10 @@ class PartStates:
         return await asyncio.shield(self._states)  # a client that goes away does not end the others' question
 
     async def _ask(self) -> dict[str, bool]:
-        redis, predictors = await asyncio.gather(
-            run_in_thread(None, _redis_answers, self._context), self._context.dispatcher.collect_health()
+        redis, are_up = await asyncio.gather(
+            run_in_thread(None, _redis_answers, self._context), self._context.dispatcher.find_backends_up()
         )
-        return {"redis": redis, **{backend: report is not None for backend, report in predictors.items()}}
+        return {"redis": redis, **are_up}
 
 
 def _redis_answers(context: Context) -> bool:

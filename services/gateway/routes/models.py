@@ -75,14 +75,14 @@ def routes(context: Context) -> APIBlueprint:
         described = {backend: version for backend, version in described.items() if version in versions[backend]}
         if not described:
             raise NotFoundError(f"no backend has version {query.version} of the model {path.name[:80]!r}")
-        health = context.dispatcher.ask_health()  # the predictors answer while files are read
+        are_up = context.dispatcher.ask_backends_up()  # the predictors answer while files are read
         manifests = {
             backend: registry.manifest(name, backend, version).to_json() for backend, version in described.items()
         }
         detail = ModelDetail(
             name=path.name,
             versions=versions,
-            ready=all(health.result().get(backend) is not None for backend in versions),
+            ready=all(are_up.result().get(backend, False) for backend in versions),
             aliases=context.aliases.of(name),
             manifests=manifests,
             model_version_status=version_status(context, path.name),

@@ -30,7 +30,6 @@ from services.gateway.schemas.protocols import (
 from services.gateway.scopes import READ, READ_OR_PREDICT
 from services.gateway.version import VERSION
 from shared.errors import UnavailableError
-from shared.serving.health import ProcessUse
 from shared.web.shared_figures import key_of
 
 TAG = Tag(name="repository", description="Open Inference Protocol v2: models and their statistics")
@@ -137,25 +136,25 @@ def _platform_of(address: ModelAddress) -> str:
 
 def _require_ready(context: Context, address: ModelAddress) -> ModelReady:
     """Return that a model is ready, or raise UnavailableError if a predictor does not answer."""
-    if reason := _why_unavailable(context.dispatcher.ask_health().result(), address.backends):
+    if reason := _why_unavailable(context.dispatcher.ask_backends_up().result(), address.backends):
         raise UnavailableError(reason)
     return ModelReady(name=address.title, ready=True)
 
 
 def _index(context: Context) -> list[IndexEntry]:
-    health = context.dispatcher.ask_health().result()
+    are_up = context.dispatcher.ask_backends_up().result()
     entries = []
     for title, versions in context.addresses.titles():
-        reason = _why_unavailable(health, parse_title(title, context.settings.backends)[1])
+        reason = _why_unavailable(are_up, parse_title(title, context.settings.backends)[1])
         for version in versions:
             state = "UNAVAILABLE" if reason else "READY"
             entries.append(IndexEntry(name=title, version=str(version), state=state, reason=reason))
     return entries
 
 
-def _why_unavailable(health: dict[str, ProcessUse | None], backends: tuple[str, ...]) -> str:
-    """Return which of the backends' predictors do not answer, or an empty text."""
-    return "; ".join(f"{backend}'s predictor does not answer" for backend in backends if health[backend] is None)
+def _why_unavailable(are_up: dict[str, bool], backends: tuple[str, ...]) -> str:
+    """Return the backends of which no predictor answers, or an empty text."""
+    return "; ".join(f"{backend}'s predictor does not answer" for backend in backends if not are_up[backend])
 
 
 def _statistics(context: Context, titles: Iterable[tuple[str, list[int]]]) -> Response:

@@ -12,20 +12,29 @@ from redis.exceptions import RedisError
 from rq.worker_registration import get_keys
 
 from services.gateway.context import Context
+from services.gateway.prediction.replicas import ReplicaReport
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import file_of
-from services.gateway.schemas.catalog import BackendStatus, JobReference, QueueStatus, SystemStatus, TrainerStatus
+from services.gateway.schemas.catalog import (
+    BackendStatus,
+    JobReference,
+    PredictorStatus,
+    QueueStatus,
+    SystemStatus,
+    TrainerStatus,
+)
 from services.gateway.scopes import READ
 from services.gateway.version import VERSION
 from shared.data import datasets
 from shared.jobs.job_queue import LOADTEST, PIPELINES, parse_job_id, queue_of
 from shared.jobs.run_state import THROUGHPUT_KEY
-from shared.serving.health import ProcessUse
 from shared.web.request_metrics import metrics_response
 
 TAG = Tag(name="status", description="What runs, what waits, what is down")
 MAX_WAITING = 50  # jobs of a queue that are listed
-UNKNOWN_QUEUE = QueueStatus(trainers=[], queued=None, waiting=[])  # while Redis does not answer
+UNKNOWN_QUEUE = QueueStatus(
+    trainers=[], queued=None, running=None, unfinished=None, waiting=[]
+)  # while Redis does not answer
 
 
 def routes(context: Context) -> APIBlueprint:
@@ -34,7 +43,7 @@ def routes(context: Context) -> APIBlueprint:
 
     @api.get("/v1/status", security=READ, responses={200: SystemStatus})
     def status() -> Response:
-        """Every backend's predictor, trainers and queue; answered even when nothing else answers."""
+        """Every backend's predictors, trainers and queue; answered even when nothing else answers."""
         reports = context.dispatcher.ask_health()  # the predictors answer while Redis is asked
         try:
             queues = {name: _queue_status(context, name) for name in (*context.settings.backends, LOADTEST, PIPELINES)}
@@ -46,8 +55,8 @@ def routes(context: Context) -> APIBlueprint:
                 version=VERSION,
                 redis="up" if queues else "down",
                 backends={
-                    backend: _backend_status(process, queues.get(backend, UNKNOWN_QUEUE))
-                    for backend, process in predictors.items()
+                    backend: _backend_status(found, queues.get(backend, UNKNOWN_QUEUE))
+                    for backend, found in predictors.items()
                 },
                 loadtest=queues.get(LOADTEST, UNKNOWN_QUEUE),
                 pipelines=queues.get(PIPELINES, UNKNOWN_QUEUE),
@@ -76,6 +85,12 @@ def _queue_status(context: Context, name: str) -> QueueStatus:
     performs is in the set of its executions; it does one job at a time.
     """
     queue = queue_of(name, context.redis)
+    with context.redis.pipeline() as pipeline:  # in one step, so that a job that begins is counted once
+        pipeline.llen(queue.key)
+        pipeline.llen(f"{queue.key}:intermediate")
+        pipeline.zcard(f"rq:wip:{name}")
+        queued, taken, performed = cast(list[int], pipeline.execute())
+    running = taken + performed
     with context.redis.pipeline(transaction=False) as pipeline:
         for key in sorted(get_keys(queue)):
             pipeline.hget(key, "state")
@@ -86,7 +101,7 @@ def _queue_status(context: Context, name: str) -> QueueStatus:
         _trainer_status(state.decode(), begun) for state, begun in zip(states, executions, strict=True) if state
     ]
     waiting = [JobReference(kind=kind, id=identity) for kind, identity in context.jobs.list_waiting(name, MAX_WAITING)]
-    return QueueStatus(trainers=trainers, queued=queue.count, waiting=waiting)
+    return QueueStatus(trainers=trainers, queued=queued, running=running, unfinished=queued + running, waiting=waiting)
 
 
 def _trainer_status(state: str, executions: set[bytes]) -> TrainerStatus:
@@ -102,9 +117,13 @@ def _trainer_status(state: str, executions: set[bytes]) -> TrainerStatus:
     return TrainerStatus(state=state, job=job, running=reference)
 
 
-def _backend_status(process: ProcessUse | None, queue: QueueStatus) -> BackendStatus:
-    predictor = "up" if process else "down"
-    return BackendStatus(**dict(queue), predictor=predictor, process=process)
+def _backend_status(found: list[ReplicaReport], queue: QueueStatus) -> BackendStatus:
+    first = next((report.process for report in found if report.process), None)
+    predictors = [
+        PredictorStatus(address=report.address, state="up" if report.process else "down", process=report.process)
+        for report in found
+    ]
+    return BackendStatus(**dict(queue), predictor="up" if first else "down", process=first, predictors=predictors)
 
 
 def _gauges_in(registry: CollectorRegistry) -> Callable[[str, str, str], Gauge]:
@@ -116,7 +135,12 @@ def _add_prediction_gauges(context: Context, registry: CollectorRegistry) -> Non
     gauge = _gauges_in(registry)
     images = gauge("tandem_prediction_queue_pictures", "Pictures that wait for a call", "backend")
     age = gauge("tandem_prediction_queue_age_seconds", "Since the first of them came", "backend")
+    up = gauge("tandem_predictors_up", "Predictors that answered when they were last asked", "backend")
+    down = gauge("tandem_predictors_down", "Predictors that did not", "backend")
     for backend in context.settings.backends:
+        answering, missing = context.dispatcher.count_predictors(backend)
+        up.labels(backend).set(answering)
+        down.labels(backend).set(missing)
         waiting, age_s = context.dispatcher.count_waiting(backend)
         images.labels(backend).set(waiting)
         age.labels(backend).set(age_s)

@@ -236,12 +236,20 @@ class TrainerStatus(ResponseBody):
 
 
 class QueueStatus(ResponseBody):
-    """A queue and its workers."""
+    """A queue and its workers. What scales the workers reads `unfinished`: it falls to 0 when nothing is left to do."""
 
     trainers: Annotated[list[TrainerStatus], Field(description="processes that take jobs from the queue")]
     queued: Annotated[
         int | None,
         Field(description="waiting jobs, cancelled ones included until a trainer drops them; null when Redis is down"),
+    ]
+    running: Annotated[
+        int | None,
+        Field(description="jobs that a process performs, or performed when it died just now; null when Redis is down"),
+    ]
+    unfinished: Annotated[
+        int | None,
+        Field(description="`queued` and `running` together, read at the same moment; null when Redis is down"),
     ]
     waiting: Annotated[
         list[JobReference],
@@ -249,11 +257,20 @@ class QueueStatus(ResponseBody):
     ]
 
 
-class BackendStatus(QueueStatus):
-    """A backend's queue, trainers and predictor."""
+class PredictorStatus(ResponseBody):
+    """One predictor of a backend."""
 
-    predictor: Literal["up", "down"]
+    address: Annotated[str, Field(description="its IP address or the name of its host, and its port")]
+    state: Literal["up", "down"]
     process: ProcessUse | None
+
+
+class BackendStatus(QueueStatus):
+    """A backend's queue, trainers and predictors."""
+
+    predictor: Annotated[Literal["up", "down"], Field(description="up if at least one predictor answers")]
+    process: Annotated[ProcessUse | None, Field(description="of the first predictor that answers")]
+    predictors: Annotated[list[PredictorStatus], Field(description="each predictor, in the order of their addresses")]
 
 
 class SystemStatus(ResponseBody):

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from services.gateway.prediction.batcher import MAX_CALL_IMAGES, MAX_WAITING_IMAGES, Answer, Batcher, Failure, Outcome
+from services.gateway.prediction.replicas import Replicas
 from shared.logs import begin_request, request_id
 from shared.serving.client import Computation, ConnectionFailedError, PredictorClient, PredictorRefusedError
 
@@ -24,7 +25,11 @@ class ControlledPredictor:
         self.request_ids: list[str] = []
         self.started, self.permitted = asyncio.Semaphore(0), asyncio.Semaphore(0)
         self.error: Exception | None = None
-        self.batcher = Batcher(cast(PredictorClient, self), "toy", "m", 1, timeout_s)
+        replicas = Replicas(("http://127.0.0.1:1",))
+        replica = replicas.choose(())
+        assert replica is not None
+        replica.client = cast(PredictorClient, self)
+        self.batcher = Batcher(replicas, "toy", "m", 1, timeout_s)
 
     async def predict(self, name: str, version: int, images: NDArray[np.uint8], timeout_s: float) -> Computation:
         assert (name, version) == ("m", 1)

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from services.gateway.prediction.batcher import Answer, Failure, Outcome
@@ -18,48 +17,11 @@ from services.gateway.prediction.triton_statistics import TritonStatistics
 from services.stack.stack import free_ports
 from shared.errors import UnavailableError
 from shared.settings import Settings
+from tests.unit.gateway.held_predictor import IMAGES, HeldPredictor
 
 BACKENDS = ("tensorflow", "pytorch")
-IMAGES = np.zeros((1, 2, 2, 1), np.uint8)
 WHOLE_TEST_TIMEOUT_S = 60
 JOINT_TIMEOUT_S = 0.1
-
-
-class HeldPredictor:
-    """A predictor's server on loopback. It answers each request with two probabilities per image.
-
-    Attributes:
-        is_permitted: while it is not set, requests get no answer.
-        calls: how many requests have arrived.
-        connections: how many connections were accepted.
-        open_connections: how many of them are open.
-        status: of every answer.
-    """
-
-    def __init__(self) -> None:
-        self.is_permitted = asyncio.Event()
-        self.is_permitted.set()
-        self.calls = self.connections = self.open_connections = 0
-        self.status = 200
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self.open_connections += 1
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                length = int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
-                images = len(await reader.readexactly(length)) // IMAGES[0].size
-                self.calls += 1
-                await self.is_permitted.wait()
-                body = np.full((images, 2), 0.5, "<f4").tobytes()
-                head = (
-                    f"HTTP/1.1 {self.status} x\r\nContent-Length: {len(body)}\r\nServer-Timing: compute;dur=1\r\n\r\n"
-                )
-                writer.write(head.encode() + body)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-            await asyncio.wait([asyncio.create_task(writer.wait_closed())])
-            self.open_connections -= 1
 
 
 class Predictors:
@@ -88,8 +50,7 @@ class Predictors:
             self.tensorflow.is_permitted.set()
             self.pytorch.is_permitted.set()
             await self.wait_until_idle()
-            for client in self.dispatcher._clients.values():
-                client.close()
+            self.dispatcher.close()
             for server in servers:
                 server.close()
             while self.tensorflow.open_connections or self.pytorch.open_connections:

@@ -148,6 +148,9 @@ def test_status_lists_the_workers_of_each_queue(
     assert status["redis"] == "up"
     assert status["backends"]["pytorch"]["trainers"] == [{"state": "idle", "job": None, "running": None}]
     empty = {"predictor": "down", "process": None, "trainers": [], "queued": 0, "waiting": []}
+    empty |= {"running": 0, "unfinished": 0}
+    (predictor,) = status["backends"]["tensorflow"].pop("predictors")
+    assert (predictor["state"], predictor["process"]) == ("down", None)
     assert status["backends"]["tensorflow"] == empty
 
 
