@@ -27,7 +27,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from services.stack.environments import ROOT, install
 
-SUITES = ("unit", "architecture", "backend", "parity", "stack", "browser", "faults", "compose")
+SUITES = ("unit", "architecture", "backend", "parity", "stack", "browser", "faults", "kubernetes", "compose")
 BACKEND_TEST_REQUIREMENTS = Path("tests/backend/requirements.txt")
 NO_TESTS_RAN = 5  # pytest's exit status when it collected nothing, or skipped whole files
 
