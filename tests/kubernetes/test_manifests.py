@@ -13,6 +13,7 @@ from services.gateway.cluster_secrets import ClusterSecrets
 from services.gateway.schemas.catalog import BackendStatus
 from services.gateway.scopes import READ
 from shared.settings import Settings, variable_of
+from tests.kubernetes.compose_file import to_bytes
 from tests.kubernetes.keda import SCHEMAS
 from tests.kubernetes.manifests import BUILDS, FOLDER, TOOLS, Build
 
@@ -191,5 +192,21 @@ def test_the_overlay_gpu_gives_each_trainer_a_gpu_and_nobody_else(builds: dict[s
     for name, work in builds["overlays/gpu"].workloads.items():
         is_trainer = name.endswith("-trainer")
         assert work.container["resources"]["limits"].get("nvidia.com/gpu") == (1 if is_trainer else None)
+        assert ("-cuda:" in work.container["image"]) == is_trainer
         device = builds["overlays/gpu"].environment_of(name).get("TANDEM_DEVICE")
         assert device == ("cuda" if is_trainer else None if name == "redis" else "cpu")
+
+
+def test_the_trainers_of_the_overlay_gpu_agree_with_composes_override_file(builds: dict[str, Build]) -> None:
+    file = Path("docker-compose.gpu.yml")
+    if not file.exists():
+        pytest.skip("there is no docker-compose.gpu.yml")
+    services = yaml.safe_load(file.read_text())["services"]
+    for backend in BACKENDS:
+        service, container = (
+            services[f"{backend}-trainer"],
+            builds["overlays/gpu"].workloads[f"{backend}-trainer"].container,
+        )
+        assert container["image"].partition(":")[0] == f"registry.example/{service['image']}"
+        assert to_bytes(container["resources"]["limits"]["memory"]) == to_bytes(service["mem_limit"])
+        assert service["environment"]["TANDEM_DEVICE"] == "${TANDEM_DEVICE:-cuda}"
