@@ -10,7 +10,7 @@ comma := ,
 SERVICES := stack cli gateway loadtest pipelines $(BACKENDS)
 TEST := .venv/test/bin
 LOCKED := $(wildcard services/*/requirements.in benchmarks/peers/*/requirements.in) \
-  tests/requirements.in tests/backend/requirements.in tests/clients/requirements.in tests/toy/requirements.in
+  tests/requirements.in tests/backend/requirements.in tests/clients/requirements.in tests/kubernetes/requirements.in tests/toy/requirements.in
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up demo welcome test faults soak conformance check fmt bench bench-search bench-serving resolve lock vendor screenshots clean
@@ -33,7 +33,7 @@ welcome: setup ## retrain the starter model that an empty model volume receives
 	@$(TEST)/python -m benchmarks.welcome
 
 test: setup ## run all tests, or one suite: make test SUITE=unit
-	@$(PYTHON) -m services.stack.environments test clients
+	@$(PYTHON) -m services.stack.environments test clients kubernetes
 	@$(PYTHON) tests/run.py $(if $(SUITE),--suite $(SUITE)) $(BACKENDS)
 
 faults: setup ## inject every fault and attack: make faults ARGS="--only redis-killed"

@@ -30,7 +30,7 @@ from services.stack.environments import ROOT, install
 PROCESSES = {"unit": 2, "backend": 2, "stack": 2}
 """How many processes run the files of a suite, if more than one. Each process of `stack` starts a stack of its own."""
 
-SUITES = ("unit", "architecture", "backend", "parity", "stack", "browser", "faults", "compose")
+SUITES = ("unit", "architecture", "backend", "parity", "stack", "browser", "faults", "kubernetes", "compose")
 BACKEND_TEST_REQUIREMENTS = Path("tests/backend/requirements.txt")
 NO_TESTS_RAN = 5  # pytest's exit status when it collected nothing, or skipped whole files
 

@@ -15,7 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(".venv")
-REQUIREMENTS = {"test": "tests/requirements.txt", "clients": "tests/clients/requirements.txt"}
+REQUIREMENTS = {
+    "test": "tests/requirements.txt",
+    "clients": "tests/clients/requirements.txt",
+    "kubernetes": "tests/kubernetes/requirements.txt",
+}
 """The requirements files of environments that do not belong to a service."""
 STAMP = "requirements.sha256"
 

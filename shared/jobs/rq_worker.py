@@ -141,8 +141,11 @@ class TandemWorker(Worker):
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
         """Tell Redis that the execution goes on. If it does not, end the work horse.
 
-        Either the work horse is about to exit, or its job was given to another worker.
+        Either the work horse is about to exit, or its job was given to another worker. A work horse that was forked
+        while a signal told the worker to stop is ended, too: `request_stop` knew no work horse then.
         """
+        if self._stop_requested:
+            self.kill_horse()
         self.heartbeat()
         if not executions.beat(self.connection, self._queue_name, self._key_of(execution)):
             log.info("the execution is no longer in Redis", job=job.id)

@@ -84,7 +84,9 @@ def test_the_backend_suite_has_one_run_for_each_backend() -> None:
 
 def test_without_a_selection_every_suite_runs() -> None:
     titles = [suite.title for suite in run.list_suites(None, ["pytorch"])]
-    assert titles == ["unit", "architecture", "backend: pytorch", "parity", "stack", "browser", "faults", "compose"]
+    assert titles == [
+        *("unit", "architecture", "backend: pytorch", "parity", "stack", "browser", "faults", "kubernetes", "compose")
+    ]
 
 
 def test_an_unknown_suite_is_refused_with_the_list_of_suites() -> None:

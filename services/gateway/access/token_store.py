@@ -7,6 +7,7 @@ tokens is damaged, nobody gets in: it is never taken for an empty one.
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import time
@@ -43,6 +44,10 @@ _TIMES = TypeAdapter(dict[str, float])
 
 class DamagedTokenFileError(UnavailableError):
     """The file of tokens cannot be read or is not what this module writes. Nobody is let in."""
+
+
+class ReadOnlyTokensError(ConflictError):
+    """The file of tokens lies where this process may not write, for example in a Kubernetes secret."""
 
 
 class TokenStore:
@@ -99,6 +104,7 @@ class TokenStore:
         Raises:
             ConflictError: it would be the first one and lacks the scope admin, or there are MAX_TOKENS.
             DamagedTokenFileError: the file cannot be used.
+            ReadOnlyTokensError: the file cannot be written.
         """
         with self._locked():
             records = self.read().records
@@ -121,6 +127,7 @@ class TokenStore:
             NotFoundError: there is no such token.
             ConflictError: it is the last one with the scope admin, and others would remain; or it is the only one.
             DamagedTokenFileError: the file cannot be used.
+            ReadOnlyTokensError: the file cannot be written.
         """
         with self._locked():
             table = self.read()
@@ -162,6 +169,8 @@ class TokenStore:
                 kept = {identity: used_s for identity, used_s in merged.items() if identity in known}
                 write_atomically(self._times_path, _TIMES.dump_json(kept), mode=FILE_MODE)
                 self._written = used
+        except ReadOnlyTokensError:
+            self._written = used  # only this process knows the times, and there is nothing to repair
         except (OSError, DamagedTokenFileError) as error:
             log.warning("the times of last use cannot be written", reason=str(error))
 
@@ -203,9 +212,20 @@ class TokenStore:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the lock under which the files are written, in any process."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._path.with_name(f"{self._path.name}.lock"), os.O_CREAT | os.O_RDWR, FILE_MODE)
+        """Hold the lock under which the files are written, in any process.
+
+        Raises:
+            ReadOnlyTokensError: this process may not write them.
+        """
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._path.with_name(f"{self._path.name}.lock"), os.O_CREAT | os.O_RDWR, FILE_MODE)
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES):
+                raise
+            raise ReadOnlyTokensError(
+                f"the gateway may not write {self._path.name}: whoever runs it changes the tokens (docs/kubernetes.md)"
+            ) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

@@ -22,7 +22,7 @@ from shared.jobs.signing import sign, signing_key
 from shared.settings import Settings
 from tests.polling import wait_until
 
-StartWorker = Callable[[], "subprocess.Popen[bytes]"]
+StartWorker = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
@@ -30,10 +30,10 @@ def start_worker(redis: Redis, settings: Settings) -> Iterator[StartWorker]:
     """Yield a function that starts a worker of the queue `toy` and waits until it is registered."""
     workers: list[subprocess.Popen[bytes]] = []
 
-    def start() -> "subprocess.Popen[bytes]":
+    def start(*arguments: str) -> "subprocess.Popen[bytes]":
         registered = redis.scard("rq:workers:toy")
         environ = {"TANDEM_REDIS_URL": settings.redis_url, "TANDEM_STATE_DIR": str(settings.state_dir)}
-        command = [sys.executable, "-m", "tests.unit.jobs.toy_worker"]
+        command = [sys.executable, "-m", "tests.unit.jobs.toy_worker", *arguments]
         workers.append(subprocess.Popen(command, env={**os.environ, **environ, "TANDEM_KEEP_DAYS": "1"}))
         wait_until(lambda: redis.scard("rq:workers:toy") > registered, message="the worker did not start")
         return workers[-1]
@@ -101,6 +101,17 @@ def test_a_stopped_worker_gives_its_job_back_and_is_no_longer_listed(
     held.unlink()
     start_worker()
     wait_for_end(redis, job_id)
+
+
+def test_a_worker_that_is_stopped_while_it_forks_gives_its_job_back(
+    redis: Redis, settings: Settings, start_worker: StartWorker
+) -> None:
+    hold(settings)
+    worker = start_worker("stopped-while-forking")
+    job_id = submit(redis, settings)
+    assert worker.wait(timeout=60) == 0
+    assert redis.lrange("rq:queue:toy", 0, -1) == [job_id.encode()]
+    assert redis.zcard("rq:wip:toy") == 0
 
 
 def test_a_job_goes_on_after_redis_refused_writes(redis: Redis, settings: Settings, start_worker: StartWorker) -> None:
