@@ -6,6 +6,7 @@ This is the only module that reads the environment. Nothing is read at import: a
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,6 +71,12 @@ def _locate_redis(template: str, earlier: ValidationInfo) -> str:
     return url
 
 
+def _check_store_url(url: str) -> str:
+    if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,62}(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?", url):
+        raise ValueError("it is not the URL of a bucket")
+    return url.rstrip("/")
+
+
 Names = Annotated[
     tuple[str, ...],
     NoDecode,
@@ -100,6 +107,9 @@ PredictorUrl = Annotated[
     _allow_placeholders("backend", "port"),
     Accepts("a URL that may contain {backend} and {port}, and no other braces"),
 ]
+StoreUrl = Annotated[
+    str, AfterValidator(_check_store_url), Accepts("s3://bucket or s3://bucket/prefix, of letters, digits and . _ - /")
+]
 GatewayUrl = Annotated[str, _allow_placeholders("port"), Accepts("a URL that may contain {port}, and no other braces")]
 Device = Annotated[Literal["cpu", "cuda", "auto"], Accepts("cpu, cuda or auto")]
 Switch = Annotated[bool, Accepts("1 or 0")]
@@ -125,6 +135,9 @@ class Settings(BaseSettings):
     state_dir: Folder = Field(Path(".tandem"), description="the folder for everything that Tandem stores")
     model_dir: Folder = Field(
         default_factory=lambda earlier: earlier["state_dir"] / "models", description="the folder of published models"
+    )
+    model_store: StoreUrl | None = Field(
+        None, description="s3://bucket/prefix: an object store for models and uploads, instead of folders"
     )
     cache_dir: Folder = Field(
         default_factory=lambda earlier: earlier["state_dir"] / "data",

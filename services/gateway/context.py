@@ -25,6 +25,7 @@ from shared.jobs.job_queue import JobQueue
 from shared.jobs.pinned_data import list_pinned_versions
 from shared.jobs.signing import signing_key
 from shared.models.aliases import Aliases
+from shared.models.open_registry import open_registry
 from shared.models.registry import ModelRegistry
 from shared.settings import Settings
 
@@ -79,7 +80,7 @@ class Context:
             shared: what the gateway's processes share, if there are several.
         """
         redis = connect(settings, patient=False)
-        registry, aliases = ModelRegistry(settings.model_dir), Aliases(redis)
+        registry, aliases = open_registry(settings), Aliases(redis)
         job_key = signing_key(settings.key_file)
         return cls(
             settings,

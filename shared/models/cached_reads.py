@@ -42,7 +42,8 @@ def call_cached_only(function: Callable[[], T]) -> T:
         _is_cached_only.reset(token)
 
 
-def _check_may_read() -> None:
+def check_may_read() -> None:
+    """Raise NotCachedError if `call_cached_only` forbids to read, which takes time."""
     if _is_cached_only.get():
         raise NotCachedError
 
@@ -75,7 +76,7 @@ def identify_file(path: Path) -> FileIdentity:
 
 def list_folders(path: Path) -> list[str]:
     """Return the names of the folders in a folder, sorted: none if it does not exist. Nothing is cached."""
-    _check_may_read()
+    check_may_read()
     return _list_folders(path)
 
 
@@ -130,11 +131,11 @@ def read_manifest(path: Path, _identity: FileIdentity) -> Manifest:
         OSError: the file cannot be read.
         ValueError: it is not a manifest, or it was changed after its publication.
     """
-    _check_may_read()
+    check_may_read()
     return Manifest.parse(path.read_bytes())
 
 
 @lru_cache(maxsize=256)
 def _checksum_file_once(path: Path, _identity: FileIdentity) -> FileSum:
-    _check_may_read()
+    check_may_read()
     return checksum(path.read_bytes())

@@ -27,6 +27,8 @@ from shared.backend import Backend, Predictor
 from shared.errors import InvalidRequestError
 from shared.heap import freeze_heap, loading
 from shared.models import golden_check
+from shared.models.cached_reads import NotCachedError, call_cached_only
+from shared.models.open_registry import open_registry
 from shared.models.registry import VISIBLE_AFTER_S, ModelRegistry, VersionOrDraft
 from shared.network.layers import Shape
 from shared.process import usage
@@ -114,7 +116,7 @@ class LoadedModels:
         return loaded.result()
 
     def get_if_loaded(self, name: str, version: int) -> LoadedModel | None:
-        """Return a model without waiting, or None if it is not loaded. Raises NotFoundError for an unknown one.
+        """Return a model without waiting, or None if it is not loaded or a disk must be read. Raises NotFoundError for an unknown one.
 
         A model is kept for VISIBLE_AFTER_S, so that a prediction asks no disk. Only the event loop calls this.
         """
@@ -122,7 +124,10 @@ class LoadedModels:
         kept_until_s, model = self._kept.get((name, version), (0.0, None))
         if model and now_s < kept_until_s:
             return model
-        key = self._registry.identity(name, self._backend.NAME, version)
+        try:
+            key = call_cached_only(partial(self._registry.identity, name, self._backend.NAME, version))
+        except NotCachedError:
+            return None
         with self._lock:
             loaded = self._loaded.get(key)
             if loaded is None or not loaded.done():
@@ -210,7 +215,7 @@ def _compute(model: LoadedModel, body: bytes) -> web.Response:
 def create_server(backend: Backend, settings: Settings) -> HttpServer:
     """Configure the framework, and return the predictor's server."""
     backend.configure(threads=settings.prediction_threads, device=settings.device, seed=0)
-    models = LoadedModels(backend, ModelRegistry(settings.model_dir))
+    models = LoadedModels(backend, open_registry(settings))
     app = create_app(backend, models, settings.prediction_threads)
     gate = ServiceGate(urlsplit(settings.url_of(backend.NAME)).hostname or "")
     return HttpServer(app, [prediction_route(models)], FLASK_THREADS, gate=gate, headers=NO_HEADERS)
