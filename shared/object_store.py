@@ -20,7 +20,7 @@ import structlog
 from shared.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from obstore.store import S3Credential, S3Store
+    from obstore.store import ClientConfig, RetryConfig, S3Credential, S3Store
 
 CONNECT_S, STALL_S, REQUEST_S = 2, 5, 120
 """Seconds to connect, without a byte received, and for a whole request: large files take long but never stop."""
@@ -160,8 +160,8 @@ class ObjectStore:
             from obstore.store import S3Store
 
             bucket, prefix = _split_url(self.url)
-            retries = {"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_WITHIN_S)}
-            client = {
+            retries: RetryConfig = {"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_WITHIN_S)}
+            client: ClientConfig = {
                 "connect_timeout": timedelta(seconds=CONNECT_S),
                 "read_timeout": timedelta(seconds=STALL_S),
                 "timeout": timedelta(seconds=REQUEST_S),

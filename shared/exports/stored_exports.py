@@ -1,4 +1,4 @@
-"""Exported files in an object store: `exports/{name}/{backend}/{version}/{format}/`, with the same files as on a volume.
+"""Exported files in an object store: `exports/{name}/{backend}/{version}/{format}/`, with the files of a volume.
 
 A draft lies on this machine, because the runtime that verifies it reads a file. The verified file is stored, and then
 `export.json` is replaced. A reader finds the old export or the new one. The old file is removed last.
@@ -66,9 +66,8 @@ class StoredExports(ExportStore):
             return None
 
     def _read(self, model: Manifest, format_name: str, file: str) -> bytes:
-        return self._store.get(
-            f"{self._key_of(self._path(model.name, model.backend, model.version))}/{format_name}/{file}"
-        )
+        folder = self._key_of(self._path(model.name, model.backend, model.version))
+        return self._store.get(f"{folder}/{format_name}/{file}")
 
     def _key_of(self, folder: Path) -> str:
         return f"{FOLDER}/{folder.relative_to(self._folder)}"

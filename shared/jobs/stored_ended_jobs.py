@@ -13,11 +13,12 @@ import structlog
 
 from shared.jobs.ended_jobs import DAY_S, EndedJobs
 from shared.jobs.payloads import Status
-from shared.object_store import ObjectStore, cache_folder, open_object_store
+from shared.object_store import ObjectStore, ObjectStoreError, cache_folder, open_object_store
 from shared.process import run_in_child
 from shared.settings import Settings
 
 FOLDER = "ended"
+WAIT_S, AGAIN_S = 60.0, 2.0
 
 log = structlog.get_logger()
 
@@ -45,18 +46,29 @@ class StoredEndedJobs(EndedJobs):
     def find(self, job_id: str) -> Status | None:
         """Return the status with which a job has ended, or None if it is not known to have ended.
 
-        Only work horses call this.
+        Only work horses call this, before they do anything else. If the store does not answer, they wait for it, so
+        that a short outage fails no run.
 
         Raises:
-            ObjectStoreError: the store does not answer.
+            ObjectStoreError: the store has not answered for WAIT_S. The job is queued again.
         """
-        statuses: tuple[Status, ...] = get_args(Status)
-        return next((status for status in statuses if self._store.exists(f"{FOLDER}/{job_id}.{status}")), None)
+        until = time.monotonic() + WAIT_S
+        while True:
+            try:
+                return self._find(job_id)
+            except ObjectStoreError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(AGAIN_S)
 
     def remove_old(self) -> None:
         """Remove the marks of jobs that are too old to be performed."""
         with contextlib.suppress(OSError, RuntimeError):
             run_in_child(self._remove_old)
+
+    def _find(self, job_id: str) -> Status | None:
+        statuses: tuple[Status, ...] = get_args(Status)
+        return next((status for status in statuses if self._store.exists(f"{FOLDER}/{job_id}.{status}")), None)
 
     def _remove_old(self) -> None:
         oldest = time.time() - self._keep_s - DAY_S
@@ -64,7 +76,7 @@ class StoredEndedJobs(EndedJobs):
 
 
 def open_ended_jobs(settings: Settings) -> EndedJobs:
-    """Return a trainer's marks of ended jobs: in an object store if TANDEM_MODEL_STORE names one, else on the volume."""
+    """Return a trainer's marks of ended jobs, in the object store that TANDEM_MODEL_STORE names or on the volume."""
     url = settings.model_store
     if url is None:
         return EndedJobs(settings.model_dir / ".scratch" / "ended", settings.keep_days)

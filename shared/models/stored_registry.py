@@ -148,9 +148,10 @@ class StoredModelRegistry(ModelRegistry):
     def _manifest_if_intact(self, name: str, backends: tuple[str, ...], version: int) -> Manifest | None:
         """Return the first backend's manifest if all manifests are intact. The store itself looks after the weights."""
         try:
-            return [self.manifest(name, backend, version) for backend in backends][0]
+            manifests = [self.manifest(name, backend, version) for backend in backends]
         except (NotFoundError, CorruptModelError):
             return None
+        return manifests[0]
 
     def publish(
         self,

@@ -116,7 +116,7 @@ class LoadedModels:
         return loaded.result()
 
     def get_if_loaded(self, name: str, version: int) -> LoadedModel | None:
-        """Return a model without waiting, or None if it is not loaded or a disk must be read. Raises NotFoundError for an unknown one.
+        """Return a model without waiting, or None if that is not possible. Raises NotFoundError for an unknown one.
 
         A model is kept for VISIBLE_AFTER_S, so that a prediction asks no disk. Only the event loop calls this.
         """
