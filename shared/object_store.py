@@ -28,6 +28,7 @@ RETRIES = 3
 RETRY_WITHIN_S = 10
 """A request is repeated for errors of the server and of the network, and not after so many seconds."""
 CREDENTIALS_KEPT_S = 300  # the file with the credentials is read again, because an operator may replace it
+PIECE_BYTES = 4 * 2**20
 LISTED_AT_ONCE = 1000  # what S3 returns per request
 
 log = structlog.get_logger()
@@ -95,6 +96,35 @@ class ObjectStore:
         """
         try:
             self._open().put(key, data)
+        except Exception as error:
+            raise self._describe(error, "write") from None
+
+    def download(self, key: str, path: Path) -> None:
+        """Write the content of an object into a file, piece by piece.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            ObjectStoreError: the store does not answer.
+            OSError: the file cannot be written.
+        """
+        with open(path, "wb") as file:
+            try:
+                pieces = self._open().get(key).stream(min_chunk_size=PIECE_BYTES)
+                for piece in pieces:
+                    file.write(piece)
+            except Exception as error:
+                if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+                    raise
+                raise self._describe(error, "read") from None
+
+    def upload(self, key: str, path: Path) -> None:
+        """Write an object with the content of a file. Nobody sees a part of it.
+
+        Raises:
+            ObjectStoreError: the store does not answer.
+        """
+        try:
+            self._open().put(key, path)
         except Exception as error:
             raise self._describe(error, "write") from None
 

@@ -18,6 +18,7 @@ from services.gateway.prediction.triton_statistics import TritonStatistics
 from services.gateway.shared_state import SharedState
 from shared.data import datasets
 from shared.data.datasets import Dataset
+from shared.data.stored_upload_store import open_upload_store
 from shared.data.upload_store import UploadStore
 from shared.errors import InvalidDatasetError, InvalidRequestError, MissingDatasetError
 from shared.jobs.connection import connect
@@ -93,7 +94,7 @@ class Context:
             TokenStore(settings.token_file),
             job_key,
             JobFeeds(settings),
-            UploadStore(settings, partial(_find_pinned_versions, redis)),
+            open_upload_store(settings, partial(_find_pinned_versions, redis)),
             TritonStatistics(shared.statistics if shared else None),
             shared,
         )
