@@ -227,6 +227,8 @@ class ObjectStore:
                 f"the object store refuses to {verb}: check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) "
                 "and what they may do in the bucket of TANDEM_MODEL_STORE"
             )
+        if "NoSuchBucket" in str(error):
+            return ObjectStoreError("the object store has no bucket of the name in TANDEM_MODEL_STORE: create it")
         return ObjectStoreError(
             "the object store does not answer: try again in a moment; if that does not help, check AWS_ENDPOINT_URL, "
             "the bucket in TANDEM_MODEL_STORE, and the network"

@@ -20,7 +20,7 @@ from shared.object_store import ObjectStore, ObjectStoreError
 FOLDER = "models"
 REFRESH_AFTER_S, KEPT_S = 0.8, 1.8
 """Seconds after which an answer is asked for again, and after which it is not used any more while the store answers."""
-PATIENCE_S = 1.0  # a request waits so long for a store that does not answer, and then goes on with what is known
+PATIENCE_S = 4.0  # a request waits so long for a store that does not answer, and then goes on with what is known
 MAX_ENTRIES = 4096  # names that were asked for
 EVERYTHING = ""  # the entry of all models
 THREADS = 2
