@@ -25,6 +25,7 @@ from rq import Queue, Worker
 from benchmarks.stack import running_stack
 from services.cli.client import Client
 from shared.jobs.connection import connect
+from shared.models.open_registry import open_registry
 from shared.models.registry import ModelRegistry
 
 MOMENTUM = {"name": "sgd", "learning_rate": 0.01, "momentum": 0.9}
@@ -116,7 +117,7 @@ def main() -> int:
         results["transplants of cnn"] = transplant(client, trainings["cnn"]["name"])
         with connect(settings, patient=True) as redis:
             results["lenet5, killed and resumed"] = kill_and_resume(
-                client, redis, ModelRegistry(settings.model_dir), trainings["lenet5"]
+                client, redis, open_registry(settings), trainings["lenet5"]
             )
     table = Table(title="Whole trainings on MNIST with the same data, weights and batches")
     for column in ("network", "test accuracy", "same class", "weights differ by", "probabilities", "McNemar's p"):

@@ -8,11 +8,15 @@ import ctypes
 import os
 import resource
 import signal
+import sys
 import tempfile
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict
 
 _LIBC = ctypes.CDLL(None)
+MAY_SUCCEED_LATER = 75  # the exit status EX_TEMPFAIL of sysexits.h
 OPEN_FILES = 4096  # of a server: four times as many as connections
 PR_SET_PDEATHSIG, PR_SET_TIMERSLACK = 1, 29  # options of Linux' prctl(2)
 
@@ -70,6 +74,40 @@ def end_with_parent(signum: signal.Signals) -> None:
     Call it in the child. Linux only. The signal is sent when the thread that started the child ends, see prctl(2).
     """
     _LIBC.prctl(PR_SET_PDEATHSIG, signum)
+
+
+def run_in_child(function: Callable[[], object]) -> bool:
+    """Call a function in a process that is forked for it, and wait until it ends.
+
+    Some libraries start threads when they are first used. A process that forks others must not use these itself.
+
+    Args:
+        function: what to do. An OSError in it means that it may succeed later; every other error is logged.
+
+    Returns:
+        Whether it succeeded.
+
+    Raises:
+        RuntimeError: it raised another error than an OSError.
+    """
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            end_with_parent(signal.SIGKILL)
+            function()
+            status = 0
+        except OSError:
+            status = MAY_SUCCEED_LATER
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status not in (0, MAY_SUCCEED_LATER):
+        raise RuntimeError(f"a child process ended with status {status}")
+    return status == 0
 
 
 def raise_file_limit() -> None:

@@ -6,6 +6,7 @@ This is the only module that reads the environment. Nothing is read at import: a
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "TANDEM_"
+STORE_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,62}(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?")
 LONGEST_SOCKET_PATH = 107
 """Bytes in the path of a Unix socket: unix(7) has room for 108, and the last one is zero."""
 
@@ -72,6 +74,12 @@ def _locate_redis(template: str, earlier: ValidationInfo) -> str:
     return url
 
 
+def _check_store_url(url: str | None) -> str | None:
+    if url is not None and not STORE_URL.fullmatch(url):
+        raise ValueError("it is not the URL of a bucket")
+    return url.rstrip("/") if url else None
+
+
 Names = Annotated[
     tuple[str, ...],
     NoDecode,
@@ -102,6 +110,11 @@ PredictorUrl = Annotated[
     _allow_placeholders("backend", "port"),
     Accepts("a URL that may contain {backend} and {port}, and no other braces; or several, separated by commas"),
 ]
+StoreUrl = Annotated[
+    str | None,
+    AfterValidator(_check_store_url),
+    Accepts("s3://bucket or s3://bucket/prefix; the prefix has letters, digits and . _ - /"),
+]
 GatewayUrl = Annotated[str, _allow_placeholders("port"), Accepts("a URL that may contain {port}, and no other braces")]
 Device = Annotated[Literal["cpu", "cuda", "auto"], Accepts("cpu, cuda or auto")]
 Switch = Annotated[bool, Accepts("1 or 0")]
@@ -128,6 +141,7 @@ class Settings(BaseSettings):
     model_dir: Folder = Field(
         default_factory=lambda earlier: earlier["state_dir"] / "models", description="the folder of published models"
     )
+    model_store: StoreUrl = Field(None, description="s3://bucket/prefix: an object store for models and uploads")
     cache_dir: Folder = Field(
         default_factory=lambda earlier: earlier["state_dir"] / "data",
         description="the folder of verified, unpacked datasets",

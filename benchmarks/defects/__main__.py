@@ -14,7 +14,7 @@ from benchmarks.defects.campaign import Campaign, Verdict
 from benchmarks.defects.cases import DIGITS, MNIST, list_cases, list_short_cases
 from benchmarks.defects.data import read_digits, read_mnist
 from benchmarks.stack import running_stack
-from shared.models.registry import ModelRegistry
+from shared.models.open_registry import open_registry
 
 RESULT = Path(".tandem/bench/defects.json")
 ALLOWED_REFUSALS = 1
@@ -41,7 +41,7 @@ def main() -> int:
         bases = {DIGITS: read_digits(settings)}
         if any(case.base == MNIST for case in cases):
             bases[MNIST] = read_mnist(arguments.mnist)
-        campaign = Campaign(client, ModelRegistry(settings.model_dir), bases, gates)
+        campaign = Campaign(client, open_registry(settings), bases, gates)
         campaign.release_bases()
         verdicts = campaign.carry_out(cases, _show)
     _print_table(verdicts)

@@ -19,6 +19,7 @@ from services.gateway.reports.drawn_reports import DrawnReports
 from services.gateway.shared_state import SharedState
 from shared.data import datasets
 from shared.data.datasets import Dataset
+from shared.data.stored_upload_store import open_upload_store
 from shared.data.upload_store import UploadStore
 from shared.errors import InvalidDatasetError, InvalidRequestError, MissingDatasetError
 from shared.jobs.connection import connect
@@ -26,6 +27,7 @@ from shared.jobs.job_queue import JobQueue
 from shared.jobs.pinned_data import list_pinned_versions
 from shared.jobs.signing import signing_key
 from shared.models.aliases import Aliases
+from shared.models.open_registry import open_registry
 from shared.models.registry import ModelRegistry
 from shared.settings import Settings
 
@@ -82,7 +84,7 @@ class Context:
             shared: what the gateway's processes share, if there are several.
         """
         redis = connect(settings, patient=False)
-        registry, aliases = ModelRegistry(settings.model_dir), Aliases(redis)
+        registry, aliases = open_registry(settings), Aliases(redis)
         job_key = signing_key(settings.key_file)
         return cls(
             settings,
@@ -95,7 +97,7 @@ class Context:
             TokenStore(settings.token_file),
             job_key,
             JobFeeds(settings),
-            UploadStore(settings, partial(_find_pinned_versions, redis)),
+            open_upload_store(settings, partial(_find_pinned_versions, redis)),
             TritonStatistics(shared.statistics if shared else None),
             shared=shared,
         )

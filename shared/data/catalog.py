@@ -3,7 +3,8 @@
 This module only describes. `cache.py` fetches the files, `splits.py` reads them.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -39,12 +40,14 @@ class UploadedArrays:
         version: a digest of everything that a training reads. Another content has another version.
         stored_bytes: of all its files.
         uploaded_at: when it was uploaded, in ISO 8601.
+        fetch: makes sure that the arrays lie in the folder; None if they always do.
     """
 
     folder: Path
     version: str
     stored_bytes: int
     uploaded_at: str
+    fetch: Callable[[], None] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

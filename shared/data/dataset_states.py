@@ -6,9 +6,10 @@ A dataset is ready only if everything that is checked before a training has been
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from shared.data import datasets, own_folders, uploaded_datasets
+from shared.data import datasets, own_folders
 from shared.data.catalog import DATASETS, Dataset
 from shared.data.folder_entries import show_name
+from shared.data.stored_uploads import open_uploads
 from shared.errors import InvalidDatasetError, MissingDatasetError
 from shared.settings import Settings
 
@@ -57,7 +58,7 @@ def _describe_state(name: str, settings: Settings) -> DatasetState:
     notes = dataset.notes
     if name in DATASETS and own_folders.holds_pictures(settings.data_dir / name):
         notes = (f"your folder {name!r} holds pictures that are not used: another dataset has this name; rename it",)
-    if dataset.pictures is not None and uploaded_datasets.find_newest(settings.upload_dir, name):
+    if dataset.pictures is not None and open_uploads(settings).find_newest(name):
         notes = (*notes, "an uploaded dataset of this name is not used, because this folder has the same name")
     try:
         datasets.ensure_cached(dataset, settings)

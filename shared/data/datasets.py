@@ -9,12 +9,13 @@ uploaded zip file (`uploaded_datasets.py`). `cache.py` puts built-in ones into t
 import sys
 from collections.abc import Callable
 
-from shared.data import image_folder, own_folders, uploaded_datasets
+from shared.data import image_folder, own_folders
 from shared.data.cache import ensure_cached, is_ready
 from shared.data.catalog import DATASETS, DIGITS, FASHION_MNIST, MNIST, Dataset, IdxFile, SplitName
 from shared.data.image_folder import PictureFiles
 from shared.data.picture_checks import PictureChecks
 from shared.data.splits import Split, fingerprint, read, read_uncached
+from shared.data.stored_uploads import open_uploads
 from shared.errors import InvalidDatasetError, InvalidRequestError, MissingDatasetError
 from shared.names import is_name
 from shared.settings import Settings
@@ -47,7 +48,7 @@ def names(settings: Settings) -> list[str]:
     A user's folder whose name is not valid is not among them. `own_folders.list_misnamed` lists these.
     """
     own = {name for name in own_folders.list_folders(settings.data_dir) if is_name(name)}
-    own |= set(uploaded_datasets.list_names(settings.upload_dir))
+    own |= set(open_uploads(settings).list_names())
     return [*DATASETS, *sorted(own - DATASETS.keys())]
 
 
@@ -72,9 +73,9 @@ def find(name: str, settings: Settings, version: str | None = None) -> Dataset:
             raise InvalidRequestError(f"{name} is built in and has no versions: leave `data_version` out")
         return DATASETS[name]
     if version is not None:
-        return uploaded_datasets.find_version(settings.upload_dir, name, version)
+        return open_uploads(settings).find_version(name, version)
     is_folder = is_name(name) and (settings.data_dir / name).is_dir()
-    if not is_folder and (uploaded := uploaded_datasets.find_newest(settings.upload_dir, name)):
+    if not is_folder and (uploaded := open_uploads(settings).find_newest(name)):
         return uploaded
     if not is_folder:
         misnamed = own_folders.list_misnamed(settings.data_dir)

@@ -3,7 +3,6 @@
 Trainers then read arrays, and decode no picture that a client sent. Nothing of the zip file is unpacked to the disk.
 """
 
-import hashlib
 import os
 from pathlib import Path
 from typing import IO
@@ -13,7 +12,7 @@ import numpy as np
 from shared.data.catalog import SplitName
 from shared.data.image_folder import ImageFolder, PictureFile, PictureFiles, describe_pictures
 from shared.data.images import open_picture, prepare_opened
-from shared.data.uploaded_datasets import UploadRecord, array_file
+from shared.data.uploaded_datasets import UploadRecord, array_file, begin_digest
 from shared.data.zip_directory import FILE_START
 from shared.data.zip_entries import MAX_FILE_BYTES
 from shared.data.zip_pictures import ZipReader
@@ -44,7 +43,7 @@ def write_draft(zip_file: Path, name: str, draft: Path, uploaded_at: str) -> Upl
         found = describe_pictures(reader)
         draft.mkdir()
         budget = _WorkBudget()
-        digest = hashlib.sha256(repr((name, found.shape, found.classes, found.preparation)).encode())
+        digest = begin_digest(name, found.shape, found.classes, found.preparation)
         for split, pictures in _splits_of(found):
             with open(array_file(draft, split, "images"), "wb", buffering=BUFFER_BYTES) as images:
                 header = {"descr": "|u1", "fortran_order": False, "shape": (len(pictures), *found.shape)}

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import structlog
 
-from shared.data import uploaded_datasets
 from shared.data.catalog import DATASETS, Dataset
 from shared.data.draft_process import write_draft_in_process
+from shared.data.stored_uploads import open_uploads
 from shared.data.uploaded_datasets import UploadRecord, folder_of, list_names, pointer_of, read_record
-from shared.errors import ConflictError, NotFoundError, describe_storage_error
+from shared.errors import ConflictError, NotFoundError, UnavailableError, describe_storage_error
 from shared.process import sync_folder, write_atomically
 from shared.settings import Settings
 
@@ -38,6 +38,8 @@ log = structlog.get_logger()
 class UploadStore:
     """The uploaded datasets of a gateway. Several threads and processes may use one folder.
 
+    `StoredUploadStore` has the same methods for an object store.
+
     Args:
         settings: where uploads lie, and where the operator's folders do.
         find_pinned: says which old versions are still needed.
@@ -45,6 +47,7 @@ class UploadStore:
 
     def __init__(self, settings: Settings, find_pinned: FindPinned) -> None:
         self._settings, self._find_pinned = settings, find_pinned
+        self._uploads = open_uploads(settings)
         self.folder = settings.upload_dir
         self.incoming = settings.upload_dir / "incoming"
 
@@ -90,15 +93,17 @@ class UploadStore:
                 record = write_draft_in_process(zip_file, name, draft, uploaded_at, is_wanted)
             with self._lock(CHANGING):
                 self.check_name(name)
-                is_new = not pointer_of(self.folder, name).exists()
-                self._publish(draft, record)
+                is_new = not self._exists(name)
+                record = self._publish(draft, record)
+        except UnavailableError:
+            raise
         except OSError as error:
             raise describe_storage_error(error, SETTING) from error
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-        found = uploaded_datasets.find_newest(self.folder, name)
+        found = self._uploads.find_newest(name)
         if found is None or found.version != record.version:  # another upload has replaced or deleted it meanwhile
-            found = uploaded_datasets.find_version(self.folder, name, record.version)
+            found = self._uploads.find_version(name, record.version)
         return found, is_new
 
     def delete(self, name: str) -> None:
@@ -111,12 +116,13 @@ class UploadStore:
         try:
             with self._lock(CHANGING):
                 # An upload can be hidden by a folder that the operator added later. It may be deleted.
-                if not pointer_of(self.folder, name).exists():
+                if not self._exists(name):
                     self.check_name(name)
                     raise NotFoundError(f"there is no uploaded dataset {name[:80]!r}: GET /v1/datasets lists all")
-                pointer_of(self.folder, name).unlink()
-                sync_folder(self.folder)
+                self._remove(name)
                 self._prune()
+        except UnavailableError:
+            raise
         except OSError as error:
             raise describe_storage_error(error, SETTING) from error
 
@@ -146,8 +152,17 @@ class UploadStore:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _publish(self, draft: Path, record: UploadRecord) -> None:
-        """Move a complete draft into place, and let the pointer name it."""
+    def _exists(self, name: str) -> bool:
+        """Return whether there is an uploaded dataset of this name."""
+        return pointer_of(self.folder, name).exists()
+
+    def _remove(self, name: str) -> None:
+        """Remove the pointer of a dataset."""
+        pointer_of(self.folder, name).unlink()
+        sync_folder(self.folder)
+
+    def _publish(self, draft: Path, record: UploadRecord) -> UploadRecord:
+        """Move a complete draft into place, and let the pointer name it. Return the record of what is stored."""
         target = folder_of(self.folder, record.name, record.version)
         target.parent.mkdir(exist_ok=True)
         if read_record(target / "record.json") is None:
@@ -159,6 +174,7 @@ class UploadStore:
             write_atomically(pointer_of(self.folder, record.name), content, sync=True)
         finally:
             self._prune()
+        return record
 
     def _prune(self) -> None:
         """Remove the versions that are not the newest ones, unless a job that has not ended reads them."""

@@ -8,10 +8,12 @@ A file is replaced in one step, so a reader finds the old or the new version. A 
 submitted with. Its runs read that version, whatever was uploaded since.
 """
 
+import hashlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +66,11 @@ def array_file(folder: Path, split: SplitName, kind: Literal["images", "labels"]
     return folder / f"{split}-{kind}.npy"
 
 
+def begin_digest(name: str, shape: tuple[int, int, int], classes: tuple[str, ...], preparation: Preparation) -> Any:
+    """Return the sha256 that becomes a version, before the images and labels of each split are added to it."""
+    return hashlib.sha256(repr((name, shape, classes, preparation)).encode())
+
+
 def list_names(uploads: Path) -> list[str]:
     """Return the names of all uploaded datasets, in alphabetical order."""
     return sorted(path.stem for path in uploads.glob("*.json") if is_name(path.stem))
@@ -72,7 +79,7 @@ def list_names(uploads: Path) -> list[str]:
 def find_newest(uploads: Path, name: str) -> Dataset | None:
     """Return the newest version of an uploaded dataset, or None if there is none of that name."""
     record = read_record(pointer_of(uploads, name)) if is_name(name) else None
-    return _dataset_of(uploads, record) if record else None
+    return dataset_of(uploads, record) if record else None
 
 
 def find_version(uploads: Path, name: str, version: str) -> Dataset:
@@ -84,21 +91,30 @@ def find_version(uploads: Path, name: str, version: str) -> Dataset:
     is_valid = is_name(name) and VERSION.fullmatch(version)
     record = read_record(folder_of(uploads, name, version) / "record.json") if is_valid else None
     if record is None:
-        raise _missing(name)
-    return _dataset_of(uploads, record)
+        raise missing_version(name)
+    return dataset_of(uploads, record)
+
+
+def parse_record(data: bytes) -> UploadRecord | None:
+    """Return a record, or None if the bytes are no record that this version of Tandem reads."""
+    try:
+        return UploadRecord.model_validate(json.loads(data))
+    except (ValueError, ValidationError):
+        return None
 
 
 def read_record(path: Path) -> UploadRecord | None:
     """Return a record, or None if the file is missing or is no record that this version of Tandem reads."""
     try:
-        return UploadRecord.model_validate(json.loads(path.read_bytes()))
-    except (OSError, ValueError, ValidationError):
+        return parse_record(path.read_bytes())
+    except OSError:
         return None
 
 
-def _dataset_of(uploads: Path, record: UploadRecord) -> Dataset:
+def dataset_of(uploads: Path, record: UploadRecord, fetch: Callable[[], None] | None = None) -> Dataset:
+    """Return the dataset that a record describes. `fetch` is as in `UploadedArrays`."""
     folder = folder_of(uploads, record.name, record.version)
-    upload = UploadedArrays(folder, record.version, record.stored_bytes, record.uploaded_at)
+    upload = UploadedArrays(folder, record.version, record.stored_bytes, record.uploaded_at, fetch)
     return Dataset(
         record.name,
         record.shape,
@@ -130,15 +146,18 @@ def read_arrays(
 
 def map_arrays(name: str, upload: UploadedArrays, split: SplitName) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return the arrays of a split, mapped into memory: only the pages that are used are read. See `read_arrays`."""
+    if upload.fetch:
+        upload.fetch()
     try:
         images = np.load(array_file(upload.folder, split, "images"), mmap_mode="r", allow_pickle=False)
         labels = np.load(array_file(upload.folder, split, "labels"), mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):
-        raise _missing(name) from None
+        raise missing_version(name) from None
     return images, labels
 
 
-def _missing(name: str) -> MissingDatasetError:
+def missing_version(name: str) -> MissingDatasetError:
+    """Return the error for a version of a dataset that was removed."""
     return MissingDatasetError(
         f"dataset {name[:80]!r} was replaced or deleted since, and this version of it is gone: submit the work again"
     )

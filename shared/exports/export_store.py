@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from shared.errors import CorruptModelError, NotFoundError
+from shared.errors import CorruptModelError, NotFoundError, UnavailableError
 from shared.exports.formats import FORMATS
 from shared.exports.records import ExportRecord
 from shared.models.cached_reads import checksum
@@ -31,7 +31,10 @@ ABANDONED_AFTER_S = 7200.0  # an export takes minutes; a draft that is older was
 
 
 class ExportStore:
-    """The exports under a folder of the model volume."""
+    """The exports under a folder of the model volume.
+
+    `StoredExports` has the same methods for exports in an object store.
+    """
 
     def __init__(self, root: Path) -> None:
         """Use the model volume at `root`."""
@@ -56,7 +59,7 @@ class ExportStore:
             OSError: the disk is full, or the model was deleted. An older export stays.
         """
         folder = draft.parent
-        place = folder / _stored_name(record)
+        place = folder / stored_name(record)
         with _locked(folder):  # another trainer may export the same model, and would remove this file
             draft.rename(place)
             sync_folder(folder)
@@ -79,10 +82,11 @@ class ExportStore:
         if format_name not in FORMATS:
             raise missing
         try:
-            path = self._path(model.name, model.backend, model.version) / format_name / RECORD
-            record = ExportRecord.model_validate_json(path.read_bytes())
+            record = ExportRecord.model_validate_json(self._read(model, format_name, RECORD))
         except (FileNotFoundError, NotADirectoryError):
             raise missing from None
+        except UnavailableError:
+            raise
         except (OSError, ValidationError):
             raise _damaged(format_name) from None
         if record.digest != model.digest:
@@ -97,9 +101,10 @@ class ExportStore:
             CorruptModelError: the record or the file was changed.
         """
         record = self.read(model, format_name)
-        folder = self._path(model.name, model.backend, model.version) / format_name
         try:
-            data = (folder / _stored_name(record)).read_bytes()
+            data = self._read(model, format_name, stored_name(record))
+        except UnavailableError:
+            raise
         except OSError:
             if self.read(model, format_name) != record:  # another export has replaced it in this moment
                 return self.read_file(model, format_name)
@@ -125,6 +130,9 @@ class ExportStore:
             with contextlib.suppress(OSError):
                 if draft.stat().st_mtime < time.time() - ABANDONED_AFTER_S:
                     _remove(draft)
+
+    def _read(self, model: Manifest, format_name: str, file: str) -> bytes:
+        return (self._path(model.name, model.backend, model.version) / format_name / file).read_bytes()
 
     def _path(self, name: str, backend: str, version: int) -> Path:
         """Return the folder of a model's exports.
@@ -156,7 +164,8 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _stored_name(record: ExportRecord) -> str:
+def stored_name(record: ExportRecord) -> str:
+    """Return the name under which the file of an export is stored."""
     return f"{record.file.sha256}{FORMATS[record.format].suffix}"
 
 

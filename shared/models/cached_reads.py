@@ -46,7 +46,8 @@ def call_cached_only(function: Callable[[], T]) -> T:
         _is_cached_only.reset(token)
 
 
-def _check_may_read() -> None:
+def check_may_read() -> None:
+    """Raise NotCachedError if `call_cached_only` forbids to read, which takes time."""
     if _is_cached_only.get():
         raise NotCachedError
 
@@ -122,7 +123,7 @@ def _is_settled(mtime_ns: int) -> bool:
 
 
 def _list_folders(path: Path) -> tuple[str, ...]:
-    _check_may_read()
+    check_may_read()
     try:
         with os.scandir(path) as entries:
             return tuple(sorted(entry.name for entry in entries if entry.is_dir()))
@@ -154,11 +155,11 @@ def read_manifest(path: Path, _identity: FileIdentity) -> Manifest:
         OSError: the file cannot be read.
         ValueError: it is not a manifest, or it was changed after its publication.
     """
-    _check_may_read()
+    check_may_read()
     return Manifest.parse(path.read_bytes())
 
 
 @lru_cache(maxsize=256)
 def _checksum_file_once(path: Path, _identity: FileIdentity) -> FileSum:
-    _check_may_read()
+    check_may_read()
     return checksum(path.read_bytes())

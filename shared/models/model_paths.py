@@ -12,6 +12,7 @@ from shared.names import NAME
 VersionOrDraft = int | str
 """A version's number; or the name of a draft's folder. A predictor loads a draft by name before it is published."""
 
+DRAFT_PREFIX = ".tmp-"
 _DRAFT = re.compile(r"\.tmp-[0-9a-f]{32}")
 
 
@@ -36,4 +37,4 @@ def path_of(
 
 def new_draft_name() -> str:
     """Return the name of a new draft's folder."""
-    return f".tmp-{uuid.uuid4().hex}"
+    return f"{DRAFT_PREFIX}{uuid.uuid4().hex}"

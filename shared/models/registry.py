@@ -15,17 +15,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundError
-from shared.models.cached_reads import (
-    FileIdentity,
-    checksum,
-    checksum_file,
-    holds,
-    identify_file,
-    list_folders,
-    list_versions,
-    read_manifest,
-)
+from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundError, UnavailableError
+from shared.models import cached_reads
+from shared.models.cached_reads import FileIdentity, checksum, holds, identify_file, list_folders
 from shared.models.manifest import Manifest, ModelDescription, encode_manifest
 from shared.models.missing_models import explain_missing
 from shared.models.model_paths import VersionOrDraft, new_draft_name, path_of
@@ -54,9 +46,14 @@ class VerifiedModel:
 class ModelRegistry:
     """The models under a folder, the model volume.
 
+    `StoredModelRegistry` has the same methods for models in an object store.
+
     Attributes:
         root: the folder. It need not exist until the first model is published.
+        visible_after_s: as VISIBLE_AFTER_S, for this registry.
     """
+
+    visible_after_s = VISIBLE_AFTER_S
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -145,7 +142,7 @@ class ModelRegistry:
     def versions(self, name: str, backend: str) -> list[int]:
         """Return the published versions of a model, oldest first; an empty list for an unknown or invalid name."""
         with contextlib.suppress(NotFoundError, FileNotFoundError, NotADirectoryError):
-            return list_versions(path_of(self.root, name, backend))
+            return cached_reads.list_versions(path_of(self.root, name, backend))
         return []
 
     def backends(self, name: str) -> list[str]:
@@ -200,7 +197,7 @@ class ModelRegistry:
         manifests = []
         try:
             for backend in backends:
-                found = checksum_file(path_of(self.root, name, backend, version, WEIGHTS))
+                found = cached_reads.checksum_file(path_of(self.root, name, backend, version, WEIGHTS))
                 manifests.append(self.manifest(name, backend, version))
                 # Comparing the two texts is much faster than comparing the objects.
                 if found.sha256 != manifests[-1].files[WEIGHTS].sha256:
@@ -232,12 +229,14 @@ class ModelRegistry:
         """
         path = path_of(self.root, name, backend, version, MANIFEST)
         try:
-            manifest = read_manifest(path, self.identity(name, backend, version))
+            manifest = cached_reads.read_manifest(path, self.identity(name, backend, version))
+        except UnavailableError:
+            raise
         except (OSError, ValueError) as error:
-            raise _corrupt(name, backend, version, f"its manifest cannot be used: {_reason(error)}") from None
+            raise corrupt_model(name, backend, version, f"its manifest cannot be used: {_reason(error)}") from None
         expected = name, backend, version if isinstance(version, int) else manifest.version
         if (manifest.name, manifest.backend, manifest.version) != expected:
-            raise _corrupt(name, backend, version, "its manifest belongs to another model")
+            raise corrupt_model(name, backend, version, "its manifest belongs to another model")
         return manifest
 
     def verify(self, name: str, backend: str, version: VersionOrDraft) -> VerifiedModel:
@@ -262,9 +261,9 @@ class ModelRegistry:
         try:
             data = (self.path(name, backend, version) / WEIGHTS).read_bytes()
         except OSError as error:
-            raise _corrupt(name, backend, version, f"{WEIGHTS} cannot be read: {_reason(error)}") from None
+            raise corrupt_model(name, backend, version, f"{WEIGHTS} cannot be read: {_reason(error)}") from None
         if checksum(data) != manifest.files.get(WEIGHTS):
-            raise _corrupt(name, backend, version, f"{WEIGHTS} was changed after its publication")
+            raise corrupt_model(name, backend, version, f"{WEIGHTS} was changed after its publication")
         return data
 
     def delete(self, name: str, backend: str, version: int) -> None:
@@ -291,7 +290,8 @@ class ModelRegistry:
         return len(drafts)
 
 
-def _corrupt(name: str, backend: str, version: VersionOrDraft, reason: str) -> CorruptModelError:
+def corrupt_model(name: str, backend: str, version: VersionOrDraft, reason: str) -> CorruptModelError:
+    """Return the error for a model that is not as it was published."""
     return CorruptModelError(f"model {name!r} version {version} of {backend} is damaged: {reason}")
 
 

@@ -27,7 +27,9 @@ from shared.backend import Backend, Predictor
 from shared.errors import InvalidRequestError
 from shared.heap import freeze_heap, loading
 from shared.models import golden_check
+from shared.models.cached_reads import NotCachedError, call_cached_only
 from shared.models.model_paths import VersionOrDraft
+from shared.models.open_registry import open_registry
 from shared.models.registry import VISIBLE_AFTER_S, ModelRegistry
 from shared.network.layers import Shape
 from shared.process import usage
@@ -115,7 +117,7 @@ class LoadedModels:
         return loaded.result()
 
     def get_if_loaded(self, name: str, version: int) -> LoadedModel | None:
-        """Return a model without waiting, or None if it is not loaded. Raises NotFoundError for an unknown one.
+        """Return a model without waiting, or None if that is not possible. Raises NotFoundError for an unknown one.
 
         A model is kept for VISIBLE_AFTER_S, so that a prediction asks no disk. Only the event loop calls this.
         """
@@ -123,7 +125,10 @@ class LoadedModels:
         kept_until_s, model = self._kept.get((name, version), (0.0, None))
         if model and now_s < kept_until_s:
             return model
-        key = self._registry.identity(name, self._backend.NAME, version)
+        try:
+            key = call_cached_only(partial(self._registry.identity, name, self._backend.NAME, version))
+        except NotCachedError:
+            return None
         with self._lock:
             loaded = self._loaded.get(key)
             if loaded is None or not loaded.done():
@@ -211,7 +216,7 @@ def _compute(model: LoadedModel, body: bytes) -> web.Response:
 def create_server(backend: Backend, settings: Settings) -> HttpServer:
     """Configure the framework, and return the predictor's server."""
     device = backend.configure(settings.prediction_threads, settings.prediction_device, 0, settings.tf32)
-    models = LoadedModels(backend, ModelRegistry(settings.model_dir))
+    models = LoadedModels(backend, open_registry(settings))
     app = create_app(backend, models, settings.prediction_threads, device)
     gate = ServiceGate(*(urlsplit(url).hostname or "" for url in settings.urls_of(backend.NAME)))
     return HttpServer(app, [prediction_route(models)], FLASK_THREADS, gate=gate, headers=NO_HEADERS)

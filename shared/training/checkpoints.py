@@ -31,7 +31,10 @@ ANSWERS: Final = ".answers"  # what a run's model answers to the examples of a s
 
 
 class Checkpoints:
-    """The files of work that has not ended, in the folder `.scratch` of the model volume."""
+    """The files of work that has not ended, in the folder `.scratch` of the model volume.
+
+    `StoredCheckpoints` has the same methods for files in an object store.
+    """
 
     def __init__(self, root: Path) -> None:
         """Use the model volume at `root`."""
@@ -56,8 +59,7 @@ class Checkpoints:
         attempts = 1 if self._is_failing else WRITE_ATTEMPTS
         for attempt in range(1, attempts + 1):
             try:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                write_atomically(self._path(run, content), data)
+                self._write(run, content, data)
                 self._is_failing = False
                 return
             except OSError:
@@ -95,6 +97,10 @@ class Checkpoints:
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < time.time() - ABANDONED_AFTER_S:
                     path.unlink()
+
+    def _write(self, run: Run, content: Content, data: bytes) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self._path(run, content), data)
 
     def _path(self, run: Run, content: Content) -> Path:
         return self._folder / f"{run.kind}-{run.identity}-{run.backend}{content}.safetensors"

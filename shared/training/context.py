@@ -119,6 +119,8 @@ class JobContext:
             except OSError as error:
                 log.warning("the model could not be written", name=name, attempt=attempt, reason=str(error))
                 if attempt == PUBLISH_ATTEMPTS:
+                    if isinstance(error, UnavailableError):  # the object store says itself what to do
+                        raise
                     raise UnavailableError(
                         f"the model could not be written ({error.strerror}): free space on the model volume, "
                         "then submit the work again"

@@ -5,6 +5,7 @@
 what to report and how to measure time, so that the figures of two frameworks are comparable.
 """
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,22 +15,25 @@ import structlog
 from shared.backend import Backend, Events
 from shared.exports.export_store import ExportStore
 from shared.exports.exporters import NEUTRAL_EXPORTERS, Exporters
+from shared.exports.stored_exports import open_exports
 from shared.jobs.connection import connect
-from shared.jobs.ended_jobs import EndedJobs
 from shared.jobs.kinds import CERTIFICATE, DELETION, EVALUATION, EXPORT, TRAINING, TRANSPLANT
 from shared.jobs.reaper import Reaper
 from shared.jobs.run_state import Run, is_open
+from shared.jobs.stored_ended_jobs import open_ended_jobs
 from shared.jobs.worker import JobHandler, consume, show_alive
 from shared.logs import configure_logs
+from shared.models.open_registry import open_registry
 from shared.models.registry import ModelRegistry
 from shared.models.starter import publish_starter
+from shared.process import run_in_child
 from shared.settings import Settings
 from shared.training.certify import certify
-from shared.training.checkpoints import Checkpoints
 from shared.training.context import JobContext
 from shared.training.delete import delete
 from shared.training.evaluate import evaluate
 from shared.training.export import export
+from shared.training.stored_checkpoints import open_checkpoints
 from shared.training.train import train
 from shared.training.transplant import transplant
 
@@ -41,6 +45,8 @@ HANDLERS = (
     (EXPORT, export),
     (DELETION, delete),
 )
+
+PREPARE_AGAIN_S = 2.0  # if the object store does not answer when the trainer starts
 
 log = structlog.get_logger()
 
@@ -59,23 +65,33 @@ def main(name: str, load: Callable[[], tuple[Backend, Events, Exporters]]) -> in
     """
     settings = Settings.from_env()
     configure_logs(settings.logs)
-    registry, redis = ModelRegistry(settings.model_dir), connect(settings, patient=True)
-    reaper = Reaper(name, settings, EndedJobs(settings.model_dir / ".scratch" / "ended", settings.keep_days))
+    registry, redis = open_registry(settings), connect(settings, patient=True)
+    exports = open_exports(settings)
+    prepare = partial(_prepare, registry, exports, name)
+    if settings.model_store:  # whoever has used its client must not fork
+        while not run_in_child(prepare):
+            time.sleep(PREPARE_AGAIN_S)
+    reaper = Reaper(name, settings, open_ended_jobs(settings))
     reaper.start()
-    exports = ExportStore(settings.model_dir)
-    registry.remove_abandoned_drafts()
-    exports.remove_abandoned_drafts()
-    if publish_starter(registry, name):
-        log.info("welcome model published", backend=name)
+    if not settings.model_store:
+        prepare()
     show_alive(name, settings)
     backend, events, exporters = load()
     log.info("trainer ready", backend=name, threads=settings.threads_per_backend, **backend.versions())
-    checkpoints, exporters = Checkpoints(settings.model_dir), {**NEUTRAL_EXPORTERS, **exporters}
+    checkpoints, exporters = open_checkpoints(settings), {**NEUTRAL_EXPORTERS, **exporters}
     context = JobContext(backend, settings, redis, registry, checkpoints, events, exports, exporters)
     handlers = {
         kind.name: JobHandler(kind.job, partial(_perform, context, function), kind.run) for kind, function in HANDLERS
     }
     return consume(name, settings, redis, handlers, reaper)
+
+
+def _prepare(registry: ModelRegistry, exports: ExportStore, backend: str) -> None:
+    """Remove what killed trainers have left, and publish the starter model if there is no other."""
+    registry.remove_abandoned_drafts()
+    exports.remove_abandoned_drafts()
+    if publish_starter(registry, backend):
+        log.info("welcome model published", backend=backend)
 
 
 def _perform(context: JobContext, function: Callable[[JobContext, Run, Any], None], run: Run, job: Any) -> None:

@@ -11,9 +11,10 @@ from tests.architecture.source_files import assert_none, list_imported_packages,
 
 PICKLING_PACKAGES = {"pickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
 # The stack passes the environment on to the processes it starts; an exported file's runtime gets a part of it. The
-# wheel index runs before any package is installed.
+# wheel index runs before any package is installed. The variables of the object store are those of Amazon's tools.
 READERS_OF_THE_ENVIRONMENT = {
     "shared/settings.py",
+    "shared/object_store.py",
     "shared/exports/answers.py",
     "services/stack/__main__.py",
     "services/pytorch/wheel_index.py",

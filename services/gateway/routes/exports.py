@@ -14,8 +14,8 @@ from services.gateway.routes.submissions import IdempotencyHeader, Submission, W
 from services.gateway.schemas.exports import Export, Exports, ModelExports
 from services.gateway.scopes import READ, TRAIN
 from shared.errors import InvalidRequestError, NotFoundError
-from shared.exports.export_store import ExportStore
 from shared.exports.formats import FORMATS, list_formats
+from shared.exports.stored_exports import open_exports
 from shared.jobs.kinds import EXPORT
 from shared.jobs.payloads import ExportJob, ExportRequest
 from shared.jobs.results import ExportRun
@@ -33,7 +33,7 @@ class ExportPath(VersionPath):
 def routes(context: Context) -> APIBlueprint:
     """Return the routes of this module."""
     api = APIBlueprint("exports", __name__, abp_tags=[TAG])
-    jobs, registry, store = context.jobs, context.registry, ExportStore(context.settings.model_dir)
+    jobs, registry, store = context.jobs, context.registry, open_exports(context.settings)
 
     def answer(identity: str) -> Response:
         return accepted(f"/v1/exports/{identity}", Export.of(jobs.read(EXPORT, identity)))

@@ -4,7 +4,6 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundError
@@ -24,15 +23,6 @@ def publish(
     registry: ModelRegistry, version: int = 1, backend: str = "pytorch", name: str = "m", writer: str = "w"
 ) -> None:
     registry.publish(name, backend, version, describe(NETWORK), initial_weights(NETWORK, version), writer)
-
-
-def test_a_published_model_is_read_unchanged(tmp_path: Path) -> None:
-    publish(ModelRegistry(tmp_path))
-    model = ModelRegistry(tmp_path).verify("m", "pytorch", 1)
-    assert model.manifest.network == NETWORK
-    assert model.manifest.format == 1
-    expected = initial_weights(NETWORK, 1)
-    assert all(np.array_equal(model.weights[name], expected[name]) for name in expected)
 
 
 def test_the_event_files_of_a_model_are_deleted_with_it_and_are_not_listed_as_a_model(tmp_path: Path) -> None:
@@ -83,21 +73,6 @@ def test_a_changed_manifest_is_refused(tmp_path: Path, change: dict) -> None:
         registry.verify("m", "pytorch", 1)
 
 
-def test_the_newest_version_that_all_backends_have_is_used(tmp_path: Path) -> None:
-    registry = ModelRegistry(tmp_path)
-    for version, backend in ((1, "tensorflow"), (1, "pytorch"), (2, "tensorflow"), (2, "pytorch"), (10, "pytorch")):
-        publish(registry, version, backend)
-    assert registry.resolve_version("m", BOTH) == 2
-    assert registry.resolve_version("m", ("pytorch",)) == 10
-    assert registry.resolve_version("m", BOTH, 1) == 1
-    with pytest.raises(NotFoundError, match=r"version 10 is not published by tensorflow: .* have it, pytorch"):
-        registry.resolve_version("m", BOTH, 10)
-    with pytest.raises(NotFoundError, match=r"version 11 is not published by tensorflow and pytorch; ready: m\."):
-        registry.resolve_version("m", BOTH, 11)
-    with pytest.raises(NotFoundError, match=r"'m' is not published by new: .* have it, tensorflow and pytorch"):
-        registry.resolve_version("m", (*BOTH, "new"))
-
-
 def test_a_version_with_a_damaged_manifest_is_skipped_unless_the_request_names_it(tmp_path: Path) -> None:
     registry = ModelRegistry(tmp_path)
     for version in (1, 2):
@@ -121,21 +96,6 @@ def test_a_new_or_deleted_version_is_seen_at_once_although_listings_are_cached(t
     assert registry.versions("m", "pytorch") == [1, 2]
     registry.delete("m", "pytorch", 1)
     assert registry.versions("m", "pytorch") == [2]
-
-
-def test_the_error_for_an_unknown_model_lists_the_models_and_how_to_train_one(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match=r"ready: none yet\. Train one with POST /v1/trainings"):
-        ModelRegistry(tmp_path).resolve_version("nothing", BOTH)
-
-
-@pytest.mark.parametrize("name", ["..", "../m", "m/..", "/etc", "", ".", "a" * 64, "M", "m\0"])
-def test_an_invalid_name_is_not_found(tmp_path: Path, name: str) -> None:
-    registry = ModelRegistry(tmp_path / "models")
-    publish(registry)
-    assert registry.versions(name, "pytorch") == []
-    assert registry.backends(name) == []
-    with pytest.raises(NotFoundError):
-        registry.verify(name, "pytorch", 1)
 
 
 def test_only_old_drafts_are_removed(tmp_path: Path) -> None:
@@ -166,18 +126,6 @@ def test_a_version_with_a_damaged_file_is_skipped_unless_the_request_names_it(tm
     )
 
 
-def test_a_draft_is_readable_by_name_before_it_is_listed_and_keeps_its_identity(tmp_path: Path) -> None:
-    registry, seen = ModelRegistry(tmp_path), []
-
-    def before(draft: str) -> None:
-        assert registry.versions("m", "pytorch") == []
-        assert registry.verify("m", "pytorch", draft).manifest.version == 1
-        seen.append(registry.identity("m", "pytorch", draft))
-
-    registry.publish("m", "pytorch", 1, describe(NETWORK), initial_weights(NETWORK, 1), "w", before)
-    assert seen == [registry.identity("m", "pytorch", 1)]
-
-
 def test_an_error_before_the_publication_prevents_it(tmp_path: Path) -> None:
     registry = ModelRegistry(tmp_path)
 
@@ -187,12 +135,6 @@ def test_an_error_before_the_publication_prevents_it(tmp_path: Path) -> None:
     with pytest.raises(CorruptModelError):
         registry.publish("m", "pytorch", 1, describe(NETWORK), initial_weights(NETWORK, 1), "w", before)
     assert os.listdir(tmp_path / "m" / "pytorch") == []
-
-
-@pytest.mark.parametrize("version", ["..", "../../x/y/1", ".tmp-", ".tmp-" + "0" * 31, "1", ""])
-def test_an_invalid_draft_name_is_not_found(tmp_path: Path, version: str) -> None:
-    with pytest.raises(NotFoundError):
-        ModelRegistry(tmp_path).verify("m", "pytorch", version)
 
 
 @pytest.mark.parametrize("damage", ["missing weights", "folder for weights", "no JSON", "folder for manifest", "wrong"])

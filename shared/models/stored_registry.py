@@ -1,0 +1,362 @@
+"""A registry whose models lie in an object store. Each machine has copies of those that it uses.
+
+    models/{name}/{backend}/{version}             which draft is this version: a `Publication`
+    contents/{name}/{backend}/{draft}/            the manifest and the weights of a draft, never changed
+    drafts/{name}/{backend}/{version}/{draft}     an empty object while a draft is being published or deleted
+
+A version exists exactly when its publication exists. It is written last, with a condition: of several writers, one
+succeeds. The copies lie in a folder that is laid out as the model volume. A reader verifies every file before it copies
+it. Everything that the registry of a folder does with its files works on the copies, too.
+"""
+
+import contextlib
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import structlog
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundError
+from shared.models.cached_reads import FileIdentity, check_may_read, checksum, identify_file, list_folders
+from shared.models.manifest import Manifest, ModelDescription, encode_manifest
+from shared.models.model_paths import DRAFT_PREFIX, VersionOrDraft, new_draft_name
+from shared.models.registry import MANIFEST, VISIBLE_AFTER_S, WEIGHTS, ModelRegistry, corrupt_model
+from shared.models.version_listing import FOLDER, KEPT_S, UNKNOWN_TAG, Models, VersionListing
+from shared.names import NAME
+from shared.network.weights import Weights, to_bytes
+from shared.object_store import ObjectStore, ObjectStoreError
+from shared.process import write_atomically
+
+STORED_VISIBLE_AFTER_S = KEPT_S + VISIBLE_AFTER_S
+UNFINISHED_AFTER_S = 86_400.0
+"""A draft that is a day old was left behind by a process that died. Nobody may publish it any more."""
+MUST_PUBLISH_WITHIN_S = 3600.0
+
+log = structlog.get_logger()
+
+
+class Publication(BaseModel):
+    """What the object of a version says.
+
+    Attributes:
+        draft: the name of the draft, 32 hexadecimal digits.
+        digest: of the draft's manifest.
+        writer: the id of the job that published it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal[1] = 1
+    draft: str
+    digest: str
+    writer: str
+
+
+class StoredModelRegistry(ModelRegistry):
+    """The models in an object store. See `ModelRegistry` for the methods.
+
+    Every method may also raise ObjectStoreError if the store does not answer and this machine has no copy.
+
+    Args:
+        store: the store.
+        cache: the folder for the copies.
+    """
+
+    visible_after_s = STORED_VISIBLE_AFTER_S
+
+    def __init__(self, store: ObjectStore, cache: Path) -> None:
+        super().__init__(cache)
+        self.store = store
+        self._listing = VersionListing(store, self._list_copies, self._forget)
+        self._tags: dict[tuple[str, str, int], str] = {}  # the publications that the copies belong to
+
+    def list_all(self) -> dict[str, dict[str, list[int]]]:
+        """Return name -> backend -> versions of all models, sorted."""
+        found = self._listing.all()
+        return {name: _sorted_versions(found[name]) for name in sorted(found)}
+
+    def versions_by_backend(self, name: str) -> dict[str, list[int]]:
+        """Return backend -> versions of a model, sorted."""
+        return _sorted_versions(self._listing.of(name)) if NAME.fullmatch(name) else {}
+
+    def versions(self, name: str, backend: str) -> list[int]:
+        """Return the published versions of a model, oldest first."""
+        return self.versions_by_backend(name).get(backend, [])
+
+    def identity(self, name: str, backend: str, version: VersionOrDraft) -> FileIdentity:
+        """Return the identity of the copy of a model's manifest. It is made first, if necessary."""
+        folder = self.path(name, backend, version)
+        if isinstance(version, str):
+            if not (folder / MANIFEST).exists():
+                check_may_read()
+                self._copy_manifest(folder, name, backend, version.removeprefix(DRAFT_PREFIX))
+            return super().identity(name, backend, version)
+        tag = self._listing.of(name).get(backend, {}).get(version)
+        if tag is None:
+            raise NotFoundError(f"model {name!r} has no version {version} of {backend}")
+        if tag not in (UNKNOWN_TAG, self._tags.get((name, backend, version))):
+            self._copy_version(name, backend, version, tag)
+        try:
+            return super().identity(name, backend, version)
+        except NotFoundError:  # the copy was removed
+            self._copy_version(name, backend, version, tag)
+            return super().identity(name, backend, version)
+
+    def manifest(self, name: str, backend: str, version: VersionOrDraft) -> Manifest:
+        """Return a model's manifest. A damaged copy of it is replaced."""
+        try:
+            return super().manifest(name, backend, version)
+        except CorruptModelError:
+            if not isinstance(version, int) or _digest_in(self.path(name, backend, version)):
+                raise
+            check_may_read()
+            log.warning("a copy of a model is damaged, and is made anew", model=name, backend=backend, version=version)
+            self._forget(name, backend, version)
+            return super().manifest(name, backend, version)
+
+    def read_weights_file(self, name: str, backend: str, version: VersionOrDraft) -> bytes:
+        """Return the verified bytes of a model's weights. They are copied first, if necessary."""
+        manifest = self.manifest(name, backend, version)
+        path = self.path(name, backend, version) / WEIGHTS
+        with contextlib.suppress(OSError):
+            data = path.read_bytes()
+            if checksum(data) == manifest.files.get(WEIGHTS):
+                return data
+            log.warning("a copy of a model is damaged, and is made anew", model=name, backend=backend, version=version)
+        draft = version.removeprefix(DRAFT_PREFIX) if isinstance(version, str) else self._draft_of(manifest)
+        try:
+            data = self.store.get(f"{_contents(name, backend, draft)}/{WEIGHTS}")
+        except FileNotFoundError:
+            raise corrupt_model(name, backend, version, f"{WEIGHTS} is missing") from None
+        if checksum(data) != manifest.files.get(WEIGHTS):
+            raise corrupt_model(name, backend, version, f"{WEIGHTS} was changed after its publication")
+        with contextlib.suppress(OSError):  # without a copy, it is fetched again the next time
+            write_atomically(path, data)
+        return data
+
+    def _manifest_if_intact(self, name: str, backends: tuple[str, ...], version: int) -> Manifest | None:
+        """Return the first backend's manifest if all manifests are intact. The store itself looks after the weights."""
+        try:
+            manifests = [self.manifest(name, backend, version) for backend in backends]
+        except (NotFoundError, CorruptModelError):
+            return None
+        return manifests[0]
+
+    def publish(
+        self,
+        name: str,
+        backend: str,
+        version: int,
+        description: ModelDescription,
+        weights: Weights,
+        writer: str,
+        before: Callable[[str], None] | None = None,
+    ) -> None:
+        """Publish a model. If this fails because the store does not answer, it may have been published.
+
+        The caller tries again. If its first attempt has succeeded, the second one does nothing.
+        """
+        self.path(name, backend, version)  # checks the names
+        if self._is_published(name, backend, version, writer):
+            return
+        draft, started = uuid.uuid4().hex, time.time()
+        data = to_bytes(weights)
+        manifest = encode_manifest(description, name, backend, version, writer, {WEIGHTS: checksum(data)})
+        folder = _contents(name, backend, draft)
+        self.store.put(_mark(name, backend, version, draft), b"")
+        try:
+            self.store.put(f"{folder}/{WEIGHTS}", data)
+            self.store.put(f"{folder}/{MANIFEST}", manifest)
+            if before:
+                before(f"{DRAFT_PREFIX}{draft}")
+            if time.time() - started > MUST_PUBLISH_WITHIN_S:
+                raise ObjectStoreError("the publication took too long, and another process may remove its files")
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._discard(name, backend, version, draft)
+            raise
+        publication = Publication(draft=draft, digest=Manifest.parse(manifest).digest, writer=writer)
+        try:
+            # If the answer is lost, nobody knows whether the version is published. Then the draft must stay.
+            self.store.create(_version_key(name, backend, version), publication.model_dump_json().encode())
+        except FileExistsError:
+            found = self._read_publication(name, backend, version)
+            if found is None or found.draft != draft:
+                self._discard(name, backend, version, draft)
+            if found is None or found.writer != writer:
+                raise AlreadyPublishedError(f"{name} {backend} version {version} is already published") from None
+        with contextlib.suppress(OSError):
+            self.store.delete(_mark(name, backend, version, draft))
+        self._listing.clear()
+        time.sleep(self.visible_after_s)
+
+    def delete(self, name: str, backend: str, version: int) -> None:
+        """Delete a model, if it exists: first its publication, then its files."""
+        shutil.rmtree(self.events_folder(name, backend, version), ignore_errors=True)
+        found = self._read_publication(name, backend, version)
+        if found is None:
+            return
+        self.store.put(_mark(name, backend, version, found.draft), b"")
+        self.store.delete(_version_key(name, backend, version))
+        self._listing.clear()
+        self._forget(name, backend, version)
+        time.sleep(self.visible_after_s)
+        self._discard(name, backend, version, found.draft)
+
+    def remove_abandoned_drafts(self) -> int:
+        """Remove the drafts of processes that died. Return how many were removed."""
+        removed = super().remove_abandoned_drafts()
+        oldest = time.time() - UNFINISHED_AFTER_S
+        for mark in [found for found in self.store.list("drafts") if found.modified_s < oldest]:
+            _, name, backend, version, draft = mark.key.split("/")
+            found = self._read_publication(name, backend, int(version))
+            if found and found.draft == draft:
+                self.store.delete(mark.key)
+                continue
+            self._discard(name, backend, int(version), draft)
+            removed += 1
+        return removed
+
+    def _is_published(self, name: str, backend: str, version: int, writer: str) -> bool:
+        """Return whether this writer has published the version.
+
+        Raises:
+            AlreadyPublishedError: another writer has.
+        """
+        found = self._read_publication(name, backend, version)
+        if found and found.writer != writer:
+            raise AlreadyPublishedError(f"{name} {backend} version {version} is already published")
+        return found is not None
+
+    def _read_publication(self, name: str, backend: str, version: int) -> Publication | None:
+        """Return what the store says about a version now, or None if it is not published.
+
+        Raises:
+            CorruptModelError: the object is not one of ours.
+        """
+        try:
+            return Publication.model_validate_json(self.store.get(_version_key(name, backend, version)))
+        except FileNotFoundError:
+            return None
+        except ValidationError:
+            raise corrupt_model(name, backend, version, "its publication cannot be read") from None
+
+    def _copy_version(self, name: str, backend: str, version: int, tag: str) -> None:
+        """Make sure that the copy of a version's manifest is the one that is published.
+
+        Raises:
+            NotFoundError: the version was deleted.
+            CorruptModelError: the manifest is missing, or is not the one that was published.
+        """
+        check_may_read()
+        publication = self._read_publication(name, backend, version)
+        if publication is None:
+            self._listing.clear()
+            raise NotFoundError(f"model {name!r} has no version {version} of {backend}")
+        place = self.path(name, backend, version)
+        if _digest_in(place) != publication.digest:
+            draft = place.parent / f"{DRAFT_PREFIX}{publication.draft}"
+            if _digest_in(draft) != publication.digest:
+                self._copy_manifest(draft, name, backend, publication.draft, publication.digest)
+            _replace_folder(draft, place)
+        self._tags[name, backend, version] = tag
+
+    def _copy_manifest(self, folder: Path, name: str, backend: str, draft: str, digest: str | None = None) -> None:
+        """Copy the manifest of a draft into a folder.
+
+        Raises:
+            NotFoundError: there is no such draft.
+            CorruptModelError: it is not the one that was published.
+        """
+        try:
+            data = self.store.get(f"{_contents(name, backend, draft)}/{MANIFEST}")
+            manifest = Manifest.parse(data)
+        except FileNotFoundError:
+            if digest:
+                raise corrupt_model(name, backend, folder.name, "its manifest is missing") from None
+            raise NotFoundError(f"model {name!r} has no version {draft} of {backend}") from None
+        except ValueError:
+            raise corrupt_model(name, backend, folder.name, "its manifest was changed") from None
+        if digest not in (None, manifest.digest):
+            raise corrupt_model(name, backend, folder.name, "its manifest is not the one that was published")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / MANIFEST, data)
+
+    def _draft_of(self, manifest: Manifest) -> str:
+        """Return the draft that a published manifest belongs to.
+
+        Raises:
+            NotFoundError: the version was deleted.
+        """
+        found = self._read_publication(manifest.name, manifest.backend, manifest.version)
+        if found is None or found.digest != manifest.digest:
+            raise NotFoundError(f"model {manifest.name!r} has no version {manifest.version} of {manifest.backend}")
+        return found.draft
+
+    def _discard(self, name: str, backend: str, version: int, draft: str) -> None:
+        """Delete the files of a draft that is not published, and then its mark."""
+        folder = _contents(name, backend, draft)
+        self.store.delete(f"{folder}/{MANIFEST}", f"{folder}/{WEIGHTS}", _mark(name, backend, version, draft))
+
+    def _list_copies(self) -> Models:
+        """Return the models in the cache. Whether they are still published is not known."""
+        return {
+            name: {
+                backend: dict.fromkeys(map(int, filter(str.isdecimal, list_folders(self.root / name / backend))), "")
+                for backend in list_folders(self.root / name)
+            }
+            for name in list_folders(self.root)
+            if NAME.fullmatch(name)
+        }
+
+    def _forget(self, name: str, backend: str, version: int) -> None:
+        """Remove the copy of a version that was deleted."""
+        self._tags.pop((name, backend, version), None)
+        shutil.rmtree(self.path(name, backend, version), ignore_errors=True)
+
+
+def _sorted_versions(found: Mapping[str, Mapping[int, str]]) -> dict[str, list[int]]:
+    return {backend: sorted(found[backend]) for backend in sorted(found)}
+
+
+@lru_cache(maxsize=1024)
+def _digest_of_manifest(path: Path, _identity: FileIdentity) -> str | None:
+    try:
+        return Manifest.parse(path.read_bytes()).digest
+    except (OSError, ValueError):
+        return None
+
+
+def _digest_in(folder: Path) -> str | None:
+    """Return the digest of the manifest in a folder, or None if there is no intact one."""
+    try:
+        return _digest_of_manifest(folder / MANIFEST, identify_file(folder / MANIFEST))
+    except OSError:
+        return None
+
+
+def _replace_folder(draft: Path, place: Path) -> None:
+    """Rename a folder to `place`, where another one may be. Other processes may do the same at the same time."""
+    hidden = place.parent / new_draft_name()
+    with contextlib.suppress(OSError):
+        place.rename(hidden)
+    with contextlib.suppress(OSError):
+        draft.rename(place)
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _version_key(name: str, backend: str, version: int) -> str:
+    return f"{FOLDER}/{name}/{backend}/{version}"
+
+
+def _contents(name: str, backend: str, draft: str) -> str:
+    return f"contents/{name}/{backend}/{draft}"
+
+
+def _mark(name: str, backend: str, version: int, draft: str) -> str:
+    return f"drafts/{name}/{backend}/{version}/{draft}"
