@@ -23,70 +23,17 @@ import heapq
 import random
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import yaml
+from tests.kubernetes.scaler_settings import DEFAULT_STABILIZATION_S, ScalerSettings, read_settings
 
-SCALING = Path("deploy/kubernetes/base/scaling.yaml")
 SYNC_S = 15.0  # --horizontal-pod-autoscaler-sync-period
 TOLERANCE = 0.1  # --horizontal-pod-autoscaler-tolerance
-DEFAULT_STABILIZATION_S = 300.0
 FOUND_DEAD_AFTER_S = 5.0  # shared/jobs/reaper.py
 STOP_DELAY_S = 5.0  # at most, from the reading of the figure to SIGTERM
 GIVE_UP_S = 30_000.0  # a trace that lasts so long never ends
-
-Figure = Literal["unfinished", "queued"]
-
-
-@dataclass(frozen=True)
-class ScalerSettings:
-    """What a ScaledObject says about the number of replicas.
-
-    Attributes:
-        figure: what is polled: jobs that are queued or run, or those that are queued only.
-        target: jobs per replica.
-        least: replicas at least.
-        most: replicas at most.
-        poll_s: seconds between two polls.
-        cooldown_s: seconds without work until the last replicas are stopped.
-        step_up: pods that may be started in one sync.
-        lowers: whether the HPA may stop pods.
-        stabilization_s: seconds for which the HPA keeps the largest number that it wanted.
-    """
-
-    figure: Figure
-    target: float
-    least: int
-    most: int
-    poll_s: float
-    cooldown_s: float
-    step_up: int
-    lowers: bool
-    stabilization_s: float
-
-    @classmethod
-    def from_manifest(cls, spec: Mapping[str, Any]) -> "ScalerSettings":
-        """Return the settings in the `spec` of a ScaledObject with one trigger `metrics-api`."""
-        (trigger,) = spec["triggers"]
-        behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
-        down = behavior["scaleDown"]
-        assert trigger["type"] == "metrics-api"
-        assert trigger["metadata"]["valueLocation"].endswith(".unfinished")
-        assert behavior["scaleUp"]["stabilizationWindowSeconds"] == 0
-        return cls(
-            figure="unfinished",
-            target=float(trigger["metadata"]["targetValue"]),
-            least=spec["minReplicaCount"],
-            most=spec["maxReplicaCount"],
-            poll_s=spec["pollingInterval"],
-            cooldown_s=spec["cooldownPeriod"],
-            step_up=sum(policy["value"] for policy in behavior["scaleUp"]["policies"]),
-            lowers=down.get("selectPolicy") != "Disabled",
-            stabilization_s=down.get("stabilizationWindowSeconds", DEFAULT_STABILIZATION_S),
-        )
 
 
 @dataclass(eq=False)
@@ -344,14 +291,6 @@ def play(settings: ScalerSettings, traces: int, seed: int = 0) -> Outcome:
         chance = random.Random(f"{seed}-{number}")
         total.add(Cluster(settings, make_trace(chance), chance).run())
     return total
-
-
-def read_settings(name: str = "pytorch-trainer", path: Path = SCALING) -> ScalerSettings:
-    """Return the settings of a trainer's ScaledObject in the manifests."""
-    for document in yaml.safe_load_all(path.read_text()):
-        if document["kind"] == "ScaledObject" and document["metadata"]["name"] == name:
-            return ScalerSettings.from_manifest(document["spec"])
-    raise LookupError(name)
 
 
 def main() -> int:

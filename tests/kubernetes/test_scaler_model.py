@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.kubernetes.scaler_model import DEFAULT_STABILIZATION_S, ScalerSettings, play, read_settings
+from tests.kubernetes.scaler_model import play
+from tests.kubernetes.scaler_settings import DEFAULT_STABILIZATION_S, ScalerSettings, read_settings
 
 TRACES = 10_000
 FEW = 300

@@ -93,7 +93,7 @@ def test_an_unknown_suite_is_refused_with_the_list_of_suites() -> None:
     command = [sys.executable, "tests/run.py", "--suite", "units", "pytorch"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     assert answer.returncode == 2
-    assert "unit, architecture, backend, parity, stack, browser, faults, compose" in answer.stderr
+    assert "unit, architecture, backend, parity, stack, browser, faults, kubernetes, compose" in answer.stderr
 
 
 @pytest.mark.parametrize(("statuses", "exit_status"), [(["passed", "skipped"], 0), (["passed", "FAILED"], 1)])
