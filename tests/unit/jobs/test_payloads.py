@@ -14,6 +14,7 @@ def test_an_empty_training_has_the_documented_defaults() -> None:
     assert TrainingRequest().model_dump() == {
         "network": "article",
         "dataset": "mnist",
+        "data_version": None,
         "name": None,
         "backends": None,
         "epochs": 10,
