@@ -147,9 +147,12 @@ class Replicas:
                 log.info("a predictor answers and gets calls", address=str(replica.address))
 
     async def ask_health(self) -> list[ReplicaReport]:
-        """Return what each predictor reports of itself, in the order of their addresses."""
+        """Return what each predictor reports of itself, by address. Those that answer are taken back."""
         replicas = list(self._all.values())
         reports = await asyncio.gather(*(replica.ask_health() for replica in replicas))
+        for replica, report in zip(replicas, reports, strict=True):
+            if report is not None:
+                self.take_back(replica)
         return [ReplicaReport(str(replica.address), report) for replica, report in zip(replicas, reports, strict=True)]
 
     def count(self) -> tuple[int, int]:
