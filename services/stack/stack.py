@@ -21,7 +21,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from services.stack.errors import StackError
-from services.stack.redis_server import LOOPBACK, RedisServer
+from services.stack.proxies import exclude_loopback_from_proxy
+from services.stack.redis_server import RedisServer
 from shared.jobs.redis_users import OPERATOR, name_of
 from shared.process import end_with_parent
 from shared.settings import Settings, host_to_connect_to, is_loopback
@@ -289,18 +290,6 @@ def isolate_environ(environ: Mapping[str, str], state_dir: Path) -> dict[str, st
         "TANDEM_REDIS_PASSWORD_FILE": "",
         "TANDEM_PREDICTOR_PORT": str(predictors[0]),
     }
-
-
-def exclude_loopback_from_proxy(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables `no_proxy` and `NO_PROXY` with the loopback addresses added.
-
-    Services ask each other at loopback addresses. With `http_proxy` set, HTTP clients would ask the proxy instead,
-    which cannot reach them.
-    """
-    excluded = [host for host in (environ.get("no_proxy") or environ.get("NO_PROXY") or "").split(",") if host]
-    if "*" not in excluded:  # every host is excluded already; "*" has this meaning only if it stands alone
-        excluded += [host for host in LOOPBACK if host not in excluded]
-    return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(excluded))
 
 
 def _program(

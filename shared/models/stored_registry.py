@@ -13,20 +13,21 @@ import contextlib
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import structlog
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundError
-from shared.models.cached_reads import FileIdentity, check_may_read, checksum, identify_file, list_folders
+from shared.models.cached_reads import FileIdentity, check_may_read, checksum
 from shared.models.manifest import Manifest, ModelDescription, encode_manifest
-from shared.models.model_paths import DRAFT_PREFIX, VersionOrDraft, new_draft_name
+from shared.models.model_copies import digest_in, list_copies, replace_folder, sort_versions
+from shared.models.model_paths import DRAFT_PREFIX, VersionOrDraft
+from shared.models.publications import Publication, contents_key, mark_key, version_key
 from shared.models.registry import MANIFEST, VISIBLE_AFTER_S, WEIGHTS, ModelRegistry, corrupt_model
-from shared.models.version_listing import FOLDER, KEPT_S, UNKNOWN_TAG, Models, VersionListing
+from shared.models.version_listing import KEPT_S, UNKNOWN_TAG, VersionListing
 from shared.names import NAME
 from shared.network.weights import Weights, to_bytes
 from shared.object_store import ObjectStore, ObjectStoreError
@@ -38,23 +39,6 @@ UNFINISHED_AFTER_S = 86_400.0
 MUST_PUBLISH_WITHIN_S = 3600.0
 
 log = structlog.get_logger()
-
-
-class Publication(BaseModel):
-    """What the object of a version says.
-
-    Attributes:
-        draft: the name of the draft, 32 hexadecimal digits.
-        digest: of the draft's manifest.
-        writer: the id of the job that published it.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    format: Literal[1] = 1
-    draft: str
-    digest: str
-    writer: str
 
 
 class StoredModelRegistry(ModelRegistry):
@@ -72,17 +56,17 @@ class StoredModelRegistry(ModelRegistry):
     def __init__(self, store: ObjectStore, cache: Path) -> None:
         super().__init__(cache)
         self.store = store
-        self._listing = VersionListing(store, self._list_copies, self._forget)
+        self._listing = VersionListing(store, partial(list_copies, cache), self._forget)
         self._tags: dict[tuple[str, str, int], str] = {}  # the publications that the copies belong to
 
     def list_all(self) -> dict[str, dict[str, list[int]]]:
         """Return name -> backend -> versions of all models, sorted."""
         found = self._listing.all()
-        return {name: _sorted_versions(found[name]) for name in sorted(found)}
+        return {name: sort_versions(found[name]) for name in sorted(found)}
 
     def versions_by_backend(self, name: str) -> dict[str, list[int]]:
         """Return backend -> versions of a model, sorted."""
-        return _sorted_versions(self._listing.of(name)) if NAME.fullmatch(name) else {}
+        return sort_versions(self._listing.of(name)) if NAME.fullmatch(name) else {}
 
     def versions(self, name: str, backend: str) -> list[int]:
         """Return the published versions of a model, oldest first."""
@@ -112,7 +96,7 @@ class StoredModelRegistry(ModelRegistry):
         try:
             return super().manifest(name, backend, version)
         except CorruptModelError:
-            if not isinstance(version, int) or _digest_in(self.path(name, backend, version)):
+            if not isinstance(version, int) or digest_in(self.path(name, backend, version)):
                 raise
             check_may_read()
             log.warning("a copy of a model is damaged, and is made anew", model=name, backend=backend, version=version)
@@ -130,7 +114,7 @@ class StoredModelRegistry(ModelRegistry):
             log.warning("a copy of a model is damaged, and is made anew", model=name, backend=backend, version=version)
         draft = version.removeprefix(DRAFT_PREFIX) if isinstance(version, str) else self._draft_of(manifest)
         try:
-            data = self.store.get(f"{_contents(name, backend, draft)}/{WEIGHTS}")
+            data = self.store.get(f"{contents_key(name, backend, draft)}/{WEIGHTS}")
         except FileNotFoundError:
             raise corrupt_model(name, backend, version, f"{WEIGHTS} is missing") from None
         if checksum(data) != manifest.files.get(WEIGHTS):
@@ -167,8 +151,8 @@ class StoredModelRegistry(ModelRegistry):
         draft, started = uuid.uuid4().hex, time.time()
         data = to_bytes(weights)
         manifest = encode_manifest(description, name, backend, version, writer, {WEIGHTS: checksum(data)})
-        folder = _contents(name, backend, draft)
-        self.store.put(_mark(name, backend, version, draft), b"")
+        folder = contents_key(name, backend, draft)
+        self.store.put(mark_key(name, backend, version, draft), b"")
         try:
             self.store.put(f"{folder}/{WEIGHTS}", data)
             self.store.put(f"{folder}/{MANIFEST}", manifest)
@@ -183,7 +167,7 @@ class StoredModelRegistry(ModelRegistry):
         publication = Publication(draft=draft, digest=Manifest.parse(manifest).digest, writer=writer)
         try:
             # If the answer is lost, nobody knows whether the version is published. Then the draft must stay.
-            self.store.create(_version_key(name, backend, version), publication.model_dump_json().encode())
+            self.store.create(version_key(name, backend, version), publication.model_dump_json().encode())
         except FileExistsError:
             found = self._read_publication(name, backend, version)
             if found is None or found.draft != draft:
@@ -191,7 +175,7 @@ class StoredModelRegistry(ModelRegistry):
             if found is None or found.writer != writer:
                 raise AlreadyPublishedError(f"{name} {backend} version {version} is already published") from None
         with contextlib.suppress(OSError):
-            self.store.delete(_mark(name, backend, version, draft))
+            self.store.delete(mark_key(name, backend, version, draft))
         self._listing.clear()
         time.sleep(self.visible_after_s)
 
@@ -201,8 +185,8 @@ class StoredModelRegistry(ModelRegistry):
         found = self._read_publication(name, backend, version)
         if found is None:
             return
-        self.store.put(_mark(name, backend, version, found.draft), b"")
-        self.store.delete(_version_key(name, backend, version))
+        self.store.put(mark_key(name, backend, version, found.draft), b"")
+        self.store.delete(version_key(name, backend, version))
         self._listing.clear()
         self._forget(name, backend, version)
         time.sleep(self.visible_after_s)
@@ -240,7 +224,7 @@ class StoredModelRegistry(ModelRegistry):
             CorruptModelError: the object is not one of ours.
         """
         try:
-            return Publication.model_validate_json(self.store.get(_version_key(name, backend, version)))
+            return Publication.model_validate_json(self.store.get(version_key(name, backend, version)))
         except FileNotFoundError:
             return None
         except ValidationError:
@@ -259,11 +243,11 @@ class StoredModelRegistry(ModelRegistry):
             self._listing.clear()
             raise NotFoundError(f"model {name!r} has no version {version} of {backend}")
         place = self.path(name, backend, version)
-        if _digest_in(place) != publication.digest:
+        if digest_in(place) != publication.digest:
             draft = place.parent / f"{DRAFT_PREFIX}{publication.draft}"
-            if _digest_in(draft) != publication.digest:
+            if digest_in(draft) != publication.digest:
                 self._copy_manifest(draft, name, backend, version, publication)
-            _replace_folder(draft, place)
+            replace_folder(draft, place)
         self._tags[name, backend, version] = tag
 
     def _copy_manifest(
@@ -284,7 +268,7 @@ class StoredModelRegistry(ModelRegistry):
         """
         draft = publication.draft if publication else str(version).removeprefix(DRAFT_PREFIX)
         try:
-            data = self.store.get(f"{_contents(name, backend, draft)}/{MANIFEST}")
+            data = self.store.get(f"{contents_key(name, backend, draft)}/{MANIFEST}")
             manifest = Manifest.parse(data)
         except FileNotFoundError:
             if publication:
@@ -310,63 +294,10 @@ class StoredModelRegistry(ModelRegistry):
 
     def _discard(self, name: str, backend: str, version: int, draft: str) -> None:
         """Delete the files of a draft that is not published, and then its mark."""
-        folder = _contents(name, backend, draft)
-        self.store.delete(f"{folder}/{MANIFEST}", f"{folder}/{WEIGHTS}", _mark(name, backend, version, draft))
-
-    def _list_copies(self) -> Models:
-        """Return the models in the cache. Whether they are still published is not known."""
-        return {
-            name: {
-                backend: dict.fromkeys(map(int, filter(str.isdecimal, list_folders(self.root / name / backend))), "")
-                for backend in list_folders(self.root / name)
-            }
-            for name in list_folders(self.root)
-            if NAME.fullmatch(name)
-        }
+        folder = contents_key(name, backend, draft)
+        self.store.delete(f"{folder}/{MANIFEST}", f"{folder}/{WEIGHTS}", mark_key(name, backend, version, draft))
 
     def _forget(self, name: str, backend: str, version: int) -> None:
         """Remove the copy of a version that was deleted."""
         self._tags.pop((name, backend, version), None)
         shutil.rmtree(self.path(name, backend, version), ignore_errors=True)
-
-
-def _sorted_versions(found: Mapping[str, Mapping[int, str]]) -> dict[str, list[int]]:
-    return {backend: sorted(found[backend]) for backend in sorted(found)}
-
-
-@lru_cache(maxsize=1024)
-def _digest_of_manifest(path: Path, _identity: FileIdentity) -> str | None:
-    try:
-        return Manifest.parse(path.read_bytes()).digest
-    except (OSError, ValueError):
-        return None
-
-
-def _digest_in(folder: Path) -> str | None:
-    """Return the digest of the manifest in a folder, or None if there is no intact one."""
-    try:
-        return _digest_of_manifest(folder / MANIFEST, identify_file(folder / MANIFEST))
-    except OSError:
-        return None
-
-
-def _replace_folder(draft: Path, place: Path) -> None:
-    """Rename a folder to `place`, where another one may be. Other processes may do the same at the same time."""
-    hidden = place.parent / new_draft_name()
-    with contextlib.suppress(OSError):
-        place.rename(hidden)
-    with contextlib.suppress(OSError):
-        draft.rename(place)
-    shutil.rmtree(hidden, ignore_errors=True)
-
-
-def _version_key(name: str, backend: str, version: int) -> str:
-    return f"{FOLDER}/{name}/{backend}/{version}"
-
-
-def _contents(name: str, backend: str, draft: str) -> str:
-    return f"contents/{name}/{backend}/{draft}"
-
-
-def _mark(name: str, backend: str, version: int, draft: str) -> str:
-    return f"drafts/{name}/{backend}/{version}/{draft}"

@@ -10,7 +10,6 @@ locked. If the gateway has several processes, MAX_WAITING_IMAGES holds for all o
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from time import perf_counter
 
@@ -19,6 +18,7 @@ import structlog
 from numpy.typing import NDArray
 from prometheus_client import Histogram
 
+from services.gateway.prediction.outcomes import Answer, Failure, Outcome, QueuedRequest
 from services.gateway.prediction.replicas import Replica, Replicas
 from services.gateway.prediction.waiting_images import WaitingImages
 from shared.logs import request_id, use_request_id
@@ -36,50 +36,6 @@ CALL_SECONDS = Histogram(
 CALL_IMAGES = Histogram("tandem_hop_pictures", "Pictures in a call to a predictor", ["backend"], buckets=IMAGE_BUCKETS)
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class Answer:
-    """A backend's prediction.
-
-    Attributes:
-        probabilities: float32 [N, classes].
-        call_ms: of the call to the predictor, from the request to the reply.
-        compute_ms: of computing, within the call.
-        queue_ms: of waiting before the call.
-    """
-
-    probabilities: NDArray[np.float32]
-    call_ms: float
-    compute_ms: float
-    queue_ms: float = 0.0
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a backend gave no prediction, in words for the client."""
-
-    reason: str
-
-
-Outcome = Answer | Failure
-
-
-@dataclass(eq=False, repr=False, slots=True)
-class QueuedRequest:
-    """A request that waits for a call, or for the end of its call.
-
-    Attributes:
-        images: uint8 [N, H, W, C].
-        outcome: the prediction, once there is one. Cancel it with `Batcher.withdraw`.
-        since: when the request came, in seconds of `time.perf_counter`.
-        id: the request's id, for the logs.
-    """
-
-    images: NDArray[np.uint8]
-    outcome: asyncio.Future[Outcome]
-    since: float
-    id: str
 
 
 @cache

@@ -9,8 +9,9 @@ from concurrent.futures import Future
 import numpy as np
 from numpy.typing import NDArray
 
-from services.gateway.prediction.batcher import Batcher, Outcome
+from services.gateway.prediction.batcher import Batcher
 from services.gateway.prediction.joint_prediction import JointLimits, PendingPrediction, collect_outcomes
+from services.gateway.prediction.outcomes import Outcome
 from services.gateway.prediction.replicas import ReplicaReport, Replicas
 from services.gateway.prediction.waiting_images import WaitingImages
 from shared.settings import Settings

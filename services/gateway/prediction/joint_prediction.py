@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from services.gateway.prediction.batcher import Answer, Batcher, Failure, Outcome, QueuedRequest
+from services.gateway.prediction.batcher import Batcher
+from services.gateway.prediction.outcomes import Answer, Failure, Outcome, QueuedRequest
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from services.gateway.prediction.batcher import Answer, Failure, Outcome
+from services.gateway.prediction.outcomes import Answer, Failure, Outcome
 from services.gateway.prediction.triton_statistics import RequestTimer
 from shared.errors import NotFoundError, UnavailableError
 from shared.models.aliases import Aliases

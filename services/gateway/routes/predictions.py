@@ -17,7 +17,7 @@ from flask_openapi3 import Tag
 from numpy.typing import NDArray
 
 from services.gateway.context import Context
-from services.gateway.prediction.batcher import Answer, Failure, Outcome
+from services.gateway.prediction.outcomes import Answer, Failure, Outcome
 from services.gateway.routes.event_loop import EventLoopBlueprint
 from services.gateway.routes.uploads import FIELD, MAX_IMAGES, Upload, read_uploads
 from services.gateway.schemas.predictions import PredictionQuery, Predictions

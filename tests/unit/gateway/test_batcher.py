@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.gateway.prediction.batcher import MAX_CALL_IMAGES, MAX_WAITING_IMAGES, Answer, Batcher, Failure, Outcome
+from services.gateway.prediction.batcher import MAX_CALL_IMAGES, MAX_WAITING_IMAGES, Batcher
+from services.gateway.prediction.outcomes import Answer, Failure, Outcome
 from services.gateway.prediction.replicas import Replicas
 from shared.logs import begin_request, request_id
 from shared.serving.client import Computation, ConnectionFailedError, PredictorClient, PredictorRefusedError

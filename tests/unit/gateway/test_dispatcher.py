@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from services.gateway.prediction.batcher import Failure
 from services.gateway.prediction.dispatcher import Dispatcher
+from services.gateway.prediction.outcomes import Failure
 from shared.settings import Settings
 
 BACKENDS = ("tensorflow", "pytorch")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from services.gateway.prediction.batcher import Answer, Failure, Outcome
 from services.gateway.prediction.dispatcher import Dispatcher
 from services.gateway.prediction.model_address import require_all
+from services.gateway.prediction.outcomes import Answer, Failure, Outcome
 from services.gateway.prediction.triton_statistics import TritonStatistics
 from services.stack.stack import free_ports
 from shared.errors import UnavailableError

@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from services.gateway.prediction.batcher import Answer, Failure, Outcome
 from services.gateway.prediction.dispatcher import Dispatcher
+from services.gateway.prediction.outcomes import Answer, Failure, Outcome
 from services.stack.stack import free_ports
 from shared.serving.addresses import PredictorAddress, find_addresses
 from shared.settings import Settings

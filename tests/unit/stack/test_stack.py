@@ -11,7 +11,9 @@ import pytest
 
 from services.cli.client import Client, ClientError
 from services.stack.errors import StackError
-from services.stack.stack import LOOPBACK, Stack, exclude_loopback_from_proxy, free_ports, isolate_environ
+from services.stack.proxies import exclude_loopback_from_proxy
+from services.stack.redis_server import LOOPBACK
+from services.stack.stack import Stack, free_ports, isolate_environ
 
 
 class Gateway(BaseHTTPRequestHandler):
