@@ -100,7 +100,7 @@ class StoredModelRegistry(ModelRegistry):
         if isinstance(version, str):
             if not (folder / MANIFEST).exists():
                 check_may_read()
-                self._copy_manifest(folder, name, backend, version.removeprefix(DRAFT_PREFIX))
+                self._copy_manifest(folder, name, backend, version)
             return super().identity(name, backend, version)
         tag = self._listing.of(name).get(backend, {}).get(version)
         if tag is None:
@@ -268,28 +268,34 @@ class StoredModelRegistry(ModelRegistry):
         if _digest_in(place) != publication.digest:
             draft = place.parent / f"{DRAFT_PREFIX}{publication.draft}"
             if _digest_in(draft) != publication.digest:
-                self._copy_manifest(draft, name, backend, publication.draft, publication.digest)
+                self._copy_manifest(draft, name, backend, version, publication)
             _replace_folder(draft, place)
         self._tags[name, backend, version] = tag
 
-    def _copy_manifest(self, folder: Path, name: str, backend: str, draft: str, digest: str | None = None) -> None:
-        """Copy the manifest of a draft into a folder.
+    def _copy_manifest(
+        self, folder: Path, name: str, backend: str, version: VersionOrDraft, publication: Publication | None = None
+    ) -> None:
+        """Copy the manifest of a version or of a draft into a folder.
+
+        Args:
+            publication: of the version; None for a draft.
 
         Raises:
             NotFoundError: there is no such draft.
             CorruptModelError: it is not the one that was published.
         """
+        draft = publication.draft if publication else str(version).removeprefix(DRAFT_PREFIX)
         try:
             data = self.store.get(f"{_contents(name, backend, draft)}/{MANIFEST}")
             manifest = Manifest.parse(data)
         except FileNotFoundError:
-            if digest:
-                raise corrupt_model(name, backend, folder.name, "its manifest is missing") from None
-            raise NotFoundError(f"model {name!r} has no version {draft} of {backend}") from None
+            if publication:
+                raise corrupt_model(name, backend, version, "its manifest is missing") from None
+            raise NotFoundError(f"model {name!r} has no version {version} of {backend}") from None
         except ValueError:
-            raise corrupt_model(name, backend, folder.name, "its manifest was changed") from None
-        if digest not in (None, manifest.digest):
-            raise corrupt_model(name, backend, folder.name, "its manifest is not the one that was published")
+            raise corrupt_model(name, backend, version, "its manifest was changed") from None
+        if publication and publication.digest != manifest.digest:
+            raise corrupt_model(name, backend, version, "its manifest is not the one that was published")
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / MANIFEST, data)
 
