@@ -64,8 +64,9 @@ class StoredObject(NamedTuple):
 class ObjectStore:
     """The objects below a prefix of a bucket. Several threads may use it.
 
-    A process that was forked must not use a client that its parent has used already: it would wait for threads that
-    it does not have. `get`, `put` and the others raise RuntimeError then. A parent calls `run_in_child` instead.
+    A process must not use a store if the process that forked it has used one: it would wait for ever for threads of
+    the library, which a fork does not have. `get`, `put` and the others raise RuntimeError then. A process that forks
+    others calls `run_in_child` instead.
 
     Args:
         url: `s3://bucket/prefix`.
@@ -74,7 +75,6 @@ class ObjectStore:
     def __init__(self, url: str) -> None:
         self.url = url
         self._client: S3Store | None = None
-        self._pid = 0
 
     def get(self, key: str) -> bytes:
         """Return the content of an object.
@@ -186,6 +186,7 @@ class ObjectStore:
 
     def _open(self) -> "S3Store":
         """Return this process' client. The library is imported, and the client is made, when it is first used."""
+        _check_not_forked()
         if self._client is None:
             from obstore.store import S3Store
 
@@ -205,9 +206,6 @@ class ObjectStore:
                 retry_config=retries,
                 credential_provider=_credentials_of_file(),
             )
-            self._pid = os.getpid()
-        if self._pid != os.getpid():
-            raise RuntimeError("this process was forked from one that has used the object store")
         return self._client
 
     def _describe(self, error: Exception, verb: str) -> Exception:
@@ -222,7 +220,8 @@ class ObjectStore:
             return FileExistsError("the object exists")
         first_line = str(error).split("\n", 1)[0]
         log.warning("the object store failed", store=self.url, attempted=verb, reason=first_line[:500])
-        if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
+        is_refused = isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError)
+        if is_refused or "403 Forbidden" in first_line:
             return ObjectStoreError(
                 f"the object store refuses to {verb}: check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) "
                 "and what they may do in the bucket of TANDEM_MODEL_STORE"
@@ -233,6 +232,21 @@ class ObjectStore:
             "the object store does not answer: try again in a moment; if that does not help, check AWS_ENDPOINT_URL, "
             "the bucket in TANDEM_MODEL_STORE, and the network"
         )
+
+
+_using_process = 0  # the process that uses the library
+
+
+def _check_not_forked() -> None:
+    """Note that this process uses the library.
+
+    Raises:
+        RuntimeError: the process that has forked this one used it before.
+    """
+    global _using_process  # noqa: PLW0603 - the library's threads are global, too
+    if _using_process not in (0, os.getpid()):
+        raise RuntimeError("this process was forked from one that has used an object store")
+    _using_process = os.getpid()
 
 
 @lru_cache
