@@ -54,8 +54,9 @@ class Adam(torch.optim.AdamW):
     does, so that nothing has to be changed.
 
     On a GPU the number of steps is a tensor there, so that a CUDA graph can
-    count it. The fused kernel corrects the bias in double precision, as the
-    CPU does. PyTorch's other kernels would use float32 for such tensors.
+    count it. PyTorch corrects the bias in the precision of that tensor, and
+    its faster kernels (`foreach`, `fused`) in that of the weights. Here it is
+    corrected in double precision, as on a CPU.
     """
 
     def __init__(
@@ -68,8 +69,23 @@ class Adam(torch.optim.AdamW):
             adam.epsilon,
             adam.weight_decay,
             capturable=current_device().type == "cuda",
-            fused=True if current_device().type == "cuda" else None,
+            foreach=False,
         )
+        if current_device().type == "cuda":
+            self.register_step_pre_hook(_count_in_double)
+
+
+@torch.no_grad()
+def _count_in_double(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    """Create Adam's state, with the number of steps in float64."""
+    for parameter in optimizer.param_groups[0]["params"]:
+        state = optimizer.state[parameter]
+        if not state:
+            state["step"] = parameter.new_zeros((), dtype=torch.float64)
+            state["exp_avg"] = torch.zeros_like(parameter)
+            state["exp_avg_sq"] = torch.zeros_like(parameter)
+        elif state["step"].dtype != torch.float64:
+            state["step"] = state["step"].double()
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
