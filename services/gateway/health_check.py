@@ -14,8 +14,9 @@ TIMEOUT_S = 3
 def main(host: str, port: str) -> int:
     """Return 0 if a gateway on an address of this machine is live, else 1."""
     for family, _, _, _, address in socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM):
-        if is_local(family, address[0]):
-            connection = http.client.HTTPConnection(address[0], int(port), timeout=TIMEOUT_S)
+        ip = str(address[0])
+        if is_local(family, ip):
+            connection = http.client.HTTPConnection(ip, int(port), timeout=TIMEOUT_S)
             connection.request("GET", PATH, headers={"Host": f"{host}:{port}"})
             return int(connection.getresponse().status != 200)
     return 1
