@@ -7,7 +7,6 @@ When the stack ends, every process that it started ends too, also if supervisor 
 import errno
 import json
 import os
-import shlex
 import signal
 import socket
 import subprocess
@@ -21,6 +20,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from services.stack.errors import StackError
+from services.stack.programs import describe_program
 from services.stack.proxies import exclude_loopback_from_proxy
 from services.stack.redis_server import RedisServer
 from shared.jobs.redis_users import OPERATOR, name_of
@@ -28,8 +28,6 @@ from shared.process import end_with_parent
 from shared.settings import Settings, host_to_connect_to, is_loopback
 
 READY_TIMEOUT_S = 120
-END_WITH_PARENT = ("setpriv", "--pdeathsig", "TERM")
-"""Begins the command of each service, which then replaces setpriv: the kernel sends it SIGTERM when supervisor ends."""
 STOP_TIMEOUT_S = 30
 """Supervisor waits up to 8 s for the services, and then up to 8 s for Redis."""
 OUTPUT = {"PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
@@ -186,19 +184,19 @@ class Stack:
         if os.geteuid() == 0:
             yield "user=root"
         if self._redis.is_ours:
-            yield from _program("redis", self._redis.prepare(), priority=1)
-        yield from _program("datasets", [*python_of("gateway"), "-m", "shared.data.datasets"], once=True)
+            yield from describe_program("redis", self._redis.prepare(), priority=1)
+        yield from describe_program("datasets", [*python_of("gateway"), "-m", "shared.data.datasets"], once=True)
         for name in ("gateway", "loadtest", "pipelines"):
-            yield from _program(name, [*python_of(name), "-m", f"services.{name}"], self._redis.login(name))
+            yield from describe_program(name, [*python_of(name), "-m", f"services.{name}"], self._redis.login(name))
         for backend in self.settings.backends:
             trainer = [*python_of(backend), "-m", f"services.{backend}.trainer"]
             login = self._redis.login(name_of(backend))
             for number in range(1, self._trainers + 1):
-                yield from _program(_numbered(f"{backend}-trainer", number), trainer, login)
+                yield from describe_program(_numbered(f"{backend}-trainer", number), trainer, login)
             predictor = [*python_of(backend), "-m", f"services.{backend}.predictor"]
             for number in range(1, self._predictors + 1):
                 address = self._predictor_address(backend, number)
-                yield from _program(_numbered(f"{backend}-predictor", number), predictor, address)
+                yield from describe_program(_numbered(f"{backend}-predictor", number), predictor, address)
 
     def _predictor_address(self, backend: str, number: int) -> dict[str, str]:
         """Return the setting of the address on which a backend's predictor of this number listens.
@@ -290,29 +288,3 @@ def isolate_environ(environ: Mapping[str, str], state_dir: Path) -> dict[str, st
         "TANDEM_REDIS_PASSWORD_FILE": "",
         "TANDEM_PREDICTOR_PORT": str(predictors[0]),
     }
-
-
-def _program(
-    name: str, command: list[str], environ: Mapping[str, str] | None = None, priority: int = 10, once: bool = False
-) -> Iterator[str]:
-    """Yield the lines of supervisor's configuration for one process.
-
-    Args:
-        environ: variables that only this process gets.
-        priority: programs with a lower number are started first and stopped last.
-        once: do not start the process again when it ends.
-    """
-    yield f"[program:{name}]"
-    yield f"command={_escape(shlex.join([*END_WITH_PARENT, *command]))}"
-    if environ:
-        # Supervisor reads a text between two quotes as it is, so a text may contain the other kind of quotes.
-        quoted = {variable: f"'{text}'" if '"' in text else f'"{text}"' for variable, text in environ.items()}
-        yield "environment=" + ",".join(f"{variable}={_escape(text)}" for variable, text in quoted.items())
-    yield f"priority={priority}\nstopwaitsecs=8\nstopasgroup=false\nkillasgroup=true"
-    yield "stdout_logfile=/dev/fd/1\nstdout_logfile_maxbytes=0\nredirect_stderr=true"
-    yield "autorestart=false\nstartsecs=0" if once else "autorestart=true\nstartsecs=1\nstartretries=1000000"
-
-
-def _escape(text: str) -> str:
-    """Return a text with every percent sign doubled, because supervisor replaces `%(name)s`."""
-    return text.replace("%", "%%")

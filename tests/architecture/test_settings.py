@@ -5,7 +5,6 @@ from pathlib import Path
 
 from shared.settings import Settings, variable_of
 
-OF_COMPOSE = {"TANDEM_GATEWAY_PORTS"}  # see docs/replicas.md: only docker-compose.yml reads it
 OF_THE_COMMAND = {"TANDEM_PAGE_URL", "TANDEM_TOKEN", "TANDEM_URL"}  # see docs/cli.md: the services do not read them
 
 
@@ -23,6 +22,6 @@ def test_every_setting_is_in_the_example_and_in_the_readme() -> None:
 
 
 def test_the_documents_name_no_setting_that_does_not_exist() -> None:
-    known = {variable_of(setting) for setting in Settings.model_fields.values()} | OF_THE_COMMAND | OF_COMPOSE
+    known = {variable_of(setting) for setting in Settings.model_fields.values()} | OF_THE_COMMAND
     for document in (".env.example", "docker-compose.yml", "README.md"):
         assert set(re.findall(r"TANDEM_[A-Z0-9_]+[A-Z0-9]", Path(document).read_text())) <= known, document

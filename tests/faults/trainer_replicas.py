@@ -10,7 +10,6 @@ import argparse
 import random
 import signal
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
 
@@ -23,9 +22,8 @@ from tests.running_stack import running_suite_stack
 from tests.stack.processes import find_processes
 
 NAME = "shared-out"
-TRAINING = {"network": "mlp", "dataset": "digits", "epochs": 40, "batch_size": 8, "name": NAME}
-FINAL = ("succeeded", "failed", "cancelled")
-TIMEOUT_S = 1800
+TRAINING = {"network": "mlp", "dataset": "digits", "batch_size": 8, "name": NAME}
+TIMEOUT_S = 3600
 
 
 @dataclass
@@ -35,7 +33,7 @@ class Outcome:
     Attributes:
         succeeded: how many trainings succeeded in every backend.
         kills: how many trainers or work horses were killed.
-        trainers_used: backend -> how many workers performed at least one run, as far as `/v1/status` showed it.
+        trainers_used: backend -> how many trainers worked at the same time, as far as `/v1/status` showed it.
         resumed: how many runs went on from a checkpoint.
         faults: what is not as it must be. Empty if each training was published exactly once.
         duration_s: from the first submission to the end of the last training.
@@ -49,59 +47,60 @@ class Outcome:
     duration_s: float = 0.0
 
 
-def share_out(stack: Stack, jobs: int, kills: int, seed: int, pause_s: tuple[float, float] = (1.0, 4.0)) -> Outcome:
+def share_out(stack: Stack, jobs: int, kills: int, seed: int, epochs: int = 20) -> Outcome:
     """Submit trainings, kill random trainers meanwhile, and check what was published.
+
+    The kills are spread evenly over the runs that end, so that no run is killed more often than it may be started.
 
     Args:
         stack: a running stack with several trainers per backend.
         jobs: how many trainings, each of every backend.
-        kills: how many processes to kill at most.
+        kills: how many processes to kill.
         seed: decides which ones, and when.
-        pause_s: the shortest and the longest pause before a kill.
+        epochs: of each training.
     """
-    client, outcome, started_s = Client(stack.url), Outcome(), time.monotonic()
-    identities = [client.post("/v1/trainings", {**TRAINING, "seed": number})["id"] for number in range(jobs)]
-    has_ended = threading.Event()
-    killer = threading.Thread(target=_kill_at_random, args=(stack, kills, seed, pause_s, has_ended, outcome))
-    killer.start()
-    seen: dict[str, int] = dict.fromkeys(stack.settings.backends, 0)
-    try:
-        wait(lambda: _count_open(client, seen) == 0, message="trainings did not end", timeout_s=TIMEOUT_S, every_s=0.5)
-    finally:
-        has_ended.set()
-        killer.join()
-    outcome.duration_s, outcome.trainers_used = time.monotonic() - started_s, seen
-    _check(stack, client, identities, outcome)
+    client, outcome, choices, started_s = Client(stack.url), Outcome(), random.Random(seed), time.monotonic()
+    request = {**TRAINING, "epochs": epochs}
+    identities = [client.post("/v1/trainings", {**request, "seed": number})["id"] for number in range(jobs)]
+    outcome.trainers_used = dict.fromkeys(stack.settings.backends, 0)
+    runs = jobs * len(stack.settings.backends)
+
+    def has_ended() -> bool:
+        unfinished = _count_unfinished(client, outcome)
+        is_due = runs - unfinished >= runs * outcome.kills / (kills + 1)
+        if unfinished and outcome.kills < kills and is_due:
+            time.sleep(choices.random())
+            outcome.kills += _kill_one(stack, choices)
+        return unfinished == 0
+
+    wait(has_ended, message="trainings did not end", timeout_s=TIMEOUT_S, every_s=0.2)
+    outcome.duration_s = time.monotonic() - started_s
+    _check(stack, client, identities, epochs, outcome)
     return outcome
 
 
-def _count_open(client: Client, seen: dict[str, int]) -> int:
-    """Return how many runs have not ended, and note how many trainers worked at the same time."""
+def _count_unfinished(client: Client, outcome: Outcome) -> int:
+    """Return how many runs have not ended, and note how many trainers work at the same time."""
     backends = client.get("/v1/status")["backends"]
-    for backend, most in seen.items():
+    for backend, most in outcome.trainers_used.items():
         busy = sum(trainer["running"] is not None for trainer in backends[backend]["trainers"])
-        seen[backend] = max(most, busy)
-    return sum(backends[backend]["unfinished"] for backend in seen)
+        outcome.trainers_used[backend] = max(most, busy)
+    return sum(backends[backend]["unfinished"] for backend in outcome.trainers_used)
 
 
-def _kill_at_random(
-    stack: Stack, kills: int, seed: int, pause_s: tuple[float, float], has_ended: threading.Event, outcome: Outcome
-) -> None:
-    """Kill trainers, or only their work horses, until the trainings have ended."""
-    choices = random.Random(seed)
-    while outcome.kills < kills and not has_ended.wait(choices.uniform(*pause_s)):
-        backend = choices.choice(stack.settings.backends)
-        pids = find_processes(stack.settings, f"services.{backend}.trainer")
-        horses = [pid for pid in pids if parent_of(pid) in pids]
-        if not pids:
-            continue
-        victim = choices.choice(horses or pids)
-        parent = parent_of(victim) if victim in horses else victim
-        kill([victim] if choices.random() < 0.5 else [parent, victim], signal.SIGKILL)
-        outcome.kills += 1
+def _kill_one(stack: Stack, choices: random.Random) -> bool:
+    """Kill a random trainer with its work horse, or only the work horse. Return False if there is none to kill."""
+    backend = choices.choice(stack.settings.backends)
+    pids = find_processes(stack.settings, f"services.{backend}.trainer")
+    horses = [pid for pid in pids if parent_of(pid) in pids]
+    if not horses:
+        return False
+    victim = choices.choice(horses)
+    kill([victim] if choices.random() < 0.5 else [parent_of(victim), victim], signal.SIGKILL)
+    return True
 
 
-def _check(stack: Stack, client: Client, identities: list[str], outcome: Outcome) -> None:
+def _check(stack: Stack, client: Client, identities: list[str], epochs: int, outcome: Outcome) -> None:
     """Count successes, and compare the model volume with the trainings."""
     registry = ModelRegistry(stack.settings.model_dir)
     versions: dict[int, str] = {}
@@ -112,7 +111,7 @@ def _check(stack: Stack, client: Client, identities: list[str], outcome: Outcome
         if training["status"] != "succeeded":
             errors = [run["error"] for run in training["runs"].values()]
             outcome.faults.append(f"training {identity} has {training['status']}: {errors}")
-        elif any(len(run["history"]) != TRAINING["epochs"] for run in training["runs"].values()):
+        elif any(len(run["history"]) != epochs for run in training["runs"].values()):
             outcome.faults.append(f"training {identity} has epochs that are missing or occur twice")
         if training["version"] in versions:
             outcome.faults.append(f"version {training['version']} was given twice")
@@ -134,7 +133,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.trainer_replicas", description=__doc__)
     parser.add_argument("--trainers", type=int, default=3, help="per backend")
     parser.add_argument("--jobs", type=int, default=60, help="trainings, each of every backend")
-    parser.add_argument("--kills", type=int, default=20, help="processes to kill at most")
+    parser.add_argument("--kills", type=int, default=20, help="processes to kill")
     parser.add_argument("--seed", type=int, default=0, help="decides what is killed, and when")
     parsed = parser.parse_args(arguments)
     exit_on_sigterm()

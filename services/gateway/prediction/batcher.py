@@ -22,7 +22,7 @@ from services.gateway.prediction.outcomes import Answer, Failure, Outcome, Queue
 from services.gateway.prediction.replicas import Replica, Replicas
 from services.gateway.prediction.waiting_images import WaitingImages
 from shared.logs import request_id, use_request_id
-from shared.serving.client import Computation, ConnectionFailedError, PredictorError
+from shared.serving.client import ConnectionFailedError, PredictorError
 from shared.web.request_metrics import IMAGE_BUCKETS, SECONDS_BUCKETS
 
 MAX_CALL_IMAGES = 64  # in one call, unless a single request has more
@@ -211,7 +211,7 @@ class Batcher:
         try:
             images = np.concatenate(parts) if len(parts) > 1 else parts[0]
             self._call_images.observe(len(images))
-            computed = await self._ask(images, replica)
+            computed = await self._replicas.predict(replica, self._name, self._version, images, self._timeout_s)
         except TimeoutError:
             return Failure(f"{backend} did not answer within {self._timeout_s:g} s")
         except ConnectionFailedError:
@@ -225,39 +225,6 @@ class Batcher:
             duration_s = perf_counter() - started
             self._call_seconds.observe(duration_s)
         return Answer(computed.probabilities, duration_s * 1000, computed.compute_ms)
-
-    async def _ask(self, images: NDArray[np.uint8], replica: Replica) -> Computation:
-        """Ask a predictor; if its connection fails, ask others. A prediction changes nothing, so this is safe.
-
-        Raises:
-            TimeoutError: the time limit passed.
-            ConnectionFailedError: no predictor answers.
-            PredictorError: a predictor refuses the images, or its reply cannot be used.
-        """
-        deadline_s, failed = perf_counter() + self._timeout_s, []
-        while True:
-            asked, client = replica, replica.client
-            asked.load += len(images)
-            try:
-                computed = await client.predict(self._name, self._version, images, deadline_s - perf_counter())
-            except ConnectionFailedError:
-                failed.append(asked)
-                if client is asked.client:  # else its calls were aborted, and it may answer again
-                    self._replicas.drop(asked)
-                other = self._replicas.choose([one for one in failed if not one.is_up or one is asked])
-                if other is None:
-                    raise
-                replica = other
-            except TimeoutError:
-                if not failed:  # else the predictor had less time than the limit
-                    self._replicas.drop(asked)
-                raise
-            else:
-                if not asked.is_up:
-                    self._replicas.take_back(asked)
-                return computed
-            finally:
-                asked.load -= len(images)
 
     def _take(self) -> list[QueuedRequest]:
         """Take the first requests that fit into one call."""

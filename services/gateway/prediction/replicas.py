@@ -10,12 +10,15 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from shared.serving.addresses import PredictorAddress, find_addresses, may_have_several
-from shared.serving.client import ConnectionFailedError, PredictorClient
+from shared.serving.client import Computation, ConnectionFailedError, PredictorClient
 from shared.serving.health import ProcessUse
 
 RESOLVE_EVERY_S = 3.0
@@ -121,6 +124,48 @@ class Replicas:
             self._last_turn += 1
             best.turn = self._last_turn
         return best
+
+    async def predict(
+        self, replica: Replica, name: str, version: int, images: NDArray[np.uint8], timeout_s: float
+    ) -> Computation:
+        """Have a predictor predict images; if its connection fails, another one. This is safe: nothing is changed.
+
+        Args:
+            replica: as `choose` returned it.
+            name: of the model.
+            version: of the model.
+            images: uint8 [N, H, W, C].
+            timeout_s: for all attempts together.
+
+        Raises:
+            TimeoutError: the time limit passed.
+            ConnectionFailedError: no predictor answers.
+            PredictorError: a predictor refuses the images, or its reply cannot be used.
+        """
+        deadline_s, failed = perf_counter() + timeout_s, list[Replica]()
+        while True:
+            asked, client = replica, replica.client
+            asked.load += len(images)
+            try:
+                computed = await client.predict(name, version, images, deadline_s - perf_counter())
+            except ConnectionFailedError:
+                failed.append(asked)
+                if client is asked.client:  # else its calls were aborted, and it may answer again
+                    self.drop(asked)
+                other = self.choose([one for one in failed if not one.is_up or one is asked])
+                if other is None:
+                    raise
+                replica = other
+            except TimeoutError:
+                if not failed:  # else the predictor had less time than the limit
+                    self.drop(asked)
+                raise
+            else:
+                if not asked.is_up:
+                    self.take_back(asked)
+                return computed
+            finally:
+                asked.load -= len(images)
 
     def has_other_than(self, excluded: Collection[Replica]) -> bool:
         """Return whether `choose` would return a predictor."""
