@@ -10,6 +10,7 @@ a writer knows to be published is there. The clean-up leaves nothing but publish
 import argparse
 import contextlib
 import json
+import logging
 import os
 import random
 import shutil
@@ -20,6 +21,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import structlog
 
 from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundError
 from shared.models import stored_registry
@@ -223,6 +226,7 @@ def main() -> int:
     options.add_argument("--servers", type=int, default=30)
     options.add_argument("--seed", type=int, default=0)
     chosen = options.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))  # outages are wanted here
     folder = Path(tempfile.mkdtemp(prefix="object-store-"))
     with running_object_server(folder / "objects") as server:
         figures = kill_at_random_points(server, folder, chosen.kills, chosen.servers, chosen.seed)

@@ -1,6 +1,6 @@
 """The two kinds of registries, for tests of what both must do."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,16 +9,9 @@ import pytest
 from shared.models.registry import ModelRegistry
 from shared.models.stored_registry import StoredModelRegistry
 from shared.object_store import ObjectStore
-from tests.object_server import ObjectServer, running_object_server
+from tests.object_server import ObjectServer
 
 MakeRegistry = Callable[[], ModelRegistry]
-
-
-@pytest.fixture(scope="session")
-def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
-    """Yield a running object store."""
-    with running_object_server(tmp_path_factory.mktemp("objects")) as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,0 +1,21 @@
+"""Fixtures of the unit tests."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from tests.object_server import BUCKET, ObjectServer, running_object_server
+
+
+@pytest.fixture(scope="session")
+def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
+    """Yield a running object store."""
+    with running_object_server(tmp_path_factory.mktemp("objects")) as server:
+        yield server
+
+
+@pytest.fixture
+def store_url(object_server: ObjectServer) -> str:
+    """Return the address of an empty object store."""
+    return f"s3://{BUCKET}/{uuid4().hex}"
