@@ -17,7 +17,8 @@ from functools import partial
 import torch
 from torch import nn
 
-TrainStep = Callable[..., torch.Tensor]
+from services.pytorch.tracing import TrainStep
+
 Batches = tuple[torch.Tensor, ...]
 # The optimiser's state and the libraries' memory come into being in the first
 # steps. PyTorch's documentation takes three before it records.

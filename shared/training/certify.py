@@ -39,14 +39,14 @@ from shared.training.context import JobContext
 PRECISIONS: tuple[Precision, ...] = ("float64", "float32")
 Quantity = Literal["outputs", "gradients", "weights"]
 
-Limits = dict[Quantity, float]
+RoundingLimits = dict[Quantity, float]
 
 # The largest difference in double precision that rounding explains, relative to a tensor's largest value.
-LIMITS: Limits = {"outputs": 1e-10, "gradients": 1e-10, "weights": 1e-8}
+LIMITS: RoundingLimits = {"outputs": 1e-10, "gradients": 1e-10, "weights": 1e-8}
 # The same if a GPU computed either side. A GPU adds in another order, with thousands of partial sums, and its
 # libraries may transform a convolution before they multiply. That may lose one more digit. The smallest mistake that
 # the tests know, a constant rounded to float32, is about 1e-8.
-GPU_LIMITS: Limits = {what: 10 * limit for what, limit in LIMITS.items()}
+GPU_LIMITS: RoundingLimits = {what: 10 * limit for what, limit in LIMITS.items()}
 # Some tensors should be zero and contain rounding errors only, such as the gradient of a bias before batch norm.
 # Their differences are relative to at least this share of the largest tensor of their kind.
 LEAST_SCALE = 1e-3
@@ -120,7 +120,7 @@ def _device_of(run: Run, backend: str) -> str:
     return str(Run(run.redis, run.kind, run.identity, backend).read().get("device"))
 
 
-def _limits_of(*devices: str) -> Limits:
+def _limits_of(*devices: str) -> RoundingLimits:
     """Return the limits of a comparison between these devices."""
     return GPU_LIMITS if "cuda" in devices else LIMITS
 
@@ -183,7 +183,7 @@ def _traced_outputs(outputs: list[NDArray[Any]], step: int) -> Arrays:
     return dict(zip(names[kept], outputs[kept], strict=True))
 
 
-def compare_traces(network: Network, one: Trace, other: Trace, limits: Limits = LIMITS) -> Parity:
+def compare_traces(network: Network, one: Trace, other: Trace, limits: RoundingLimits = LIMITS) -> Parity:
     """Compare two traces of the same steps.
 
     Args:

@@ -24,4 +24,4 @@ def test_every_setting_is_in_the_example_and_in_the_readme() -> None:
 def test_the_documents_name_no_setting_that_does_not_exist() -> None:
     known = {variable_of(setting) for setting in Settings.model_fields.values()} | OF_THE_COMMAND
     for document in (".env.example", "docker-compose.yml", "README.md"):
-        assert set(re.findall(r"TANDEM_[A-Z_]+[A-Z]", Path(document).read_text())) <= known, document
+        assert set(re.findall(r"TANDEM_[A-Z0-9_]+[A-Z0-9]", Path(document).read_text())) <= known, document
