@@ -1,12 +1,7 @@
-"""A registry whose models lie in an object store. Each machine has copies of those that it uses.
+"""A registry whose models lie in an object store (`publications.py`). Each machine has copies of those that it uses.
 
-    models/{name}/{backend}/{version}             which draft is this version: a `Publication`
-    contents/{name}/{backend}/{draft}/            the manifest and the weights of a draft, never changed
-    drafts/{name}/{backend}/{version}/{draft}     an empty object while a draft is being published or deleted
-
-A version exists exactly when its publication exists. It is written last, with a condition: of several writers, one
-succeeds. The copies lie in a folder that is laid out as the model volume. A reader verifies every file before it copies
-it. Everything that the registry of a folder does with its files works on the copies, too.
+The copies lie in a folder that is laid out as the model volume. A reader verifies every file before it copies it.
+Everything that the registry of a folder does with its files works on the copies, too.
 """
 
 import contextlib
@@ -16,14 +11,13 @@ import uuid
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 import structlog
-from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundError
+from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundError, UnavailableError
 from shared.models.cached_reads import FileIdentity, check_may_read, checksum, identify_file, list_folders
 from shared.models.manifest import Manifest, ModelDescription, encode_manifest
+from shared.models.publications import Publication, Publications
 from shared.models.registry import (
     DRAFT_PREFIX,
     MANIFEST,
@@ -33,35 +27,16 @@ from shared.models.registry import (
     VersionOrDraft,
     corrupt_model,
 )
-from shared.models.version_listing import FOLDER, KEPT_S, UNKNOWN_TAG, Models, VersionListing
+from shared.models.version_listing import KEPT_S, UNKNOWN_TAG, Models, VersionListing
 from shared.names import NAME
 from shared.network.weights import Weights, to_bytes
 from shared.object_store import ObjectStore, ObjectStoreError
 from shared.process import write_atomically
 
 STORED_VISIBLE_AFTER_S = KEPT_S + VISIBLE_AFTER_S
-UNFINISHED_AFTER_S = 86_400.0
-"""A draft that is a day old was left behind by a process that died. Nobody may publish it any more."""
 MUST_PUBLISH_WITHIN_S = 3600.0
 
 log = structlog.get_logger()
-
-
-class Publication(BaseModel):
-    """What the object of a version says.
-
-    Attributes:
-        draft: the name of the draft, 32 hexadecimal digits.
-        digest: of the draft's manifest.
-        writer: the id of the job that published it.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    format: Literal[1] = 1
-    draft: str
-    digest: str
-    writer: str
 
 
 class StoredModelRegistry(ModelRegistry):
@@ -79,6 +54,7 @@ class StoredModelRegistry(ModelRegistry):
     def __init__(self, store: ObjectStore, cache: Path) -> None:
         super().__init__(cache)
         self.store = store
+        self._publications = Publications(store)
         self._listing = VersionListing(store, self._list_copies, self._forget)
         self._tags: dict[tuple[str, str, int], str] = {}  # the publications that the copies belong to
 
@@ -136,8 +112,10 @@ class StoredModelRegistry(ModelRegistry):
             log.warning("a copy of a model is damaged, and is made anew", model=name, backend=backend, version=version)
         draft = version.removeprefix(DRAFT_PREFIX) if isinstance(version, str) else self._draft_of(manifest)
         try:
-            data = self.store.get(f"{_contents(name, backend, draft)}/{WEIGHTS}")
+            data = self._publications.read_file(name, backend, draft, WEIGHTS)
         except FileNotFoundError:
+            if isinstance(version, int):
+                self._draft_of(manifest)  # raises NotFoundError if the version was deleted meanwhile
             raise corrupt_model(name, backend, version, f"{WEIGHTS} is missing") from None
         if checksum(data) != manifest.files.get(WEIGHTS):
             raise corrupt_model(name, backend, version, f"{WEIGHTS} was changed after its publication")
@@ -173,60 +151,47 @@ class StoredModelRegistry(ModelRegistry):
         draft, started = uuid.uuid4().hex, time.time()
         data = to_bytes(weights)
         manifest = encode_manifest(description, name, backend, version, writer, {WEIGHTS: checksum(data)})
-        folder = _contents(name, backend, draft)
-        self.store.put(_mark(name, backend, version, draft), b"")
+        self._publications.mark(name, backend, version, draft)
         try:
-            self.store.put(f"{folder}/{WEIGHTS}", data)
-            self.store.put(f"{folder}/{MANIFEST}", manifest)
+            self._publications.write_draft(name, backend, draft, data, manifest)
             if before:
                 before(f"{DRAFT_PREFIX}{draft}")
             if time.time() - started > MUST_PUBLISH_WITHIN_S:
                 raise ObjectStoreError("the publication took too long, and another process may remove its files")
         except BaseException:
             with contextlib.suppress(OSError):
-                self._discard(name, backend, version, draft)
+                self._publications.discard(name, backend, version, draft)
             raise
-        publication = Publication(draft=draft, digest=Manifest.parse(manifest).digest, writer=writer)
         try:
             # If the answer is lost, nobody knows whether the version is published. Then the draft must stay.
-            self.store.create(_version_key(name, backend, version), publication.model_dump_json().encode())
+            self._publications.create(Manifest.parse(manifest), draft)
         except FileExistsError:
-            found = self._read_publication(name, backend, version)
+            found = self._publications.read(name, backend, version)
             if found is None or found.draft != draft:
-                self._discard(name, backend, version, draft)
+                self._publications.discard(name, backend, version, draft)
             if found is None or found.writer != writer:
                 raise AlreadyPublishedError(f"{name} {backend} version {version} is already published") from None
         with contextlib.suppress(OSError):
-            self.store.delete(_mark(name, backend, version, draft))
+            self._publications.remove_mark(name, backend, version, draft)
         self._listing.clear()
         time.sleep(self.visible_after_s)
 
     def delete(self, name: str, backend: str, version: int) -> None:
         """Delete a model, if it exists: first its publication, then its files."""
         shutil.rmtree(self.events_folder(name, backend, version), ignore_errors=True)
-        found = self._read_publication(name, backend, version)
+        found = self._publications.read(name, backend, version)
         if found is None:
             return
-        self.store.put(_mark(name, backend, version, found.draft), b"")
-        self.store.delete(_version_key(name, backend, version))
+        self._publications.mark(name, backend, version, found.draft)
+        self._publications.delete(name, backend, version)
         self._listing.clear()
         self._forget(name, backend, version)
         time.sleep(self.visible_after_s)
-        self._discard(name, backend, version, found.draft)
+        self._publications.discard(name, backend, version, found.draft)
 
     def remove_abandoned_drafts(self) -> int:
         """Remove the drafts of processes that died. Return how many were removed."""
-        removed = super().remove_abandoned_drafts()
-        oldest = time.time() - UNFINISHED_AFTER_S
-        for mark in [found for found in self.store.list("drafts") if found.modified_s < oldest]:
-            _, name, backend, version, draft = mark.key.split("/")
-            found = self._read_publication(name, backend, int(version))
-            if found and found.draft == draft:
-                self.store.delete(mark.key)
-                continue
-            self._discard(name, backend, int(version), draft)
-            removed += 1
-        return removed
+        return super().remove_abandoned_drafts() + self._publications.remove_abandoned()
 
     def _is_published(self, name: str, backend: str, version: int, writer: str) -> bool:
         """Return whether this writer has published the version.
@@ -234,23 +199,10 @@ class StoredModelRegistry(ModelRegistry):
         Raises:
             AlreadyPublishedError: another writer has.
         """
-        found = self._read_publication(name, backend, version)
+        found = self._publications.read(name, backend, version)
         if found and found.writer != writer:
             raise AlreadyPublishedError(f"{name} {backend} version {version} is already published")
         return found is not None
-
-    def _read_publication(self, name: str, backend: str, version: int) -> Publication | None:
-        """Return what the store says about a version now, or None if it is not published.
-
-        Raises:
-            CorruptModelError: the object is not one of ours.
-        """
-        try:
-            return Publication.model_validate_json(self.store.get(_version_key(name, backend, version)))
-        except FileNotFoundError:
-            return None
-        except ValidationError:
-            raise corrupt_model(name, backend, version, "its publication cannot be read") from None
 
     def _copy_version(self, name: str, backend: str, version: int, tag: str) -> None:
         """Make sure that the copy of a version's manifest is the one that is published.
@@ -260,7 +212,7 @@ class StoredModelRegistry(ModelRegistry):
             CorruptModelError: the manifest is missing, or is not the one that was published.
         """
         check_may_read()
-        publication = self._read_publication(name, backend, version)
+        publication = self._publications.read(name, backend, version)
         if publication is None:
             self._listing.clear()
             raise NotFoundError(f"model {name!r} has no version {version} of {backend}")
@@ -286,7 +238,7 @@ class StoredModelRegistry(ModelRegistry):
         """
         draft = publication.draft if publication else str(version).removeprefix(DRAFT_PREFIX)
         try:
-            data = self.store.get(f"{_contents(name, backend, draft)}/{MANIFEST}")
+            data = self._publications.read_file(name, backend, draft, MANIFEST)
             manifest = Manifest.parse(data)
         except FileNotFoundError:
             if publication:
@@ -296,8 +248,14 @@ class StoredModelRegistry(ModelRegistry):
             raise corrupt_model(name, backend, version, "its manifest was changed") from None
         if publication and publication.digest != manifest.digest:
             raise corrupt_model(name, backend, version, "its manifest is not the one that was published")
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / MANIFEST, data)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(folder / MANIFEST, data)
+        except OSError as error:
+            raise UnavailableError(
+                f"models cannot be copied to this machine ({error.strerror}): make TANDEM_MODEL_DIR writable, "
+                "and make room in it"
+            ) from None
 
     def _draft_of(self, manifest: Manifest) -> str:
         """Return the draft that a published manifest belongs to.
@@ -305,15 +263,10 @@ class StoredModelRegistry(ModelRegistry):
         Raises:
             NotFoundError: the version was deleted.
         """
-        found = self._read_publication(manifest.name, manifest.backend, manifest.version)
+        found = self._publications.read(manifest.name, manifest.backend, manifest.version)
         if found is None or found.digest != manifest.digest:
             raise NotFoundError(f"model {manifest.name!r} has no version {manifest.version} of {manifest.backend}")
         return found.draft
-
-    def _discard(self, name: str, backend: str, version: int, draft: str) -> None:
-        """Delete the files of a draft that is not published, and then its mark."""
-        folder = _contents(name, backend, draft)
-        self.store.delete(f"{folder}/{MANIFEST}", f"{folder}/{WEIGHTS}", _mark(name, backend, version, draft))
 
     def _list_copies(self) -> Models:
         """Return the models in the cache. Whether they are still published is not known."""
@@ -356,15 +309,3 @@ def _replace_folder(draft: Path, place: Path) -> None:
     with contextlib.suppress(OSError):
         draft.rename(place)
     shutil.rmtree(hidden, ignore_errors=True)
-
-
-def _version_key(name: str, backend: str, version: int) -> str:
-    return f"{FOLDER}/{name}/{backend}/{version}"
-
-
-def _contents(name: str, backend: str, draft: str) -> str:
-    return f"contents/{name}/{backend}/{draft}"
-
-
-def _mark(name: str, backend: str, version: int, draft: str) -> str:
-    return f"drafts/{name}/{backend}/{version}/{draft}"
