@@ -17,7 +17,7 @@ from tests.polling import wait_until
 
 BUCKET = "tandem"
 KEY, SECRET = "tandem", "tandem-secret"
-START_TIMEOUT_S = 120
+START_TIMEOUT_S = 600
 PROBE = f"""
 from shared.object_store import ObjectStore
 store = ObjectStore("s3://{BUCKET}")
@@ -96,7 +96,7 @@ class ObjectServer:
         A process of its own asks: this one may fork others, and must not have used the library then.
         """
         environ = {**os.environ, **self.environ}
-        subprocess.run([sys.executable, "-c", PROBE], env=environ, check=True, timeout=30, capture_output=True)
+        subprocess.run([sys.executable, "-c", PROBE], env=environ, check=True, timeout=120, capture_output=True)
         return True
 
     def _read_log(self) -> str:

@@ -25,7 +25,7 @@ from pathlib import Path
 import structlog
 
 from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundError
-from shared.models import stored_registry
+from shared.models import publications
 from shared.models.manifest import ModelDescription
 from shared.models.registry import MANIFEST, WEIGHTS
 from shared.models.starter import STARTER_FOLDER
@@ -200,7 +200,7 @@ def _judge(folder: Path, figures: Figures) -> Figures:
     versions = registry.versions(NAME, BACKEND)
     figures.versions = len(versions)
     figures.abandoned = len(list(registry.store.list("drafts")))
-    stored_registry.UNFINISHED_AFTER_S = -60.0  # the writers are dead, so no draft is still being published
+    publications.UNFINISHED_AFTER_S = -60.0  # the writers are dead, so no draft is still being published
     registry.remove_abandoned_drafts()
     writers = {}
     for version in versions:
