@@ -58,7 +58,12 @@ def started_gateway(stack: Stack) -> Iterator[str]:
         )
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_until(lambda: requests.get(f"{url}/v2/health/live", timeout=5), message="the second gateway is not live")
+
+        def is_live() -> bool:
+            assert process.poll() is None, "the second gateway ended; the stack's log says why"
+            return requests.get(f"{url}/v2/health/live", timeout=5).ok
+
+        wait_until(is_live, message="the second gateway is not live", timeout_s=READY_TIMEOUT_S)
         yield url
     finally:
         process.terminate()

@@ -94,15 +94,15 @@ class Load:
                     self.failures.append(f"{answer.status_code}: {answer.text[:200]}")
 
     def _send_json(self, session: requests.Session) -> requests.Response:
-        return session.post(f"{self._url}{INFER}", json=tensor(data=IMAGES.ravel().tolist()), timeout=30)
+        return session.post(f"{self._url}{INFER}", json=tensor(data=IMAGES.ravel().tolist()), timeout=120)
 
     def _send_binary(self, session: requests.Session) -> requests.Response:
         head = json.dumps(tensor(parameters={"binary_data_size": IMAGES.nbytes})).encode()
         headers = {"Inference-Header-Content-Length": str(len(head))}
-        return session.post(f"{self._url}{INFER}", data=head + IMAGES.tobytes(), headers=headers, timeout=30)
+        return session.post(f"{self._url}{INFER}", data=head + IMAGES.tobytes(), headers=headers, timeout=120)
 
     def _send_picture(self, session: requests.Session) -> requests.Response:
-        return session.post(f"{self._url}/v1/predictions?model=welcome", data=SEVEN.read_bytes(), timeout=30)
+        return session.post(f"{self._url}/v1/predictions?model=welcome", data=SEVEN.read_bytes(), timeout=120)
 
 
 def tensor(**content: object) -> dict:
@@ -129,7 +129,7 @@ def test_no_request_fails_when_one_of_two_predictors_is_killed_and_it_gets_calls
         wait_for_predictors(client, 2)  # supervisor starts it again
         load.wait_for(50)
     assert load.failures == []
-    metrics = requests.get(f"{replicated.url}/metrics", timeout=30).text
+    metrics = requests.get(f"{replicated.url}/metrics", timeout=120).text
     assert 'tandem_predictors_up{backend="pytorch"} 2.0' in metrics
 
 
@@ -162,14 +162,16 @@ def test_a_training_that_is_submitted_at_one_gateway_is_watched_at_the_other(gat
         states = [json.loads(line[6:]) for line in answer.iter_lines() if line.startswith(b"data: ")]
     assert states[-1]["status"] == "succeeded"
     assert states[-1] == one.get(f"/v1/trainings/{training['id']}")
-    answer = requests.post(f"{other.url}/v1/predictions?model=watched", data=Path("samples/seven-8x8.png").read_bytes())
+    answer = requests.post(
+        f"{other.url}/v1/predictions?model=watched", data=Path("samples/seven-8x8.png").read_bytes(), timeout=120
+    )
     assert answer.status_code == 200, answer.text
 
 
 def test_an_idempotency_key_counts_at_both_gateways(gateways: tuple[Client, Client]) -> None:
     headers = {"Idempotency-Key": uuid4().hex}
     answers = [
-        requests.post(f"{gateway.url}/v1/trainings", json={**DIGITS, "name": "once"}, headers=headers, timeout=30)
+        requests.post(f"{gateway.url}/v1/trainings", json={**DIGITS, "name": "once"}, headers=headers, timeout=120)
         for gateway in gateways
     ]
     assert answers[0].json()["id"] == answers[1].json()["id"]
@@ -182,12 +184,12 @@ def test_a_dataset_that_is_uploaded_at_one_gateway_is_read_and_deleted_at_the_ot
     one, other = (f"{gateway.url}/v1/datasets/shades" for gateway in gateways)
     uploaded = requests.put(one, data=pack(pictures_of("dark", "light", count=12)), timeout=120)
     assert uploaded.status_code == 201, uploaded.text
-    samples = [requests.get(f"{url}/samples.png?count=2", timeout=30) for url in (one, other)]
+    samples = [requests.get(f"{url}/samples.png?count=2", timeout=120) for url in (one, other)]
     assert samples[0].content == samples[1].content
     training = gateways[1].post("/v1/trainings", {**DIGITS, "dataset": "shades"})
     assert gateways[0].follow(f"/v1/trainings/{training['id']}")["status"] == "succeeded"
-    assert requests.delete(other, timeout=30).status_code == 204
-    assert requests.get(f"{one}/samples.png", timeout=30).status_code == 404
+    assert requests.delete(other, timeout=120).status_code == 204
+    assert requests.get(f"{one}/samples.png", timeout=120).status_code == 404
 
 
 def test_a_token_that_is_made_at_one_gateway_counts_at_the_other(gateways: tuple[Client, Client]) -> None:
