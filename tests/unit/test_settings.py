@@ -138,3 +138,16 @@ def test_which_addresses_are_loopback(host: str, expected: bool) -> None:
 )
 def test_the_address_for_a_browser_is_the_one_that_clients_reach(environ: dict[str, str], expected: str) -> None:
     assert Settings.from_env(environ).page_url == expected
+
+
+def test_a_backend_may_have_several_predictors_whose_urls_are_separated_by_commas() -> None:
+    """They share a port and no Unix socket, because each would replace the other's."""
+    urls = "http://10.0.0.1:{port}, http://10.0.0.2:{port}"
+    settings = Settings.from_env({"TANDEM_PREDICTOR_URL": urls})
+    assert settings.urls_of("pytorch") == ("http://10.0.0.1:8102", "http://10.0.0.2:8102")
+    assert settings.url_of("pytorch") == "http://10.0.0.1:8102"
+    assert settings.port_of("pytorch") == 8102
+    assert settings.socket_of("pytorch") is None
+    assert Settings.from_env({}).socket_of("pytorch") is not None
+    with pytest.raises(ValueError, match="TANDEM_PREDICTOR_URL"):
+        Settings.from_env({"TANDEM_PREDICTOR_URL": " , "})
