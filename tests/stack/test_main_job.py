@@ -171,7 +171,7 @@ def test_a_training_of_one_backend_publishes_for_that_backend_only(client: Clien
     training = client.follow(f"/v1/trainings/{training['id']}")
     assert list(training["runs"]) == ["pytorch"]
     assert training["runs"]["pytorch"]["overlapped"] is False
-    with pytest.raises(ClientError, match="not published by tensorflow and pytorch"):
+    with pytest.raises(ClientError, match="not published by tensorflow: name only the backends that have it, pytorch"):
         client.post("/v1/evaluations", {"model": "alone"})
 
 

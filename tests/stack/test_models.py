@@ -46,7 +46,7 @@ def test_deleting_a_version_keeps_the_other_backends_model_and_never_frees_the_n
     assert deletion["model"] == {"name": "short-lived", "backend": "pytorch", "version": 1}
     assert client.get("/v1/models/short-lived")["versions"] == {"tensorflow": [1]}
     assert requests.delete(f"{client.url}/v1/models/short-lived/pytorch/1", timeout=10).status_code == 404
-    with pytest.raises(ClientError, match="not published by tensorflow and pytorch"):
+    with pytest.raises(ClientError, match="not published by pytorch: name only the backends that have it, tensorflow"):
         client.post("/v1/evaluations", {"model": "short-lived"})
     assert not list(ModelRegistry(settings.model_dir).root.glob("short-lived/pytorch/.tmp-*"))
     again = client.post("/v1/trainings", {"dataset": "digits", "epochs": 1, "name": "short-lived"})

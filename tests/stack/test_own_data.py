@@ -80,6 +80,7 @@ def test_the_dataset_is_listed_and_its_samples_are_drawn(client: Client, stripes
         "prepare": "resize",
         "problem": None,
         "notes": [],
+        "version": None,
         "stored_bytes": None,
         "uploaded_at": None,
     }

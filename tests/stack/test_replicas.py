@@ -189,7 +189,7 @@ def test_a_dataset_that_is_uploaded_at_one_gateway_is_read_and_deleted_at_the_ot
     training = gateways[1].post("/v1/trainings", {**DIGITS, "dataset": "shades"})
     assert gateways[0].follow(f"/v1/trainings/{training['id']}")["status"] == "succeeded"
     assert requests.delete(other, timeout=120).status_code == 204
-    assert requests.get(f"{one}/samples.png", timeout=120).status_code == 404
+    assert requests.get(f"{one}/samples.png", timeout=120).status_code == 422
 
 
 def test_a_token_that_is_made_at_one_gateway_counts_at_the_other(gateways: tuple[Client, Client]) -> None:
