@@ -1,6 +1,7 @@
 """Several trainers per backend share trainings while random trainers are killed: each model is published exactly once.
 
-    .venv/test/bin/python -m tests.faults.trainer_replicas [--trainers 3] [--jobs 60] [--kills 20] [--seed 0]
+    .venv/test/bin/python -m tests.faults.trainer_replicas [--trainers 3] [--jobs 60] [--kills 20] [--epochs 20]
+        [--seed 0]
 
 This starts a stack of its own, and needs about 0.5 GB of memory per trainer. The exit status is 1 if a training did not
 succeed, or was not published exactly once. `tests/stack/test_replicas.py` runs a short version.
@@ -134,11 +135,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--trainers", type=int, default=3, help="per backend")
     parser.add_argument("--jobs", type=int, default=60, help="trainings, each of every backend")
     parser.add_argument("--kills", type=int, default=20, help="processes to kill")
+    parser.add_argument("--epochs", type=int, default=20, help="of each training")
     parser.add_argument("--seed", type=int, default=0, help="decides what is killed, and when")
     parsed = parser.parse_args(arguments)
     exit_on_sigterm()
     with running_suite_stack({"TANDEM_THREADS": "1"}, trainers=parsed.trainers) as stack:
-        outcome = share_out(stack, parsed.jobs, parsed.kills, parsed.seed)
+        outcome = share_out(stack, parsed.jobs, parsed.kills, parsed.seed, parsed.epochs)
     busy = ", ".join(f"{count} of {backend}" for backend, count in outcome.trainers_used.items())
     print(
         f"{outcome.succeeded} of {parsed.jobs} trainings succeeded, {outcome.kills} kills, {outcome.resumed} runs "
