@@ -153,9 +153,10 @@ class StoredModelRegistry(ModelRegistry):
         manifest = encode_manifest(description, name, backend, version, writer, {WEIGHTS: checksum(data)})
         folder = contents_key(name, backend, draft)
         self.store.put(mark_key(name, backend, version, draft), b"")
+        # If this fails, the store may still write a file after it was deleted. So the clean-up deletes it, a day later.
+        self.store.put(f"{folder}/{WEIGHTS}", data)
+        self.store.put(f"{folder}/{MANIFEST}", manifest)
         try:
-            self.store.put(f"{folder}/{WEIGHTS}", data)
-            self.store.put(f"{folder}/{MANIFEST}", manifest)
             if before:
                 before(f"{DRAFT_PREFIX}{draft}")
             if time.time() - started > MUST_PUBLISH_WITHIN_S:

@@ -38,6 +38,7 @@ from tests.object_server import BUCKET, ObjectServer, running_object_server
 URL = f"s3://{BUCKET}/faults"
 NAME, BACKEND = "contended", "pytorch"
 WRITERS = ("first", "second")
+SETTLED_AFTER_S = 5.0  # the server may still write what a writer sent before it was killed
 LONGEST_LIFE_S = 0.4  # of a writer after it has begun: a few publications
 
 
@@ -181,6 +182,7 @@ def kill_at_random_points(
     for pid in (*(pid for pid, _ in writers.values()), reader):
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+    time.sleep(SETTLED_AFTER_S)
     # This process forks others, so it must not use the store itself.
     report = folder / "figures.json"
     assert run_in_child(lambda: report.write_text(json.dumps(vars(_judge(folder, figures)))))
@@ -214,8 +216,12 @@ def _judge(folder: Path, figures: Figures) -> Figures:
         for version in {int(line) for line in ledger.read_text().split()} if ledger.exists() else set():
             figures.lost += version not in writers
             figures.twice += writers.get(version, writer) != writer
-    contents = len(list(registry.store.list("contents")))
-    figures.left = contents - len([MANIFEST, WEIGHTS]) * len(versions) + len(list(registry.store.list("drafts")))
+    left = [found.key for folder in ("contents", "drafts") for found in registry.store.list(folder)]
+    for version in versions:
+        publication = publications.Publications(registry.store).read(NAME, BACKEND, version)
+        left = [key for key in left if publication is None or publication.draft not in key.split("/")]
+    figures.left = len(left)
+    figures.notes += left
     return figures
 
 
