@@ -20,7 +20,7 @@ from pathlib import Path
 import structlog
 from pydantic import ValidationError
 
-from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundError
+from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundError, UnavailableError
 from shared.models.cached_reads import FileIdentity, check_may_read, checksum
 from shared.models.manifest import Manifest, ModelDescription, encode_manifest
 from shared.models.model_copies import digest_in, list_copies, replace_folder, sort_versions
@@ -116,6 +116,8 @@ class StoredModelRegistry(ModelRegistry):
         try:
             data = self.store.get(f"{contents_key(name, backend, draft)}/{WEIGHTS}")
         except FileNotFoundError:
+            if isinstance(version, int):
+                self._draft_of(manifest)  # raises NotFoundError if the version was deleted meanwhile
             raise corrupt_model(name, backend, version, f"{WEIGHTS} is missing") from None
         if checksum(data) != manifest.files.get(WEIGHTS):
             raise corrupt_model(name, backend, version, f"{WEIGHTS} was changed after its publication")
@@ -279,8 +281,14 @@ class StoredModelRegistry(ModelRegistry):
             raise corrupt_model(name, backend, version, "its manifest was changed") from None
         if publication and manifest.digest != publication.digest:
             raise corrupt_model(name, backend, version, "its manifest is not the one that was published")
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / MANIFEST, data)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(folder / MANIFEST, data)
+        except OSError as error:
+            raise UnavailableError(
+                f"models cannot be copied to this machine ({error.strerror}): make TANDEM_MODEL_DIR writable, "
+                "and make room in it"
+            ) from None
 
     def _draft_of(self, manifest: Manifest) -> str:
         """Return the draft that a published manifest belongs to.

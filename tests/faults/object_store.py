@@ -25,8 +25,9 @@ from pathlib import Path
 import structlog
 
 from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundError
-from shared.models import publications
+from shared.models import stored_registry
 from shared.models.manifest import ModelDescription
+from shared.models.publications import Publication, version_key
 from shared.models.registry import MANIFEST, WEIGHTS
 from shared.models.starter import STARTER_FOLDER
 from shared.models.stored_registry import StoredModelRegistry
@@ -202,7 +203,7 @@ def _judge(folder: Path, figures: Figures) -> Figures:
     versions = registry.versions(NAME, BACKEND)
     figures.versions = len(versions)
     figures.abandoned = len(list(registry.store.list("drafts")))
-    publications.UNFINISHED_AFTER_S = -60.0  # the writers are dead, so no draft is still being published
+    stored_registry.UNFINISHED_AFTER_S = -60.0  # the writers are dead, so no draft is still being published
     registry.remove_abandoned_drafts()
     writers = {}
     for version in versions:
@@ -218,8 +219,8 @@ def _judge(folder: Path, figures: Figures) -> Figures:
             figures.twice += writers.get(version, writer) != writer
     left = [found.key for folder in ("contents", "drafts") for found in registry.store.list(folder)]
     for version in versions:
-        publication = publications.Publications(registry.store).read(NAME, BACKEND, version)
-        left = [key for key in left if publication is None or publication.draft not in key.split("/")]
+        publication = Publication.model_validate_json(registry.store.get(version_key(NAME, BACKEND, version)))
+        left = [key for key in left if publication.draft not in key.split("/")]
     figures.left = len(left)
     figures.notes += left
     return figures

@@ -108,7 +108,7 @@ def test_only_old_unpublished_drafts_are_removed(
         registry.store.put(key, b"")
     registry.store.put(f"contents/m/pytorch/{abandoned}/manifest.json", b"{}")
     assert registry.remove_abandoned_drafts() == 0
-    monkeypatch.setattr("shared.models.publications.UNFINISHED_AFTER_S", -60.0)
+    monkeypatch.setattr("shared.models.stored_registry.UNFINISHED_AFTER_S", -60.0)
     assert registry.remove_abandoned_drafts() == 1
     assert not [key for key in keys(registry) if abandoned in key or key.startswith("drafts/")]
     registry.verify("m", "pytorch", 1)
