@@ -12,6 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,7 @@ class PredictorClient:
         self._root, self._host = parts.path.rstrip("/"), parts.netloc
         self._socket_path = socket_path
         self._idle: list[_Connection] = []
-        self._busy: set[_Connection] = set()
+        self._open_connections: WeakSet[_Connection] = WeakSet()
         self._is_aborted = False
 
     async def predict(self, name: str, version: int, images: NDArray[np.uint8], timeout_s: float) -> Computation:
@@ -127,7 +128,7 @@ class PredictorClient:
         """
         self._is_aborted = True
         self.close()
-        for connection in self._busy:
+        for connection in self._open_connections:
             connection.transport.abort()
 
     async def _connect(self, timeout_s: float) -> "_Connection":
@@ -148,6 +149,11 @@ class PredictorClient:
             raise ConnectionFailedError(str(error)) from error
 
     async def _open(self) -> "_Connection":
+        connection = await self._open_to_predictor()
+        self._open_connections.add(connection)
+        return connection
+
+    async def _open_to_predictor(self) -> "_Connection":
         loop = asyncio.get_running_loop()
         if self._socket_path:
             with suppress(OSError):  # the predictor runs on another machine, or does not run
@@ -156,7 +162,6 @@ class PredictorClient:
 
     async def _exchange(self, connection: "_Connection", message: bytes, timeout_s: float) -> Reply:
         timer = asyncio.get_running_loop().call_later(timeout_s, connection.give_up)
-        self._busy.add(connection)
         try:
             reply = await connection.exchange(message)
         except BaseException:  # a reply that arrives later must not be taken for the next request's
@@ -164,7 +169,6 @@ class PredictorClient:
             raise
         finally:
             timer.cancel()
-            self._busy.remove(connection)
         if reply.headers.get("connection") == "close":
             connection.transport.close()
         else:

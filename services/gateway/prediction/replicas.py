@@ -114,6 +114,9 @@ class Replicas:
 
         Of several such, it is the one that was not chosen for the longest time.
         """
+        if len(self._usable) == 1:  # the usual case, and part of each prediction
+            (only,) = self._usable
+            return None if only in excluded else only
         best: Replica | None = None
         for replica in self._usable:
             if replica not in excluded and (
@@ -142,16 +145,18 @@ class Replicas:
             ConnectionFailedError: no predictor answers.
             PredictorError: a predictor refuses the images, or its reply cannot be used.
         """
-        deadline_s, failed = perf_counter() + timeout_s, list[Replica]()
+        failed: tuple[Replica, ...] = ()
+        begun_s, left_s = perf_counter(), timeout_s
         while True:
             asked, client = replica, replica.client
             asked.load += len(images)
             try:
-                computed = await client.predict(name, version, images, deadline_s - perf_counter())
+                computed = await client.predict(name, version, images, left_s)
             except ConnectionFailedError:
-                failed.append(asked)
+                failed += (asked,)
                 if client is asked.client:  # else its calls were aborted, and it may answer again
                     self.drop(asked)
+                left_s = begun_s + timeout_s - perf_counter()
                 other = self.choose([one for one in failed if not one.is_up or one is asked])
                 if other is None:
                     raise
