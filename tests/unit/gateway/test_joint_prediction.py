@@ -106,6 +106,9 @@ def test_a_backend_whose_call_has_had_no_reply_for_longer_than_the_limit_is_not_
     async def body(predictors: Predictors) -> None:
         predictors.pytorch.is_permitted.clear()
         await predictors.predict()
+        hanging = predictors.dispatcher._batcher_of("pytorch", "m", 1)
+        while hanging.call_age_s <= JOINT_TIMEOUT_S:  # the call began a moment after its request
+            await asyncio.sleep(0.01)
         for _ in range(20):
             outcomes = await predictors.predict()
             assert isinstance(outcomes["tensorflow"], Answer)
