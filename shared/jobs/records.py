@@ -29,6 +29,9 @@ def read_records(
 ) -> list[JobRecord[JobT, RunT, PairT]]:
     """Return the records of work, in the order of the ids. Work that does not exist or has expired is left out.
 
+    Runs may go on while they are read. A run writes its epochs and comparisons before it ends. They are read after its
+    status, so the record of a run that has ended has all of them.
+
     Args:
         redis: the connection.
         kind: the kind of work.
@@ -39,20 +42,20 @@ def read_records(
     with redis.pipeline(transaction=False) as pipeline:
         for identity in identities:
             pipeline.hgetall(f"tandem:{kind.name}:{identity}")
-            pipeline.hgetall(f"tandem:{kind.name}:{identity}:comparisons")
-        replies = [unpacked(reply) for reply in pipeline.execute()]
-        works = list(zip(identities, replies[::2], replies[1::2], strict=True))
-        for identity, record, _ in works:
-            for backend in record.get("backends", []):
+        works = [unpacked(reply) for reply in pipeline.execute()]
+        for identity, work in zip(identities, works, strict=True):
+            for backend in work.get("backends", []):
                 pipeline.hgetall(f"tandem:{kind.name}:{identity}:{backend}")
                 pipeline.lrange(f"tandem:{kind.name}:{identity}:{backend}:history", first, -1)
-        runs = iter(pipeline.execute())
+            pipeline.hgetall(f"tandem:{kind.name}:{identity}:comparisons")
+        replies = iter(pipeline.execute())
     found = []
-    for _, record, comparisons in works:
-        states = {backend: _state(kind.run, next(runs), next(runs)) for backend in record.pop("backends", [])}
+    for work in works:
+        states = {backend: _state(kind.run, next(replies), next(replies)) for backend in work.pop("backends", [])}
+        comparisons = unpacked(next(replies))
         complete = {backend: state for backend, state in states.items() if state}
-        if record and len(complete) == len(states):
-            found.append(_record(kind, record, complete, comparisons))
+        if work and len(complete) == len(states):
+            found.append(_record(kind, work, complete, comparisons))
     return found
 
 
