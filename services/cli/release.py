@@ -79,7 +79,10 @@ def _read_gates(
         gates["exports"] = [name.strip() for name in formats.split(",")]
     limits = {LATENCY[option]: value for option, value in latency.items() if value is not None}
     if limits:
-        gates["latency"] = {**(gates.get("latency") or {}), **limits}
+        given_latency = gates.get("latency") or {}
+        if not isinstance(given_latency, dict):
+            raise click.UsageError('--gates: "latency" takes an object, such as {"bound_ms": 50}')
+        gates["latency"] = {**given_latency, **limits}
     return {**gates, **dict.fromkeys(without)}
 
 

@@ -82,3 +82,11 @@ def test_exactly_one_subject_is_named() -> None:
         for arguments in ([], ["m", "--revert", "1"], ["m", "--train", "{}"]):
             assert gateway.run("release", *arguments).exit_code == 2
         assert not gateway.requests
+
+
+@pytest.mark.parametrize("gates", ["[]", "5", '{"latency": 5}', '{"latency": [1]}', '{"latency": "x"}'])
+def test_gates_that_the_options_cannot_change_are_wrong_usage(gates: str) -> None:
+    with fake_gateway({}) as gateway:
+        shown = gateway.run("release", "m", "--gates", gates, "--rate", "3")
+        assert (shown.exit_code, gateway.requests) == (2, [])
+    assert "--gates" in shown.stderr
