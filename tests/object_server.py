@@ -34,18 +34,23 @@ PARTS = ("master", "volume", "filer", "s3")
 class ObjectServer:
     """A SeaweedFS server with the bucket `tandem`.
 
+    Args:
+        folder: see the attribute.
+        address: the address of this machine on which it listens.
+
     Attributes:
         folder: its data and its log.
-        url: its address.
+        url: where it answers.
         environ: the variables that a client of it needs.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
         self.folder = folder
+        self._address = address
         folder.mkdir(parents=True, exist_ok=True)
         options = [f"{part}.{port}" for part in PARTS for port in ("port", "port.grpc")]
         self._ports = dict(zip(options, free_ports(len(options)), strict=True))
-        self.url = f"http://127.0.0.1:{self._ports['s3.port']}"
+        self.url = f"http://{address}:{self._ports['s3.port']}"
         self.environ = {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ALLOW_HTTP": "true",
@@ -61,8 +66,8 @@ class ObjectServer:
         options: dict[str, object] = dict(self._ports)
         options |= {
             "dir": self.folder,
-            "ip": "127.0.0.1",
-            "ip.bind": "127.0.0.1",
+            "ip": self._address,
+            "ip.bind": self._address,
             "s3": "true",
             "s3.config": self.folder / "s3.json",
             "s3.port.iceberg": 0,
@@ -104,9 +109,9 @@ class ObjectServer:
 
 
 @contextlib.contextmanager
-def running_object_server(folder: Path) -> Iterator[ObjectServer]:
+def running_object_server(folder: Path, address: str = "127.0.0.1") -> Iterator[ObjectServer]:
     """Run a server. Meanwhile this process' environment has the variables that a client needs."""
-    server = ObjectServer(folder)
+    server = ObjectServer(folder, address)
     before = {name: os.environ.get(name) for name in server.environ}
     server.start()
     os.environ.update(server.environ)

@@ -1,10 +1,11 @@
 """The containers of one project, built and started once for all tests. Without a Docker engine, all are skipped."""
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -38,17 +39,24 @@ def engine_answers() -> bool:
 class Compose:
     """Runs `docker compose` on a project of this test's own.
 
+    Args:
+        project: The name of the project.
+        files: Compose files; none means docker-compose.yml.
+        variables: What the environment of the commands has in addition.
+
     Attributes:
         environ: The environment of the commands.
         client: A client of the project's gateway.
     """
 
-    def __init__(self, port: int) -> None:
-        self.environ = {**os.environ, "TANDEM_GATEWAY_PORT": str(port)}
+    def __init__(self, project: str, files: tuple[str, ...] = (), variables: Mapping[str, str] | None = None) -> None:
+        port = free_ports(1)[0]
+        self.environ = {**os.environ, "TANDEM_GATEWAY_PORT": str(port), **(variables or {})}
         self.client = Client(f"http://127.0.0.1:{port}")
+        self._command = ["docker", "compose", "-p", project, *(part for file in files for part in ("-f", file))]
 
     def __call__(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        command = ["docker", "compose", "-p", PROJECT, *arguments]
+        command = [*self._command, *arguments]
         answer = subprocess.run(command, env=self.environ, text=True, capture_output=True, check=False)
         if check:
             assert answer.returncode == 0, answer.stdout + answer.stderr
@@ -69,17 +77,28 @@ class Compose:
         return json.loads(self("--profile", "cli", "config", "--format", "json").stdout)
 
 
-@pytest.fixture(scope="session")
-def compose() -> Iterator[Compose]:
-    if not engine_answers():
-        pytest.skip("no Docker engine answers on this machine")
-    compose = Compose(free_ports(1)[0])
+@contextlib.contextmanager
+def started(compose: Compose) -> Iterator[Compose]:
+    """Start a project, and remove it in the end. If something fails, its logs are printed."""
     try:
         compose("up", "-d", "--build", "--wait")
-        compose("build", COMMAND)
         yield compose
     except BaseException:
         print(compose("logs", "--no-color", "--tail", "50", check=False).stdout)
         raise
     finally:
         compose("down", "-v", "--timeout", "10", check=False)
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    """Skip the test if no Docker engine answers."""
+    if not engine_answers():
+        pytest.skip("no Docker engine answers on this machine")
+
+
+@pytest.fixture(scope="session")
+def compose(engine: None) -> Iterator[Compose]:
+    with started(Compose(PROJECT)) as compose:
+        compose("build", COMMAND)
+        yield compose
