@@ -21,7 +21,7 @@ from shared.data.stored_uploads import (
 )
 from shared.data.upload_store import FindPinned, UploadStore
 from shared.data.uploaded_datasets import UploadRecord
-from shared.object_store import StoredObject
+from shared.object_store import ObjectStore, StoredObject
 from shared.settings import Settings
 
 SETTLED_AFTER_S = 3600.0
@@ -44,15 +44,9 @@ class StoredUploadStore(UploadStore):
         self._stored.store.delete(f"{NEWEST}/{name}")
 
     def _publish(self, draft: Path, record: UploadRecord) -> UploadRecord:
-        store = self._stored.store
-        record = record.model_copy(update={"version": record.version[:DIGEST_DIGITS] + secrets.token_hex(8)})
-        folder, content = f"{VERSIONS}/{record.name}.{record.version}", record.model_dump_json().encode()
-        for path in list_array_files(draft):
-            store.upload(f"{folder}/{path.name}", path)
-        store.put(f"{folder}/{RECORD}", content)
-        store.put(f"{NEWEST}/{record.name}", content)
+        stored = store_version(self._stored.store, draft, record)
         self._prune()
-        return record
+        return stored
 
     def _prune(self) -> None:
         """Remove the versions that are not the newest ones, unless a job that has not ended reads them."""
@@ -78,6 +72,26 @@ class StoredUploadStore(UploadStore):
                 keys = [file.key for file in files]
                 store.delete(*sorted(keys, key=lambda key: not key.endswith(f"/{RECORD}")))
                 log.info("removed an old version of a dataset", version=version)
+
+
+def store_version(store: ObjectStore, folder: Path, record: UploadRecord) -> UploadRecord:
+    """Store the arrays of a folder as the newest version of a dataset.
+
+    Args:
+        store: where to.
+        folder: has the arrays.
+        record: describes them.
+
+    Returns:
+        The record that was stored. Its version is a new one.
+    """
+    stored = record.model_copy(update={"version": record.version[:DIGEST_DIGITS] + secrets.token_hex(8)})
+    place, content = f"{VERSIONS}/{stored.name}.{stored.version}", stored.model_dump_json().encode()
+    for path in list_array_files(folder):
+        store.upload(f"{place}/{path.name}", path)
+    store.put(f"{place}/{RECORD}", content)
+    store.put(f"{NEWEST}/{stored.name}", content)
+    return stored
 
 
 def open_upload_store(settings: Settings, find_pinned: FindPinned) -> UploadStore:
