@@ -21,7 +21,7 @@ from shared.exports.formats import list_formats
 from shared.jobs.job_queue import PIPELINES
 from shared.jobs.kinds import RELEASE, TRAINING
 from shared.jobs.payloads import TrainingRequest
-from shared.jobs.releases import ReleaseJob, ReleaseRequest, ReleaseRun, first_results
+from shared.jobs.releases import LatencyGate, ReleaseJob, ReleaseRequest, ReleaseRun, first_results
 from shared.jobs.run_state import QUEUED, packed
 from shared.models.versions import Alias
 
@@ -85,7 +85,7 @@ def _new_release(context: Context, body: ReleaseRequest) -> Submission[ReleaseJo
     Raises:
         TandemError: there is no such version, or the training cannot be submitted.
         ConflictError: the version is `stable` already.
-        InvalidRequestError: no backend has a requested format of exports.
+        InvalidRequestError: no backend has a requested format of exports, or a load test would take too long.
     """
     job = _plan_training(context, body, body.train) if body.train else _plan_version(context, body)
     formats = list(dict.fromkeys(name for backend in job.asked for name in list_formats(backend)))
@@ -94,8 +94,17 @@ def _new_release(context: Context, body: ReleaseRequest) -> Submission[ReleaseJo
             raise InvalidRequestError(
                 f"gates.exports: {' and '.join(job.asked)} have no format {name!r}: choose from {', '.join(formats)}"
             )
+    _check_load_test(body.gates.latency, len(job.asked), context.settings.job_timeout_s)
     run = ReleaseRun(status=QUEUED, version=job.version, gates=first_results(body.gates))
     return Submission(job, {PIPELINES: run})
+
+
+def _check_load_test(gate: LatencyGate | None, backends: int, timeout_s: int) -> None:
+    if gate and gate.duration_s * backends > timeout_s:
+        raise InvalidRequestError(
+            f"gates.latency.duration_s: {backends} backends for {gate.duration_s:g} s each take longer than a job may, "
+            f"{timeout_s:,} s (TANDEM_JOB_TIMEOUT_S): shorten it"
+        )
 
 
 def _plan_training(context: Context, body: ReleaseRequest, train: TrainingRequest) -> ReleaseJob:

@@ -18,8 +18,6 @@ from rq import SimpleWorker
 
 from services.gateway.app import FLASK_THREADS, create_app
 from services.gateway.context import Context
-from services.stack.redis_server import find_redis_server
-from services.stack.stack import free_ports
 from shared.jobs.job_queue import queue_of
 from shared.jobs.kinds import EVALUATION
 from shared.jobs.payloads import EvaluationJob
@@ -44,19 +42,6 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
-
-
-@pytest.fixture
-def redis_process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Yield a Redis server and its port."""
-    (port,) = free_ports(1)
-    command = [find_redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        try:
-            wait_until(lambda: Redis(port=port).ping(), message="Redis did not start")
-            yield process, port
-        finally:
-            process.kill()
 
 
 def gateway(folder: Path, redis_port: int, loop: asyncio.AbstractEventLoop) -> tuple[Context, FlaskClient]:
