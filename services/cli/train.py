@@ -89,6 +89,6 @@ def show_training(training: Any) -> None:
         print_line(f"TF32 was on for {join_words(rounded)}: results are less exact.", dim=True)
     overlapped = [backend for backend, run in training["runs"].items() if run["overlapped"]]
     if overlapped:
-        print_line("Several runs shared this machine. For speeds to quote, train each backend alone.", dim=True)
+        print_line("Several runs were at work at once. For speeds to quote, train each backend alone.", dim=True)
     if version:
         print_line(f"Next: tandem compare {name}   or   tandem predict --model {name} FILE.png", dim=True)

@@ -26,7 +26,7 @@ class RunState(ResponseBody):
     threads: Annotated[int | None, Field(description="threads that the trainer may use")] = None
     device: Annotated[str | None, Field(description="the device that the framework took: cpu or cuda")] = None
     tf32: Annotated[bool | None, Field(description="whether a GPU could round factors to TF32")] = None
-    overlapped: Annotated[bool, Field(description="another run was at work on the machine at the same time")] = False
+    overlapped: Annotated[bool, Field(description="another run was at work at the same time, on any machine")] = False
     error: str | None = None
     warnings: Annotated[list[str], Field(description="what did not work, although the run went on")] = []  # noqa: RUF012 - pydantic copies defaults
 

@@ -16,10 +16,14 @@ from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from shared.logs import REQUEST_ID, request_id
+from shared.serving.health import ProcessUse
 
 CONNECT_TIMEOUT_S = 1.0
+MAX_LOST_CONNECTIONS = 2  # of one request, on which it was written: it may be what ends the predictors
+ABORTED = "the predictor does not answer its health check"
 END_OF_HEADERS = b"\r\n\r\n"
 
 
@@ -31,8 +35,20 @@ class ConnectionFailedError(PredictorError):
     """The connection was refused or closed, or the response is not valid HTTP."""
 
 
+class ConnectionLostError(ConnectionFailedError):
+    """The connection failed after the request was written. The request itself may have ended the predictor."""
+
+
 class PredictorRefusedError(PredictorError):
-    """The predictor replied with another status than 200."""
+    """The predictor replied with another status than 200.
+
+    Attributes:
+        status: the status.
+    """
+
+    def __init__(self, reason: str, status: int) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -89,31 +105,49 @@ class PredictorClient:
         """
         reply = await self.request("POST", f"/predict/{name}/{version}", images.tobytes(), timeout_s=timeout_s)
         if reply.status != 200:
-            raise PredictorRefusedError(_reason_of(reply))
+            raise PredictorRefusedError(_reason_of(reply), reply.status)
         try:
             probabilities = np.frombuffer(reply.body, "<f4").reshape(len(images), -1)
             return Computation(probabilities, float(reply.headers["server-timing"].removeprefix("compute;dur=")))
         except (ValueError, LookupError) as error:
             raise PredictorError(f"the predictor's reply cannot be read: {error}") from None
 
+    async def ask_health(self, timeout_s: float) -> ProcessUse:
+        """Return what the predictor reports of its process.
+
+        Raises:
+            TimeoutError: the reply did not arrive within `timeout_s`.
+            PredictorError: there is no usable reply.
+        """
+        reply = await self.request("GET", "/health", timeout_s=timeout_s)
+        if reply.status != 200:
+            raise PredictorRefusedError(f"status {reply.status}: {_reason_of(reply)}", reply.status)
+        try:
+            return ProcessUse.model_validate_json(reply.body)
+        except ValidationError as error:
+            raise PredictorError(f"the predictor's report of its health cannot be read: {error}") from None
+
     async def request(self, method: str, path: str, body: bytes = b"", *, timeout_s: float) -> Reply:
         """Send one request. It must change nothing: if a kept connection turns out to be closed, it is sent again.
 
         Raises:
             TimeoutError: the reply did not arrive completely within `timeout_s`.
-            ConnectionFailedError: the connection was refused or closed, or the reply is not valid HTTP.
+            ConnectionFailedError: the connection was refused or closed, or the reply is not valid HTTP. It is a
+                ConnectionLostError if the request had been written before.
         """
         head = f"{method} {self._root}{path} HTTP/1.1\r\nHost: {self._host}\r\n{REQUEST_ID}: {request_id()}\r\n"
         message = f"{head}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
-        started_s = monotonic()
+        started_s, was_written = monotonic(), False
         if self._idle:
             try:  # the connection used last, so that in quiet times the predictor closes the others
                 return await self._exchange(self._idle.pop(), message, timeout_s)
-            except ConnectionFailedError:
+            except ConnectionFailedError as error:
                 self.close()  # the predictor was restarted, so all kept connections are closed
-        if self._is_aborted:
-            raise ConnectionFailedError("the predictor does not answer its health check")
-        connection = await self._connect(timeout_s - (monotonic() - started_s))
+                was_written = isinstance(error, ConnectionLostError)
+        try:
+            connection = await self._connect(timeout_s - (monotonic() - started_s))
+        except ConnectionFailedError as error:
+            raise (ConnectionLostError(str(error)) if was_written else error) from None
         return await self._exchange(connection, message, timeout_s - (monotonic() - started_s))
 
     def close(self) -> None:
@@ -136,21 +170,23 @@ class PredictorClient:
 
         Raises:
             TimeoutError: no time was left.
-            ConnectionFailedError: the connection was refused, or not made in time.
+            ConnectionFailedError: the connection was refused, or not made in time, or the client is aborted.
         """
         if timeout_s <= 0:
             raise TimeoutError
+        if self._is_aborted:
+            raise ConnectionFailedError(ABORTED)
         try:
             async with asyncio.timeout(min(timeout_s, CONNECT_TIMEOUT_S)):
-                return await self._open()
+                connection = await self._open_to_predictor()
         except OSError as error:
             if isinstance(error, TimeoutError) and timeout_s <= CONNECT_TIMEOUT_S:
                 raise
             raise ConnectionFailedError(str(error)) from error
-
-    async def _open(self) -> "_Connection":
-        connection = await self._open_to_predictor()
         self._open_connections.add(connection)
+        if self._is_aborted:  # meanwhile
+            connection.transport.abort()
+            raise ConnectionFailedError(ABORTED)
         return connection
 
     async def _open_to_predictor(self) -> "_Connection":
@@ -186,7 +222,7 @@ class _Connection(asyncio.Protocol):
         self._received = b""
         self._reply = asyncio.get_running_loop().create_future()
         if self.transport.is_closing():
-            self.connection_lost(None)
+            self._reply.set_exception(ConnectionFailedError("the connection is closed"))
         else:
             self.transport.write(message)
         return self._reply
@@ -212,7 +248,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._reply and not self._reply.done():
-            self._reply.set_exception(ConnectionFailedError(str(error)))
+            self._reply.set_exception(ConnectionLostError(str(error)))
 
 
 def _parse_reply(received: bytes) -> Reply | None:

@@ -1,11 +1,13 @@
 """Fixtures of the unit tests."""
 
+import socket
 from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
 
 from tests.object_server import BUCKET, ObjectServer, running_object_server
+from tests.unit.names import Names
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +21,12 @@ def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectSe
 def store_url(object_server: ObjectServer) -> str:
     """Return the address of an empty object store."""
     return f"s3://{BUCKET}/{uuid4().hex}"
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
+    """Yield the names of hosts that only this test knows."""
+    names = Names()
+    monkeypatch.setattr(socket, "getaddrinfo", names.getaddrinfo)
+    yield names
+    names.is_answering.set()

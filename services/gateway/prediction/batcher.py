@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from prometheus_client import Histogram
 
 from services.gateway.prediction.outcomes import Answer, Failure, Outcome, QueuedRequest
-from services.gateway.prediction.replicas import Replica, Replicas
+from services.gateway.prediction.replica import Replica
+from services.gateway.prediction.replicas import Replicas
 from services.gateway.prediction.waiting_images import WaitingImages
 from shared.logs import request_id, use_request_id
 from shared.serving.client import ConnectionFailedError, PredictorError

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from services.gateway.prediction.batcher import Batcher
 from services.gateway.prediction.joint_prediction import JointLimits, PendingPrediction, collect_outcomes
 from services.gateway.prediction.outcomes import Outcome
-from services.gateway.prediction.replicas import ReplicaReport, Replicas
+from services.gateway.prediction.replica import ReplicaReport
+from services.gateway.prediction.replicas import Replicas
 from services.gateway.prediction.waiting_images import WaitingImages
 from shared.settings import Settings
 from shared.web.shared_figures import SharedAmounts
@@ -41,10 +42,10 @@ class Dispatcher:
         self._shared = WaitingImages(shared, settings.backends) if shared is not None else None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Use the server's event loop, and begin to look for predictors."""
+        """Use the server's event loop, which runs this, and begin to look for predictors."""
         self.loop = loop
         for replicas in self._replicas.values():
-            replicas.start(loop)
+            replicas.start()
 
     def close(self) -> None:
         """Look for predictors no longer, and close the connections that no request uses."""

@@ -1,82 +1,34 @@
 """The predictors of one backend: which there are, which answer, and which of them has the least to do.
 
-A background task looks the names of the predictors' hosts up, and asks each predictor for its health if there are
-several. No request waits for the task. A predictor that fails is dropped: it gets no calls until it answers its health
-check. If none answers, calls go to any of them, so a single predictor is always asked. ADR 45 gives the reasons.
+One background task looks the names of the predictors' hosts up. Each predictor has another one, which asks it for its
+health each second. So a name server or a predictor that hangs delays no other check, and no request waits for a task. A
+predictor that fails is dropped: it gets no calls until it answers its health check. If none answers, calls go to any of
+them, so a single predictor is always asked. ADR 45 gives the reasons.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
+from services.gateway.prediction.failed_attempts import FailedAttempts
+from services.gateway.prediction.replica import Replica, ReplicaReport
 from shared.serving.addresses import PredictorAddress, find_addresses, may_have_several
-from shared.serving.client import Computation, ConnectionFailedError, PredictorClient
+from shared.serving.client import Computation, ConnectionFailedError, PredictorError, PredictorRefusedError
 from shared.serving.health import ProcessUse
 
 RESOLVE_EVERY_S = 3.0
+PAUSE_S = 0.2  # between two look-ups at least, also if calls fail all the time
 CHECK_EVERY_S = 1.0
-PAUSE_S = 0.2  # between two checks at least, also if calls fail all the time
 HEALTH_TIMEOUT_S = 1.0
 HANGS_AFTER_S = 2.0  # without an answer to a health check: a busy machine needs some time
 
 log = structlog.get_logger()
-
-
-class Replica:
-    """One predictor of a backend.
-
-    Attributes:
-        address: where it is.
-        client: its connections.
-        is_up: whether it answered when it was last asked. A predictor that nobody has asked yet counts as up.
-        load: the images of the calls that it has not answered yet, from all batchers of this process.
-        turn: when it was last chosen; a larger number is later.
-    """
-
-    __slots__ = ("_socket_path", "address", "client", "is_up", "load", "turn")
-
-    def __init__(self, address: PredictorAddress, socket_path: Path | None = None) -> None:
-        self.address, self._socket_path = address, socket_path
-        self.client = self._connect()
-        self.is_up = True
-        self.load = self.turn = 0
-
-    def abort_calls(self) -> None:
-        """Have every call in flight fail, so that it can be sent to another predictor."""
-        self.client.abort()
-        self.client = self._connect()
-
-    def _connect(self) -> PredictorClient:
-        return PredictorClient(self.address.url, self._socket_path, self.address.ip)
-
-    async def ask_health(self, timeout_s: float = HEALTH_TIMEOUT_S) -> ProcessUse | None:
-        """Return what the predictor reports of itself, or None if it does not answer within `timeout_s`."""
-        try:
-            reply = await self.client.request("GET", "/health", timeout_s=timeout_s)
-            return ProcessUse.model_validate_json(reply.body) if reply.status == 200 else None
-        except (TimeoutError, ConnectionFailedError, ValidationError):
-            return None
-
-
-@dataclass(frozen=True)
-class ReplicaReport:
-    """What is known of a predictor.
-
-    Attributes:
-        address: its IP address or the name of its host, and its port.
-        process: what it reports of itself; None if it does not answer.
-    """
-
-    address: str
-    process: ProcessUse | None
 
 
 class Replicas:
@@ -94,18 +46,25 @@ class Replicas:
         self._usable: tuple[Replica, ...] = ()
         self._last_turn = 0
         self._has_failed = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._replace([self._make(address) for address in self._find_current()])
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin to look for predictors, unless there can only be one."""
-        if len(self._urls) > 1 or any(map(may_have_several, self._urls)):
-            self._task = loop.create_task(self._watch())
+    def start(self) -> None:
+        """Begin to check predictors, and to look names up that may have several addresses."""
+        if any(map(may_have_several, self._urls)):
+            self._start_task(self._watch_names())
+        for replica in self._all.values():
+            self._start_task(self._watch(replica))
+
+    def _start_task(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def close(self) -> None:
-        """Look for predictors no longer, and close the connections that no request uses."""
-        if self._task:
-            self._task.cancel()
+        """Check and look up nothing any longer, and close the connections that no request uses."""
+        for task in self._tasks:
+            task.cancel()
         for replica in self._all.values():
             replica.client.close()
 
@@ -131,7 +90,7 @@ class Replicas:
     async def predict(
         self, replica: Replica, name: str, version: int, images: NDArray[np.uint8], timeout_s: float
     ) -> Computation:
-        """Have a predictor predict images; if its connection fails, another one. This is safe: nothing is changed.
+        """Have a predictor predict images; if it fails, another one. This is safe: nothing is changed.
 
         Args:
             replica: as `choose` returned it.
@@ -142,28 +101,28 @@ class Replicas:
 
         Raises:
             TimeoutError: the time limit passed.
-            ConnectionFailedError: no predictor answers.
+            ConnectionFailedError: no predictor answers, or two connections failed while a predictor had the request.
             PredictorError: a predictor refuses the images, or its reply cannot be used.
         """
-        failed: tuple[Replica, ...] = ()
+        failed: FailedAttempts | None = None
         begun_s, left_s = perf_counter(), timeout_s
         while True:
             asked, client = replica, replica.client
             asked.load += len(images)
             try:
                 computed = await client.predict(name, version, images, left_s)
-            except ConnectionFailedError:
-                failed += (asked,)
-                if client is asked.client:  # else its calls were aborted, and it may answer again
-                    self.drop(asked)
-                left_s = begun_s + timeout_s - perf_counter()
-                other = self.choose([one for one in failed if not one.is_up or one is asked])
+            except (ConnectionFailedError, PredictorRefusedError) as error:
+                # If the client is another one, the calls were aborted, and the predictor may answer again.
+                if isinstance(error, ConnectionFailedError) and client is asked.client:
+                    self.drop(asked, error)
+                failed = failed or FailedAttempts()
+                other = self.choose(failed.excluded) if failed.may_go_on_after(error, asked) else None
                 if other is None:
                     raise
-                replica = other
-            except TimeoutError:
+                replica, left_s = other, begun_s + timeout_s - perf_counter()
+            except TimeoutError as error:
                 if not failed:  # else the predictor had less time than the limit
-                    self.drop(asked)
+                    self.drop(asked, error)
                 raise
             else:
                 if not asked.is_up:
@@ -176,34 +135,45 @@ class Replicas:
         """Return whether `choose` would return a predictor."""
         return any(replica not in excluded for replica in self._usable)
 
-    def drop(self, replica: Replica) -> None:
-        """Send no more calls to a predictor that has failed, and look at once for others."""
+    def drop(self, replica: Replica, error: Exception) -> None:
+        """Send no more calls to a predictor that has failed, and look names up at once."""
         self._has_failed.set()
-        self._mark_down(replica)
+        self._mark_down(replica, error)
 
-    def _mark_down(self, replica: Replica) -> None:
+    def _mark_down(self, replica: Replica, error: Exception) -> None:
         if replica.is_up:
             replica.is_up = False
             self._sort()
-            if len(self._all) > 1:
-                log.warning("a predictor does not answer and gets no more calls", address=str(replica.address))
+            reason = str(error) or "no answer in time"
+            log.warning("a predictor does not answer", address=str(replica.address), reason=reason)
 
     def take_back(self, replica: Replica) -> None:
         """Send calls to a predictor that answers again."""
         if not replica.is_up and self._all.get(replica.address) is replica:
             replica.is_up = True
             self._sort()
-            if len(self._all) > 1:
-                log.info("a predictor answers and gets calls", address=str(replica.address))
+            log.info("a predictor answers", address=str(replica.address))
 
     async def ask_health(self) -> list[ReplicaReport]:
-        """Return what each predictor reports of itself, by address. Those that answer are taken back."""
+        """Return what each predictor reports of itself, by address."""
         replicas = list(self._all.values())
-        reports = await asyncio.gather(*(replica.ask_health() for replica in replicas))
-        for replica, report in zip(replicas, reports, strict=True):
-            if report is not None:
-                self.take_back(replica)
-        return [ReplicaReport(str(replica.address), report) for replica, report in zip(replicas, reports, strict=True)]
+        reports = await asyncio.gather(*map(self._ask, replicas))
+        return [
+            ReplicaReport(str(replica.address), report if isinstance(report, ProcessUse) else None)
+            for replica, report in zip(replicas, reports, strict=True)
+        ]
+
+    async def _ask(
+        self, replica: Replica, timeout_s: float = HEALTH_TIMEOUT_S
+    ) -> ProcessUse | TimeoutError | PredictorError:
+        """Return what a predictor reports of itself, or why it does not. Mark it as up or down."""
+        try:
+            report = await replica.client.ask_health(timeout_s)
+        except (TimeoutError, PredictorError) as error:
+            self._mark_down(replica, error)
+            return error
+        self.take_back(replica)
+        return report
 
     def count(self) -> tuple[int, int]:
         """Return how many predictors were up, and how many were down, when they were last asked. For any thread."""
@@ -213,8 +183,8 @@ class Replicas:
 
     async def is_any_up(self) -> bool:
         """Return whether a predictor answers. The first answer is enough."""
-        for report in asyncio.as_completed([replica.ask_health() for replica in self._all.values()]):
-            if await report is not None:
+        for report in asyncio.as_completed(list(map(self._ask, self._all.values()))):
+            if isinstance(await report, ProcessUse):
                 return True
         return False
 
@@ -237,23 +207,17 @@ class Replicas:
         """Use the predictors that are up. If none is, use all."""
         self._usable = tuple(replica for replica in self._all.values() if replica.is_up) or tuple(self._all.values())
 
-    async def _watch(self) -> None:
-        """Look names up and check predictors until the task is cancelled."""
-        loop = asyncio.get_running_loop()
-        next_resolution_s = 0.0
+    async def _watch_names(self) -> None:
+        """Look names up until the task is cancelled, and at once after a call has failed."""
         while True:
+            self._has_failed.clear()
             try:
-                if loop.time() >= next_resolution_s or self._has_failed.is_set():
-                    self._has_failed.clear()
-                    await self._resolve()
-                    next_resolution_s = loop.time() + RESOLVE_EVERY_S
-                if len(self._all) > 1:
-                    await asyncio.gather(*map(self._check, self._all.values()))
+                await self._resolve()
             except Exception:  # a fault of ours must not end the search for predictors
                 log.exception("predictors could not be looked for")
             await asyncio.sleep(PAUSE_S)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._has_failed.wait(), CHECK_EVERY_S - PAUSE_S)
+                await asyncio.wait_for(self._has_failed.wait(), RESOLVE_EVERY_S - PAUSE_S)
 
     async def _resolve(self) -> None:
         """Look the hosts up. What cannot be looked up stays as it was. New predictors are used if they answer."""
@@ -267,20 +231,25 @@ class Replicas:
             return
         replicas = [self._all.get(address) or self._make(address) for address in addresses]
         added = [replica for replica in replicas if replica.address not in self._all]
-        reports = await asyncio.gather(*(replica.ask_health() for replica in added))
-        for replica, report in zip(added, reports, strict=True):
-            replica.is_up = report is not None
+        await asyncio.gather(*map(self._ask, added))
         self._replace(replicas)
+        for replica in added:
+            self._start_task(self._watch(replica))
         log.info("predictors found", addresses=list(map(str, addresses)))
 
-    async def _check(self, replica: Replica) -> None:
-        """Drop a predictor that does not answer, and take back one that does.
+    async def _watch(self, replica: Replica) -> None:
+        """Ask a predictor for its health each second, as long as it is one of the backend's.
 
-        If another predictor is up, the calls in flight to one that hangs are sent there.
+        If it does not answer and another predictor is up, its calls in flight are sent there.
         """
-        if await replica.ask_health(HANGS_AFTER_S) is not None:
-            self.take_back(replica)
-            return
-        self._mark_down(replica)
-        if any(other.is_up for other in self._all.values()):
-            replica.abort_calls()
+        while self._all.get(replica.address) is replica:
+            try:
+                report = await self._ask(replica, HANGS_AFTER_S)
+            except Exception:  # a fault of ours must not end the checks
+                log.exception("a predictor could not be checked", address=str(replica.address))
+            else:
+                # A predictor that answers with an error, such as 503, computes its calls.
+                has_failed = isinstance(report, TimeoutError | ConnectionFailedError)
+                if has_failed and any(other.is_up for other in self._all.values()):
+                    replica.abort_calls()
+            await asyncio.sleep(CHECK_EVERY_S)

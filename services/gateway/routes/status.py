@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from rq.worker_registration import get_keys
 
 from services.gateway.context import Context
-from services.gateway.prediction.replicas import ReplicaReport
+from services.gateway.prediction.replica import ReplicaReport
 from services.gateway.routes.responses import json_response
 from services.gateway.routes.submissions import file_of
 from services.gateway.schemas.catalog import (

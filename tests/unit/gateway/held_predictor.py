@@ -1,6 +1,7 @@
 """A predictor on loopback that answers when the test lets it."""
 
 import asyncio
+from collections.abc import Callable
 
 import numpy as np
 
@@ -14,17 +15,24 @@ class HeldPredictor:
 
     Attributes:
         is_permitted: while it is not set, requests get no answer.
+        holds_health: whether this is also so for health checks: the predictor hangs. Else it computes.
         calls: how many requests for predictions have arrived.
         connections: how many connections were accepted.
         open_connections: how many of them are open.
-        status: of every answer.
+        status: of every answer to a request for predictions.
+        health_status: of every answer to a health check.
+        health_checks: how many health checks have arrived.
+        on_call: called when a request for predictions has arrived.
     """
 
     def __init__(self) -> None:
         self.is_permitted = asyncio.Event()
         self.is_permitted.set()
         self.calls = self.connections = self.open_connections = 0
-        self.status = 200
+        self.status = self.health_status = 200
+        self.holds_health = True
+        self.health_checks = 0
+        self.on_call: Callable[[], None] = lambda: None
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -39,6 +47,7 @@ class HeldPredictor:
                 length = int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
                 images = len(await reader.readexactly(length)) // IMAGES[0].size
                 self.calls += 1
+                self.on_call()
                 await self.is_permitted.wait()
                 body = np.full((images, 2), 0.5, "<f4").tobytes()
                 head = (
@@ -52,16 +61,22 @@ class HeldPredictor:
         finally:
             self._writers.discard(writer)
 
-    async def close_connections(self) -> None:
-        """Close every connection, as the end of the process does, and wait until nothing serves them."""
-        for writer in list(self._writers):
+    def abort_connections(self) -> None:
+        """Close every connection, as the end of the process does."""
+        for writer in self._writers:
             writer.transport.abort()
+
+    async def close_connections(self) -> None:
+        """Close every connection, and wait until nothing serves them."""
+        self.abort_connections()
         self.is_permitted.set()  # so that nothing waits for ever
         while self._writers:
             await asyncio.sleep(0.01)
 
     async def _answer_health(self, writer: asyncio.StreamWriter) -> None:
-        await self.is_permitted.wait()
+        self.health_checks += 1
+        if self.holds_health:
+            await self.is_permitted.wait()
         body = ProcessUse(versions={}, threads=1, pid=1, machine="m", cpu_seconds=0, peak_memory_bytes=0)
         text = body.model_dump_json().encode()
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
+        writer.write(b"HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n%s" % (self.health_status, len(text), text))

@@ -176,7 +176,7 @@ async def test_a_failed_call_is_a_failure_for_all_that_shared_it_and_the_next_ca
     [
         (TimeoutError(), "toy did not answer within 10 s"),
         (ConnectionFailedError("refused"), "toy's predictor does not answer"),
-        (PredictorRefusedError("there is no such model"), "toy: there is no such model"),
+        (PredictorRefusedError("there is no such model", 404), "toy: there is no such model"),
     ],
 )
 def test_a_failure_says_what_happened(error: Exception, reason: str) -> None:

@@ -52,10 +52,14 @@ def gateway(folder: Path, redis_port: int, loop: asyncio.AbstractEventLoop) -> t
         "TANDEM_PREDICTOR_URL": "http://127.0.0.1:1",
     }
     context = Context.from_settings(Settings.from_env(environ))
-    context.start(loop)
+    asyncio.run_coroutine_threadsafe(_start(context), loop).result()
     client = create_app(context).test_client()
     client.environ_base[CALLER] = Caller("test", frozenset({"read"}))
     return context, client
+
+
+async def _start(context: Context) -> None:
+    context.start(asyncio.get_running_loop())
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from shared.serving.client import ConnectionFailedError, PredictorClient
+from shared.serving.client import ConnectionFailedError, ConnectionLostError, PredictorClient
+from tests.unit.names import Names
 
 TIMEOUT_S = 10.0
 
@@ -25,6 +26,7 @@ class Service(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Echo)
         self.sockets: list[Any] = []
         self.delay_s = 0.0
+        self.received = 0  # requests
         Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     @property
@@ -51,6 +53,7 @@ class Echo(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.received += 1
         time.sleep(self.server.delay_s)
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -134,5 +137,46 @@ def test_a_reply_that_is_not_valid_is_a_failed_connection(answer: bytes) -> None
             port = server.sockets[0].getsockname()[1]
             with pytest.raises(ConnectionFailedError):
                 await echo(PredictorClient(f"http://127.0.0.1:{port}"), b"a")
+
+    asyncio.run(ask())
+
+
+def test_a_call_that_is_still_connecting_when_the_client_is_aborted_fails_at_once(
+    service: Service, names: Names
+) -> None:
+    """Its name is looked up meanwhile. The server would never reply."""
+    names.addresses["predictor.test"] = ["127.0.0.1"]
+    names.is_answering.clear()
+    service.delay_s = TIMEOUT_S
+
+    async def ask() -> None:
+        with closing(PredictorClient(service.url.replace("127.0.0.1", "predictor.test"))) as client:
+            asked = asyncio.create_task(client.request("POST", "/", b"a", timeout_s=TIMEOUT_S / 2))
+            while not names.is_asked.is_set():
+                await asyncio.sleep(0.01)
+            client.abort()
+            names.is_answering.set()
+            with pytest.raises(ConnectionFailedError, match="health check"):
+                await asked
+
+    asyncio.run(ask())
+
+
+def test_a_connection_that_is_lost_with_a_request_is_told_from_one_that_is_refused(service: Service) -> None:
+    """Also if it was a kept connection, and no new one can be made because the server has ended."""
+
+    async def ask() -> None:
+        with closing(PredictorClient(service.url)) as client:
+            assert await echo(client, b"a") == b"a"
+            service.delay_s = TIMEOUT_S
+            asked = asyncio.create_task(echo(client, b"b"))
+            while service.received < 2:
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(service.stop)
+            with pytest.raises(ConnectionLostError):
+                await asked
+            with pytest.raises(ConnectionFailedError) as refused:
+                await echo(client, b"c")
+            assert not isinstance(refused.value, ConnectionLostError)
 
     asyncio.run(ask())

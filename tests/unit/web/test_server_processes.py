@@ -27,6 +27,7 @@ from shared.web.routes import BufferedRequest, Route
 from shared.web.server import HttpServer, serve
 from shared.web.server_processes import ServerProcesses, open_listeners
 from tests.polling import wait_until
+from tests.unit.names import Names
 
 TIMEOUT_S = 30
 CRASH = "crash"  # a file in the server's folder: while it exists, a new process ends with CRASH_STATUS
@@ -301,6 +302,19 @@ def test_a_second_server_with_two_processes_on_a_port_in_use_ends_at_once(pair: 
 def test_a_port_in_use_is_an_error(server: RunningServer) -> None:
     with pytest.raises(OSError, match="in use"):
         open_listeners("127.0.0.1", server.port)
+
+
+def test_of_the_addresses_of_a_name_only_those_of_this_machine_are_listened_on(names: Names) -> None:
+    """192.0.2.1 is reserved for documents: no machine has it."""
+    names.addresses["gateway.test"] = ["192.0.2.1", "127.0.0.1", "127.0.0.2", "127.0.0.1"]
+    (port,) = free_ports(1)
+    listeners = open_listeners("gateway.test", port)
+    assert [listener.getsockname() for listener in listeners] == [("127.0.0.1", port), ("127.0.0.2", port)]
+    for listener in listeners:
+        listener.close()
+    names.addresses["gateway.test"] = ["192.0.2.1"]
+    with pytest.raises(OSError, match="assign requested address"):
+        open_listeners("gateway.test", port)
 
 
 if __name__ == "__main__":
