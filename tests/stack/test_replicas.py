@@ -31,7 +31,7 @@ IMAGES = np.zeros((1, 28, 28, 1), np.uint8)
 @pytest.fixture(scope="module")
 def replicated() -> Iterator[Stack]:
     """Yield a stack of one backend with two trainers and two predictors."""
-    with running_suite_stack({"TANDEM_BACKENDS": "pytorch"}, trainers=2, predictors=2) as stack:
+    with running_suite_stack({"TANDEM_BACKENDS": "pytorch", "TANDEM_THREADS": "1"}, trainers=2, predictors=2) as stack:
         wait_for_predictors(Client(stack.url), 2)
         yield stack
 
@@ -153,11 +153,11 @@ def test_no_request_fails_when_one_of_two_predictors_hangs(replicated: Stack) ->
 
 
 def test_two_trainers_share_trainings_and_publish_each_once_while_they_are_killed(replicated: Stack) -> None:
-    outcome = share_out(replicated, jobs=8, kills=3, seed=0, epochs=5)
+    outcome = share_out(replicated, jobs=8, kills=3, seed=0, epochs=10)  # one kill of each kind
     assert outcome.faults == []
-    assert outcome.kills == 3, "a work horse, a trainer with its work horse, and a trainer's parent alone"
+    assert outcome.kills == 3
     assert outcome.succeeded == 8
-    assert outcome.trainers_used == {"pytorch": 2}
+    assert outcome.trainers_used["pytorch"] >= 2
 
 
 def test_a_load_test_counts_the_memory_and_the_cpu_time_of_both_predictors(replicated: Stack) -> None:
