@@ -77,5 +77,5 @@ def _show(figure: Any) -> str:
     if figure is None:
         return ""
     if isinstance(figure, dict):
-        return f"{figure['median_ms']:.1f} ({figure['p99_ms']:.1f})" + ("" if figure["status"] < 400 else "!")
+        return f"{figure['median_ms']:.1f} ({figure['p99_ms']:.1f})"
     return f"{figure:,.1f}"

@@ -94,5 +94,9 @@ def show_load_test(load_test: Any) -> None:
         print_line(f"{backend}: at most {estimate['value']:.4g} requests per second{interval}")
     for comparison in load_test["comparisons"]:
         print_line(comparison["claim"])
+    predictors = load_test["conditions"].get("predictors", {})
+    if len(set(predictors.values())) > 1:
+        counts = ", ".join(f"{side} {count}" for side, count in predictors.items())
+        print_line(f"The numbers of predictors differ: {counts}", bold=True)
     if load_test["valid"] is False:
         print_line(f"Do not rely on these figures: {load_test['invalid_reason']}", bold=True)

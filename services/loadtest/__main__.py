@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from services.loadtest.generator import CONNECTIONS
+from services.loadtest.predictors import Predictors, find_answering
 from services.loadtest.results import ALLOWED_LATE_MS, ALLOWED_LATE_SHARE
 from services.loadtest.sides import Sides
 from services.loadtest.strategies import measure_rates, search_largest_rates
@@ -23,7 +24,6 @@ from shared.jobs.run_state import SUCCEEDED, Run
 from shared.jobs.worker import JobHandler, consume
 from shared.logs import configure_logs
 from shared.process import usage
-from shared.serving.health import ProcessUse
 from shared.settings import Settings
 
 
@@ -49,26 +49,26 @@ def carry_out(settings: Settings, run: Run, job: LoadTestJob) -> None:
     """
     sides = Sides(settings, run, job)
     sequential_qps = min(sides.warm_up(side) for side in sides.names)
-    processes = {side: sides.fetch_process(side) for side in sides.names}
+    predictors = {side: sides.fetch_predictors(side) for side in sides.names}
     if job.request.target_qps == "search":
         findings = search_largest_rates(sides, job.request)
     else:
         findings = measure_rates(sides, job.request, sequential_qps)
-    conditions = _describe_conditions(settings, processes, job)
+    conditions = _describe_conditions(settings, predictors, job)
     run.finish(SUCCEEDED, **findings.model_dump(mode="json"), conditions=conditions.model_dump(mode="json"))
 
 
-def _describe_conditions(
-    settings: Settings, processes: dict[str, ProcessUse | None], job: LoadTestJob
-) -> LoadConditions:
+def _describe_conditions(settings: Settings, predictors: dict[str, Predictors], job: LoadTestJob) -> LoadConditions:
     this_machine = usage()["machine"]
+    processes = {side: list(find_answering(found).values()) for side, found in predictors.items()}
     return LoadConditions(
         backends=list(settings.backends),
         cpu=_cpu_name(),
         cores=os.cpu_count(),
-        threads={side: process.threads if process else None for side, process in processes.items()},
-        devices={side: process.device if process else None for side, process in processes.items()},
-        versions={side: process.versions if process else {} for side, process in processes.items()},
+        predictors={side: len(found) for side, found in processes.items()},
+        threads={side: found[0].threads if found else None for side, found in processes.items()},
+        devices={side: found[0].device if found else None for side, found in processes.items()},
+        versions={side: found[0].versions if found else {} for side, found in processes.items()},
         python=platform.python_version(),
         commit=settings.commit,
         models=job.models,
@@ -76,7 +76,9 @@ def _describe_conditions(
         connections=CONNECTIONS,
         allowed_late_ms=ALLOWED_LATE_MS,
         allowed_late_share=ALLOWED_LATE_SHARE,
-        shared_machine=all(process and process.machine == this_machine for process in processes.values()),
+        shared_machine=all(
+            found and all(process.machine == this_machine for process in found) for found in processes.values()
+        ),
     )
 
 

@@ -22,6 +22,7 @@ INTERVAL_CONFIDENCE = 0.95
 ALLOWED_LATE_MS = 5.0
 ALLOWED_LATE_SHARE = 0.1
 ALLOWED_CPU_SHARE = 0.9  # of the one core that the generator's process can use
+PREDICTORS_CHANGED = "a predictor was restarted, added or removed"
 ERROR_KINDS = {
     CONNECTION_FAILED: "connection",
     TIMED_OUT: "timeout",
@@ -32,21 +33,21 @@ ERROR_KINDS = {
 
 @dataclass(frozen=True)
 class MeasuredBlock:
-    """A block, and what the backend's predictor used meanwhile.
+    """A block, and what the backend's predictors used meanwhile.
 
     Attributes:
         block: what happened to the queries.
         start_s: when the block began, in seconds since the start of the load test.
-        cpu_seconds: CPU time that the predictor used during the block; None if unknown.
-        peak_memory_bytes: the predictor's peak resident memory since it started; None if unknown.
-        was_restarted: whether the predictor was restarted during the block or since the last one.
+        cpu_seconds: CPU time that all predictors together used during the block; None if unknown.
+        peak_memory_bytes: the predictors' peak resident memory since they started, added; None if unknown.
+        have_predictors_changed: whether a predictor was restarted, added or removed during the block or since the last.
     """
 
     block: Block
     start_s: float
     cpu_seconds: float | None
     peak_memory_bytes: int | None
-    was_restarted: bool = False
+    have_predictors_changed: bool = False
 
 
 def find_fault(measured: list[MeasuredBlock]) -> str | None:
@@ -54,8 +55,8 @@ def find_fault(measured: list[MeasuredBlock]) -> str | None:
     blocks = [one.block for one in measured]
     if fault := find_generator_fault(blocks):
         return fault
-    if restarts := sum(one.was_restarted for one in measured):
-        return f"the predictor was restarted in {restarts} of {len(measured)} blocks"
+    if changes := sum(one.have_predictors_changed for one in measured):
+        return f"{PREDICTORS_CHANGED} in {changes} of {len(measured)} blocks"
     if silent := sum(not block.is_answered.any() for block in blocks):
         return f"no request was answered with 200 in {silent} of {len(measured)} blocks"
     return None
@@ -126,7 +127,7 @@ def _generator_quantile(blocks: list[Block], level: float) -> float:
 
 
 def _cpu_seconds_per_1000(measured: list[MeasuredBlock], answered: int) -> float | None:
-    """Return the predictor's CPU seconds per 1,000 answered requests; None if one block's are unknown."""
+    """Return the predictors' CPU seconds per 1,000 answered requests; None if one block's are unknown."""
     known = [one.cpu_seconds for one in measured if one.cpu_seconds is not None]
     return 1000 * sum(known) / answered if answered and len(known) == len(measured) else None
 

@@ -8,11 +8,17 @@ import io
 import time
 
 import numpy as np
-import requests
 from numpy.typing import NDArray
 from PIL import Image
 
 from services.loadtest.generator import Block, BlockPlan, run_block
+from services.loadtest.predictors import (
+    Predictors,
+    add_peak_memory,
+    compute_cpu_seconds,
+    fetch_predictors,
+    have_changed,
+)
 from services.loadtest.results import MeasuredBlock
 from shared.data import batches, datasets
 from shared.errors import UnavailableError
@@ -20,13 +26,11 @@ from shared.jobs.credentials import issue_credential
 from shared.jobs.loadtests import LoadTestJob, Progress, Scenario
 from shared.jobs.run_state import Run
 from shared.jobs.signing import signing_key
-from shared.serving.health import ProcessUse
 from shared.settings import Settings
 
 MAX_TEST_IMAGES = 1024
 WARM_UP_REQUESTS = 200  # each is sent when the one before has been answered
 WARM_UP_S = 60
-STATUS_TIMEOUT_S = 10
 
 
 class Sides:
@@ -58,7 +62,7 @@ class Sides:
         self._images = encode_test_images(job.dataset, settings, job.request.seed)
         self._start_s = time.perf_counter()
         self._finished_blocks = 0
-        self._pids: dict[str, int] = {}  # side -> the process that predicted last
+        self._known: dict[str, Predictors] = {}  # side -> its predictors, with the last process of each
 
     def order_in_round(self, number: int) -> list[str]:
         """Return the order of the sides in a round; over the rounds, each is first and last equally often."""
@@ -98,35 +102,32 @@ class Sides:
         scenario = self._job.request.scenario
         self._report_progress(f"{side}, {scenario}" + (f" at {target_qps:,.0f}/s" if target_qps else ""))
         start_s = time.perf_counter() - self._start_s
-        before = self.fetch_process(side)
+        before = self.fetch_predictors(side)
         block = self._send_block(side, scenario, target_qps or 1.0, queries, duration_s, seed)
-        after = self.fetch_process(side)
-        cpu_seconds = None
-        if before and after and before.pid == after.pid:
-            cpu_seconds = after.cpu_seconds - before.cpu_seconds
-        memory = after.peak_memory_bytes if after else None
-        measured = MeasuredBlock(block, start_s, cpu_seconds, memory, self._was_restarted(side, before, after))
+        after = self.fetch_predictors(side)
+        measured = MeasuredBlock(
+            block,
+            start_s,
+            compute_cpu_seconds(before, after),
+            add_peak_memory(after),
+            have_predictors_changed=self._note_changes(side, before, after),
+        )
         self.measured[side].setdefault(target_qps, []).append(measured)
         self._finished_blocks += 1
         return measured
 
-    def _was_restarted(self, side: str, *reports: ProcessUse | None) -> bool:
-        """Return whether a side's predictor is another process than before, and remember the newest one."""
-        is_new = False
-        for pid in [report.pid for report in reports if report]:
-            is_new |= self._pids.setdefault(side, pid) != pid
-            self._pids[side] = pid
-        return is_new
+    def _note_changes(self, side: str, *reports: Predictors) -> bool:
+        """Return whether a side's predictors have changed since the last report, and remember the newest ones."""
+        is_changed = False
+        for report in filter(None, reports):
+            known = self._known.get(side, {})
+            is_changed |= have_changed(known, report)
+            self._known[side] = {address: process or known.get(address) for address, process in report.items()}
+        return is_changed
 
-    def fetch_process(self, side: str) -> ProcessUse | None:
-        """Ask the gateway about the process that predicts for a side; return None if it is down."""
-        try:
-            with requests.Session() as session:
-                session.trust_env = False  # the gateway is asked directly, also where a proxy is set
-                answer = session.get(f"{self._gateway_url}/v1/status", headers=self._headers, timeout=STATUS_TIMEOUT_S)
-            return ProcessUse.model_validate(answer.json()["backends"][self._job.sides[side]]["process"])
-        except (requests.RequestException, ValueError, KeyError):  # a ValidationError is a ValueError
-            return None
+    def fetch_predictors(self, side: str) -> Predictors:
+        """Ask the gateway for a side's predictors. Return none if it does not answer."""
+        return fetch_predictors(self._gateway_url, self._headers, self._job.sides[side])
 
     def _report_progress(self, doing: str) -> None:
         done = self._finished_blocks

@@ -5,7 +5,13 @@ from numpy.typing import NDArray
 
 from services.loadtest.comparisons import compare_sides, to_interval
 from services.loadtest.intervals import estimate_shift
-from services.loadtest.results import INTERVAL_CONFIDENCE, MeasuredBlock, compute_result, find_generator_fault
+from services.loadtest.results import (
+    INTERVAL_CONFIDENCE,
+    PREDICTORS_CHANGED,
+    MeasuredBlock,
+    compute_result,
+    find_generator_fault,
+)
 from services.loadtest.sides import Sides
 from shared.jobs.loadtests import LoadComparison, LoadFindings, LoadResult, LoadTestRequest, Metric
 
@@ -148,8 +154,8 @@ def _find_search_fault(measured: MeasuredBlock, is_met: bool) -> str | None:
 
     A generator that is late in a block that misses the bound is no fault: `is_generator_limit` counts such blocks.
     """
-    if measured.was_restarted:
-        return "the predictor was restarted"
+    if measured.have_predictors_changed:
+        return PREDICTORS_CHANGED
     if measured.block.fault and (is_met or measured.block.is_lost):
         return measured.block.fault
     return None if measured.block.is_answered.any() else "no request was answered with 200"

@@ -80,8 +80,10 @@ def read_page(redis: Redis, kind: Kind[JobT, RunT, PairT], page: PageRequest) ->
         if not identities:
             return JobPage(found, None)
         if words:
-            hits = _texts.find(redis, kind, identities, words)[: page.limit + 1 - len(found)]
-            found += read_records(redis, kind, hits, page.newest_epoch_only) if hits else []
+            hits = _texts.find(redis, kind, identities, words)
+            while hits and (room := page.limit + 1 - len(found)) > 0:  # the record of a hit may have expired
+                found += read_records(redis, kind, hits[:room], page.newest_epoch_only)
+                hits = hits[room:]
         else:
             found += read_records(redis, kind, identities, page.newest_epoch_only)
         before, looked_at = identities[-1], looked_at + len(identities)

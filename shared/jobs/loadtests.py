@@ -123,10 +123,10 @@ class LoadResult(ResponseBody):
     ] = None
     generator_p99_ms: Annotated[float | None, Field(description="p99 of the same")] = None
     cpu_seconds_per_1000: Annotated[
-        float | None, Field(description="CPU seconds of the backend's predictor per 1,000 answered requests")
+        float | None, Field(description="CPU seconds of all the backend's predictors per 1,000 answered requests")
     ]
     peak_memory_bytes: Annotated[
-        int | None, Field(description="peak resident memory of the backend's predictor since it started")
+        int | None, Field(description="peak resident memory of the backend's predictors since they started, added")
     ]
     time_split_ms: Annotated[dict[str, float], Field(description="mean of each part; the sum is the mean latency")]
     distribution: Annotated[
@@ -167,10 +167,11 @@ class LoadConditions(BaseModel):
         backends: all backends of this Tandem, in order.
         cpu: model name of the load tester's processor.
         cores: number of the load tester's cores.
-        threads: threads that each side's predictor computes with; None if the predictor was down.
-        devices: the device of each side's predictor, "cpu" or "cuda"; None if the predictor was down. Older results
-            have none.
-        versions: framework versions of each side's predictor.
+        predictors: how many predictors of each side answered. Older results have none.
+        threads: threads that each side's first predictor computes with; None if all were down.
+        devices: the device of each side's first predictor, "cpu" or "cuda"; None if all were down. Older results have
+            none.
+        versions: framework versions of each side's first predictor.
         python: Python version of the load tester.
         commit: source commit, from TANDEM_COMMIT.
         models: checksum and size of the files of each backend's model.
@@ -187,6 +188,7 @@ class LoadConditions(BaseModel):
     backends: list[str]
     cpu: str
     cores: int | None
+    predictors: dict[str, int] = Field(default_factory=dict)
     threads: dict[str, int | None]
     devices: dict[str, str | None] = Field(default_factory=dict)
     versions: dict[str, dict[str, str]]

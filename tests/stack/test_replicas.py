@@ -31,7 +31,7 @@ IMAGES = np.zeros((1, 28, 28, 1), np.uint8)
 @pytest.fixture(scope="module")
 def replicated() -> Iterator[Stack]:
     """Yield a stack of one backend with two trainers and two predictors."""
-    with running_suite_stack({"TANDEM_BACKENDS": "pytorch"}, trainers=2, predictors=2) as stack:
+    with running_suite_stack({"TANDEM_BACKENDS": "pytorch", "TANDEM_THREADS": "1"}, trainers=2, predictors=2) as stack:
         wait_for_predictors(Client(stack.url), 2)
         yield stack
 
@@ -49,6 +49,10 @@ def wait_for_predictors(client: Client, count: int) -> None:
         return [predictor["state"] for predictor in found].count("up") == count
 
     wait_until(are_up, message=f"there are no {count} predictors", timeout_s=240, every_s=0.25)
+
+
+def list_processes(client: Client) -> list[dict]:
+    return [predictor["process"] for predictor in client.get("/v1/status")["backends"]["pytorch"]["predictors"]]
 
 
 class Load:
@@ -149,10 +153,26 @@ def test_no_request_fails_when_one_of_two_predictors_hangs(replicated: Stack) ->
 
 
 def test_two_trainers_share_trainings_and_publish_each_once_while_they_are_killed(replicated: Stack) -> None:
-    outcome = share_out(replicated, jobs=8, kills=2, seed=0, epochs=5)
+    outcome = share_out(replicated, jobs=8, kills=3, seed=0, epochs=10)  # one kill of each kind
     assert outcome.faults == []
+    assert outcome.kills == 3
     assert outcome.succeeded == 8
-    assert outcome.trainers_used == {"pytorch": 2}
+    assert outcome.trainers_used["pytorch"] >= 2
+
+
+def test_a_load_test_counts_the_memory_and_the_cpu_time_of_both_predictors(replicated: Stack) -> None:
+    client = Client(replicated.url)
+    wait_for_predictors(client, 2)
+    before = list_processes(client)
+    work = client.post("/v1/loadtests", {"model": "welcome", "scenario": "offline", "duration_s": 2})
+    found = client.follow(f"/v1/loadtests/{work['id']}")
+    after = list_processes(client)
+    assert found["conditions"]["predictors"] == {"pytorch": 2}
+    (result,) = found["results"]["pytorch"]
+    memory = [sum(process["peak_memory_bytes"] for process in processes) for processes in (before, after)]
+    assert memory[0] <= result["peak_memory_bytes"] <= memory[1]
+    used_s = sum(new["cpu_seconds"] - old["cpu_seconds"] for old, new in zip(before, after, strict=True))
+    assert 0 < result["cpu_seconds_per_1000"] * result["queries"] / 1000 <= used_s
 
 
 def test_a_training_that_is_submitted_at_one_gateway_is_watched_at_the_other(gateways: tuple[Client, Client]) -> None:

@@ -30,6 +30,7 @@ function Progress({ progress }) {
 function Report({ test, path }) {
   const [refusal, setRefusal] = useState(null);
   const { versions, models, ...conditions } = test.conditions;
+  const predictors = conditions.predictors ?? {}; // older results have none
   const rates = [...new Set(Object.values(test.results).flat().map(({ target_qps }) => target_qps))];
   const claims = [
     ...test.comparisons.map(describeClaim),
@@ -43,6 +44,9 @@ function Report({ test, path }) {
     ${claims.length > 0 && html`<section class="load-claims" aria-label=${t("load.result")}>${claims.map((claim) => html`<p>${claim}</p>`)}</section>`}
     ${!test.valid && html`<p class="warning">${t("load.not-valid")}: <span lang="en">${test.invalid_reason}</span></p>`}
     ${test.conditions.overlapped && html`<p class="warning">${t("load.overlapped")}</p>`}
+    ${new Set(Object.values(predictors)).size > 1 && html`<p class="warning">${t("load.predictors-differ", {
+      predictors: Object.entries(predictors).map(([side, count]) => `${titleOfSide(side)} ${count}`).join(", "),
+    })}</p>`}
     <div class="columns equal">${rates.map((rate) => html`<${RateTable} rate=${rate} test=${test} />`)}</div>
     <p class="field-hint">${t("load.figures-hint")}</p>
     <div class="samples"><${Picture} path=${`${path}/report.png`} alt=${t("load.charts")} /></div>

@@ -112,3 +112,16 @@ def test_a_report_separates_the_generators_time_and_shows_results_that_lack_it()
     names = ("generator_p50_ms", "generator_p99_ms", "generator_ms")
     assert [pytorch[name] for name in names] == ["0.375", "1.125", "0.25"]
     assert [tensorflow[name] for name in names] == ["", "", "0.25"]
+
+
+@pytest.mark.parametrize(
+    ("predictors", "warns"),
+    [({"tensorflow": 1, "pytorch": 2}, True), ({"tensorflow": 2, "pytorch": 2}, False), ({}, False)],
+)
+def test_a_report_warns_if_the_sides_had_different_numbers_of_predictors(
+    predictors: dict[str, int], warns: bool
+) -> None:
+    found = load_test(5.0)
+    found["conditions"]["predictors"] = predictors
+    page = render_html(LoadTestReport.model_validate(found))
+    assert ("different numbers of predictors: tensorflow 1; pytorch 2" in page) == warns

@@ -58,11 +58,15 @@ def test_without_work_the_only_page_is_empty(jobs: JobQueue) -> None:
     assert list_all(jobs, 3) == [[]]
 
 
-def test_expired_records_leave_no_gaps_in_pages(jobs: JobQueue, redis: Redis) -> None:
+@pytest.mark.parametrize("search", ["", "digits"])
+def test_expired_records_leave_no_gaps_in_pages(jobs: JobQueue, redis: Redis, search: str) -> None:
     submitted = [evaluate(jobs, f"model-{number}") for number in range(9)]
+    for identity in submitted:
+        Run(redis, "evaluation", identity, "toy", EvaluationResult).settle(FAILED, "it broke")
+    assert list_all(jobs, 9, search) == [submitted[::-1]], "from now on, a search knows the texts"
     for identity in submitted[2:7]:
         redis.delete(f"tandem:evaluation:{identity}")
-    assert list_all(jobs, 3) == [[submitted[8], submitted[7], submitted[1]], [submitted[0]]]
+    assert list_all(jobs, 3, search) == [[submitted[8], submitted[7], submitted[1]], [submitted[0]]]
 
 
 def test_a_page_behind_unknown_work_is_refused(jobs: JobQueue) -> None:

@@ -62,10 +62,10 @@ def test_a_side_that_stopped_answering_has_an_invalid_result_that_counts_its_err
     assert result.p50_ms is not None
 
 
-def test_a_predictor_that_was_restarted_makes_its_result_invalid() -> None:
+def test_predictors_that_changed_make_their_result_invalid() -> None:
     blocks = measured(GOOD, GOOD)
-    result = compute_result([blocks[0], replace(blocks[1], was_restarted=True)], 50, 50)
-    assert result.invalid_reason == "the predictor was restarted in 1 of 2 blocks"
+    result = compute_result([blocks[0], replace(blocks[1], have_predictors_changed=True)], 50, 50)
+    assert result.invalid_reason == "a predictor was restarted, added or removed in 1 of 2 blocks"
 
 
 def test_a_doubtful_block_makes_its_result_invalid() -> None:
@@ -80,4 +80,5 @@ def test_a_search_is_invalid_for_a_lost_block_and_for_a_doubtful_one_that_meets_
     assert _find_search_fault(doubtful, is_met=False) is None, "such blocks count as the generator's own limit"
     assert _find_search_fault(lost, is_met=False) == LOST.fault
     assert _find_search_fault(silent, is_met=False) == "no request was answered with 200"
-    assert _find_search_fault(replace(good, was_restarted=True), is_met=True) == "the predictor was restarted"
+    changed = replace(good, have_predictors_changed=True)
+    assert _find_search_fault(changed, is_met=True) == "a predictor was restarted, added or removed"
