@@ -9,8 +9,8 @@ from benchmarks.scale.timing import Caller, Times, summarize
 
 PICTURE = Path("samples/seven-8x8.png")
 HEADERS = {"Content-Type": "image/png"}
-REQUESTS = 200
-WARM_UP = 20
+REQUESTS = 2000
+WARM_UP = 200
 CONNECTIONS = 8
 LOAD_S = 3.0
 
