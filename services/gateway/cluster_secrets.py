@@ -17,21 +17,25 @@ import argparse
 import base64
 import binascii
 import json
+import re
 import secrets
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TextIO
 
 from pydantic import ValidationError
 
 from services.gateway.access.token_store import TokenFile
-from services.gateway.access.tokens import StoredToken, make_token
+from services.gateway.access.tokens import TokenTable, make_token
 from services.gateway.scopes import ALL_SCOPES, Scope
 from shared.jobs.redis_users import DEFAULT_USER_RULE, HEALTH_RULE, PASSWORD_BYTES, list_users
 from shared.settings import Settings
 
 USERS, KEY, TOKENS, KEDA = "redis-users", "job-key", "first-tokens", "keda-token"
 KEY_BYTES = 32
+TRAINER_SECRET = re.compile("(.+)-trainer-redis")
 Secrets = dict[str, dict[str, bytes]]
 """Name of a secret -> name of a file in it -> content."""
 
@@ -53,7 +57,9 @@ class ClusterSecrets:
         self.found: Secrets = {}
         self._existing = existing
         rules = [DEFAULT_USER_RULE, HEALTH_RULE]
-        for user in list_users(backends):
+        # A backend that was added once keeps its user, also if it is not named this time.
+        known = [match[1] for match in map(TRAINER_SECRET.fullmatch, existing) if match]
+        for user in list_users(dict.fromkeys([*backends, *known])):
             secret, file = f"{user.name}-redis", "redis-password"
             password = self._kept(secret, file) or secrets.token_hex(PASSWORD_BYTES).encode()
             self.found[secret] = {file: password}
@@ -64,26 +70,35 @@ class ClusterSecrets:
         self._tokens = TokenFile.model_validate_json(tokens).tokens if tokens else []
         if not self._tokens:
             self.add_token("admin", ["admin"])
-        keda = self._kept(KEDA, "token") if tokens else None
-        self.found[KEDA] = {"token": keda or self._make_token("keda", ["read"]).encode()}
-        self._store_tokens()
+        self._keep_keda_token()
 
     def add_token(self, name: str, scopes: list[Scope]) -> None:
         """Make a token, and have its text shown. Only clusters whose token file is a secret need this later."""
         self.shown.append(f"The token {name!r} ({', '.join(scopes)}), shown once: {self._make_token(name, scopes)}")
         self._store_tokens()
 
-    def revoke_token(self, identity: str) -> bool:
-        """Remove a token from the file of first tokens. Return False if there is none of this id."""
-        kept = [record for record in self._tokens if record.id != identity]
-        is_known = len(kept) < len(self._tokens)
-        self._tokens = kept
-        self._store_tokens()
-        return is_known
+    def revoke_token(self, identity: str) -> None:
+        """Remove a token from the file of first tokens. If it was KEDA's, KEDA gets another one.
 
-    def list_tokens(self) -> list[StoredToken]:
-        """Return what is stored of each token."""
-        return list(self._tokens)
+        Raises:
+            ValueError: there is no token of this id, or it is the last one with the scope admin.
+        """
+        kept = [record for record in self._tokens if record.id != identity]
+        if len(kept) == len(self._tokens):
+            known = ", ".join(f"{token.id} ({token.name})" for token in self._tokens)
+            raise ValueError(f"there is no token {identity!r}, but these: {known}")
+        if not TokenTable(self._tokens).has_other_admin(identity, datetime.now(UTC)):
+            raise ValueError("this is the last token with the scope admin: add another one before you revoke it")
+        self._tokens = kept
+        self._keep_keda_token()
+
+    def _keep_keda_token(self) -> None:
+        """Keep KEDA's token if it still counts. Without one, no trainer would ever be started."""
+        text = (self.found.get(KEDA) or self._existing.get(KEDA, {})).get("token", b"").decode(errors="replace")
+        if TokenTable(self._tokens).find(text, time.time()) is None:
+            text = self._make_token("keda", ["read"])
+        self.found[KEDA] = {"token": text.encode()}
+        self._store_tokens()
 
     def to_json(self) -> str:
         """Return the secrets as a Kubernetes list."""
@@ -112,13 +127,14 @@ class ClusterSecrets:
 
 
 def read_secrets(text: str) -> Secrets:
-    """Return the secrets in what `kubectl get secrets -o json` prints. An empty text has none.
+    """Return the secrets in what `kubectl get secrets -o json` prints.
 
     Raises:
-        ValueError: the text is something else.
+        ValueError: the text is something else. Without any secret, `kubectl` prints an empty list, so an empty text
+            means that it failed. New secrets would lock every service out.
     """
     if not text.strip():
-        return {}
+        raise ValueError("`kubectl get secrets -o json` printed nothing, so it failed")
     try:
         return {
             item["metadata"]["name"]: {
@@ -134,7 +150,7 @@ def main(arguments: Sequence[str], source: TextIO = sys.stdin) -> int:
     """Read the secrets that exist, and print all that are needed.
 
     Returns:
-        The exit status: 1 if the input cannot be used or a token is unknown. Nothing is printed for `kubectl` then.
+        The exit status: 1 if the input cannot be used or a token cannot be revoked. Then `kubectl` gets nothing.
     """
     parser = argparse.ArgumentParser(prog="cluster_secrets", description="Make the secrets of a Kubernetes cluster.")
     parser.add_argument("--add-token", metavar="NAME", help="make one more token; only where the tokens are a secret")
@@ -145,18 +161,19 @@ def main(arguments: Sequence[str], source: TextIO = sys.stdin) -> int:
         parser.error("--add-token needs --scope")
     try:
         found = ClusterSecrets(read_secrets(source.read()), Settings.from_env().backends)
+        if parsed.revoke_token:
+            found.revoke_token(parsed.revoke_token)
     except ValidationError:
         print("The secret first-tokens does not contain a file of tokens.", file=sys.stderr)
         return 1
     except ValueError as error:
-        print(f"Nothing was made: {error}.", file=sys.stderr)
-        return 1
-    if parsed.revoke_token and not found.revoke_token(parsed.revoke_token):
-        known = ", ".join(f"{token.id} ({token.name})" for token in found.list_tokens())
-        print(f"There is no token {parsed.revoke_token!r}, but these: {known}.", file=sys.stderr)
+        print(f"Nothing was changed: {error}.", file=sys.stderr)
         return 1
     if parsed.add_token:
         found.add_token(parsed.add_token, parsed.scope)
+        found.shown.append(
+            "It works where the tokens are a secret (the overlay s3). With volumes, use `tandem token create` instead."
+        )
     print(found.to_json())
     for line in found.shown:
         print(line, file=sys.stderr)

@@ -57,7 +57,7 @@ def test_the_first_tokens_let_the_operator_and_keda_in() -> None:
 
 
 def test_the_program_adds_and_revokes_a_token(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([], io.StringIO("")) == 0
+    assert main([], io.StringIO('{"items": []}')) == 0
     first = capsys.readouterr()
     assert main(["--add-token", "alice", "--scope", "read"], io.StringIO(first.out)) == 0
     second = capsys.readouterr()
@@ -72,8 +72,36 @@ def test_the_program_adds_and_revokes_a_token(capsys: pytest.CaptureFixture[str]
     assert "admin" in capsys.readouterr().err
 
 
+def test_the_last_admin_stays_and_keda_gets_another_token(capsys: pytest.CaptureFixture[str]) -> None:
+    found = ClusterSecrets({}, BACKENDS)
+    before = read_own(found)
+    admin, keda = TokenFile.model_validate_json(before["first-tokens"]["tokens.json"]).tokens
+    assert main(["--revoke-token", admin.id], io.StringIO(found.to_json())) == 1
+    printed = capsys.readouterr()
+    assert not printed.out
+    assert "the last token with the scope admin" in printed.err
+    assert main(["--revoke-token", keda.id], io.StringIO(found.to_json())) == 0
+    after = read_secrets(capsys.readouterr().out)
+    table = TokenTable(TokenFile.model_validate_json(after["first-tokens"]["tokens.json"]).tokens)
+    assert table.find(before["keda-token"]["token"].decode(), time.time()) is None
+    assert table.find(after["keda-token"]["token"].decode(), time.time())
+
+
+def test_a_token_of_keda_that_does_not_count_any_more_is_replaced() -> None:
+    before = read_own(ClusterSecrets({}, BACKENDS))
+    before["keda-token"] = read_own(ClusterSecrets({}, BACKENDS))["keda-token"]
+    after = read_own(ClusterSecrets(before, BACKENDS))
+    table = TokenTable(TokenFile.model_validate_json(after["first-tokens"]["tokens.json"]).tokens)
+    assert table.find(after["keda-token"]["token"].decode(), time.time())
+
+
+def test_a_backend_that_is_not_named_again_keeps_its_user() -> None:
+    before = read_own(ClusterSecrets({}, (*BACKENDS, "third")))
+    assert read_own(ClusterSecrets(before, BACKENDS)) == before
+
+
 @pytest.mark.parametrize(
-    "text", ["no JSON", "[]", '{"items": [{}]}', '{"items": [{"metadata": {"name": 1}, "data": 3}]}']
+    "text", ["", " \n", "no JSON", "[]", '{"items": [{}]}', '{"items": [{"metadata": {"name": 1}, "data": 3}]}']
 )
 def test_another_input_is_refused_and_nothing_is_printed_for_kubectl(
     text: str, capsys: pytest.CaptureFixture[str]
