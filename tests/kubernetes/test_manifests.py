@@ -152,6 +152,8 @@ def test_the_ingress_has_the_public_host_and_tls(builds: dict[str, Build], name:
     (rule,) = ingress["spec"]["rules"]
     assert rule["host"] == builds[name].settings["TANDEM_PUBLIC_HOST"]
     assert ingress["spec"]["tls"] == [{"hosts": [rule["host"]], "secretName": "tandem-tls"}]
+    # Else Traefik serves the same on port 80, without TLS.
+    assert ingress["metadata"]["annotations"] == {"traefik.ingress.kubernetes.io/router.entrypoints": "websecure"}
 
 
 def test_predictors_have_a_headless_service_with_the_name_in_the_setting(base: Build) -> None:
@@ -162,6 +164,20 @@ def test_predictors_have_a_headless_service_with_the_name_in_the_setting(base: B
         spec = base.named("Service", host)["spec"]
         assert spec["clusterIP"] == "None"
         assert spec["ports"][0]["port"] == int(port)
+
+
+def test_old_predictors_stay_until_dns_has_forgotten_them(base: Build) -> None:
+    """CoreDNS keeps an answer for 30 s, if it is not told otherwise."""
+    for backend in BACKENDS:
+        predictor = base.named("Deployment", f"{backend}-predictor")["spec"]
+        assert predictor["minReadySeconds"] > 30
+        (_, waits_s) = predictor["template"]["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+        assert int(waits_s) > 30
+
+
+def test_the_overlay_s3_names_no_server_that_does_not_exist(builds: dict[str, Build]) -> None:
+    settings = builds["overlays/s3"].settings
+    assert not {name for name in settings if name.startswith("AWS_")} - {"AWS_REGION", "AWS_SHARED_CREDENTIALS_FILE"}
 
 
 def test_every_service_with_several_replicas_has_a_disruption_budget_that_lets_nodes_be_drained(base: Build) -> None:
