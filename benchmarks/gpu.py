@@ -3,21 +3,22 @@
     python -m benchmarks.gpu check   <backend>                   does the framework see a GPU?
     python -m benchmarks.gpu all     <backend> <device> <folder>
     python -m benchmarks.gpu serving <backend> <device> <folder>
-    python -m benchmarks.gpu table   <folder>                    print the table and write gpu.json
 
-It runs in the backend's own environment, and so it uses only packages that every backend has.
+`all` and `serving` write `<backend>-<device>.json` after each figure: what was measured before an error or a time limit
+is kept. `benchmarks/gpu_table.py` prints it. Both run in the backend's own environment, and so they use only packages
+that every backend has.
 """
 
 import importlib
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import xml.etree.ElementTree as ET
+import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,6 @@ from shared.settings import Settings
 
 SHAPE, CLASSES, BATCH_SIZE = (28, 28, 1), 10, 64
 EPOCHS = {"article": 6, "lenet5": 4, "cnn": 4}  # the first one is not counted
-# Seconds per epoch, and how many times faster than the eager step in the same run: the goals on an H100 or H200.
-GOALS = {"article": (0.12, 8), "lenet5": (0.45, 5), "cnn": (0.5, 5)}
 CALLS = {1: 300, 64: 200}  # pictures in a request, and how many requests are measured
 RESUMED = {
     "nesterov": Sgd(learning_rate=0.02, momentum=0.9, nesterov=True, weight_decay=1e-4),
@@ -72,8 +71,10 @@ def train_eagerly(backend: Any) -> Train:
         captured_step = backend.captured_step
         record, captured_step.record = captured_step.record, lambda *_: None
         epochs = backend.train(*arguments)
-        first = next(epochs)
-        captured_step.record = record
+        try:
+            first = next(epochs)
+        finally:
+            captured_step.record = record
         yield first
         yield from epochs
 
@@ -128,37 +129,60 @@ def resume(backend: Backend, optimizer: Optimizer, train: Split) -> bool:
     )
 
 
-def measure_serving(backend: Backend) -> dict[str, dict[str, float]]:
-    """Return the median milliseconds of a prediction, by network and by the number of pictures."""
-    found: dict[str, dict[str, float]] = {}
-    for name, preset in PRESETS.items():
-        network = preset.network(SHAPE, CLASSES)
-        predict = backend.serve(backend.define_network(network, initial_weights(network, 0)))
-        found[name] = {}
-        for pictures, calls in CALLS.items():
-            images, seconds = random_split(pictures).images, []
-            for call in range(calls + 20):
-                begun = time.perf_counter()
-                predict(images)
-                if call >= 20:
-                    seconds.append(time.perf_counter() - begun)
-            found[name][str(pictures)] = 1000 * statistics.median(seconds)
+def measure_serving(backend: Backend, network_name: str) -> dict[str, float]:
+    """Return the median milliseconds of a prediction by the number of pictures."""
+    network = PRESETS[network_name].network(SHAPE, CLASSES)
+    predict = backend.serve(backend.define_network(network, initial_weights(network, 0)))
+    found = {}
+    for pictures, calls in CALLS.items():
+        images, seconds = random_split(pictures).images, []
+        for call in range(calls + 20):
+            begun = time.perf_counter()
+            predict(images)
+            if call >= 20:
+                seconds.append(time.perf_counter() - begun)
+        found[str(pictures)] = 1000 * statistics.median(seconds)
     return found
 
 
+class ResultFile:
+    """A JSON file that is written again after each figure.
+
+    Attributes:
+        found: what the file contains: kind of figure -> name -> figure. `errors` has the reasons of those that failed.
+    """
+
+    def __init__(self, file: Path, **start: Any) -> None:
+        self.found: dict[str, Any] = {**start, "errors": {}}
+        self._file = file
+
+    def measure(self, kind: str, name: str, function: Callable[[], Any]) -> None:
+        """Store what the function returns. If it raises, store the error, and print it with its traceback."""
+        try:
+            self.found.setdefault(kind, {})[name] = function()
+        except Exception as error:
+            traceback.print_exc()
+            self.found["errors"][f"{kind} {name}"] = f"{type(error).__name__}: {error}"
+        draft = self._file.with_suffix(".draft")
+        draft.write_text(json.dumps(self.found, indent=1))
+        draft.replace(self._file)  # so that the file is complete whenever this process is stopped
+
+
 def measure(part: str, name: str, device: str, folder: Path) -> int:
-    """Measure one backend on one device, and write `<backend>-<device>.json`."""
+    """Measure one backend on one device, and write `<backend>-<device>.json`. Return 1 if a figure failed."""
     backend: Backend = importlib.import_module(f"services.{name}.backend")
-    found: dict[str, Any] = {"backend": name, "versions": backend.versions(), "tf32": False}
-    found["device"] = backend.configure(1, device, 0)
-    found["serving_ms"] = measure_serving(backend)
+    used = backend.configure(1, device, 0)
+    file = ResultFile(folder / f"{name}-{device}.json", versions=backend.versions(), device=used, tf32=False)
+    for network in PRESETS:
+        file.measure("serving_ms", network, partial(measure_serving, backend, network))
     if part == "all":
-        found["data"], train, test = load_mnist(backend)
+        file.found["data"], train, test = load_mnist(backend)
         small = Split(train.images[:6_010], train.labels[:6_010])
-        found["resumed_equals_undisturbed"] = {key: resume(backend, each, small) for key, each in RESUMED.items()}
-        found["epochs"] = {network: measure_epochs(backend, network, train, test) for network in EPOCHS}
-    (folder / f"{name}-{device}.json").write_text(json.dumps(found, indent=1))
-    return 0
+        for key, optimizer in RESUMED.items():
+            file.measure("resumed_equals_undisturbed", key, partial(resume, backend, optimizer, small))
+        for network in EPOCHS:
+            file.measure("epochs", network, partial(measure_epochs, backend, network, train, test))
+    return 1 if file.found["errors"] else 0
 
 
 def check(name: str) -> int:
@@ -176,84 +200,9 @@ def check(name: str) -> int:
     return 0
 
 
-def read_suite(report: Path) -> dict[str, int]:
-    """Return how many tests passed, failed and were skipped, from pytest's report; nothing without a report."""
-    if not report.exists():
-        return {}
-    suites = list(ET.parse(report).iter("testsuite"))  # noqa: S314 - pytest wrote it
-    counts = {
-        key: sum(int(suite.get(key, 0)) for suite in suites) for key in ("tests", "failures", "errors", "skipped")
-    }
-    failed = counts["failures"] + counts["errors"]
-    return {"passed": counts["tests"] - failed - counts["skipped"], "failed": failed, "skipped": counts["skipped"]}
-
-
-def name_gpu() -> str:
-    """Return the GPU's name and the driver's version as nvidia-smi states them."""
-    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def describe_backend(name: str, folder: Path) -> tuple[dict[str, Any], list[str], bool]:
-    """Return a backend's results, the lines of its part of the table, and whether all is as it should be."""
-    results = {
-        device: json.loads(file.read_text())
-        for device in ("cuda", "cpu")
-        if (file := folder / f"{name}-{device}.json").exists()
-    }
-    suite, gpu = read_suite(folder / f"{name}-suite.xml"), results.get("cuda", {})
-    resumed = gpu.get("resumed_equals_undisturbed", {})
-    lines = [f"{name} {gpu.get('versions', '')}: suite on cuda: {suite or 'no report'}"]
-    lines += [f"  resumed equals undisturbed: {resumed or 'not measured'}; data: {gpu.get('data', 'none')}"]
-    lines += [
-        f"  {'epoch':10} {'eager, s':>10} {'recorded, s':>12} {'goal, s':>8} {'times':>7} {'goal':>5}  accuracies"
-    ]
-    for network, ways in gpu.get("epochs", {}).items():
-        recorded, eager = ways["recorded"]["median_s"], ways.get("eager", {}).get("median_s")
-        times = f"{eager / recorded:.1f}" if eager else "-"
-        accuracies = ", ".join(f"{way} {figures['accuracy']:.4f}" for way, figures in ways.items())
-        goal_s, goal_times = GOALS[network]
-        cells = f"{f'{eager:.3f}' if eager else '-':>10} {recorded:12.3f} {goal_s:8.2f} {times:>7} {goal_times:5}"
-        lines += [f"  {network:10} {cells}  {accuracies}"]
-    lines += [f"  {'prediction':10} {'pictures':>10} {'cpu, ms':>12} {'cuda, ms':>8}   faster"]
-    for network, by_pictures in gpu.get("serving_ms", {}).items():
-        for pictures, cuda_ms in by_pictures.items():
-            cpu_ms = results.get("cpu", {}).get("serving_ms", {}).get(network, {}).get(pictures)
-            faster = "-" if cpu_ms is None else "cuda" if cuda_ms < cpu_ms else "cpu"
-            cpu = "-" if cpu_ms is None else f"{cpu_ms:.3f}"
-            lines += [f"  {network:10} {pictures:>10} {cpu:>12} {cuda_ms:8.3f}   {faster}"]
-    is_good = bool(suite) and not suite["failed"] and bool(resumed) and all(resumed.values())
-    return {"suite": suite, **results}, lines, is_good
-
-
-def print_table(folder: Path) -> int:
-    """Print one table of everything in the folder, and write `gpu.json`. Return 1 if something is wrong."""
-    found: dict[str, Any] = {"gpu": name_gpu(), "cores": os.cpu_count(), "backends": {}}
-    print(f"\nGPU: {found['gpu']}")
-    is_good = True
-    for name in ("pytorch", "tensorflow"):
-        if not list(folder.glob(f"{name}-*.json")):
-            print(f"{name}: not measured")
-            continue
-        found["backends"][name], lines, is_backend_good = describe_backend(name, folder)
-        print(*lines, sep="\n")
-        is_good = is_good and is_backend_good
-    (folder / "gpu.json").write_text(json.dumps(found, indent=1))
-    print(f"Written: {folder / 'gpu.json'}")
-    return 0 if is_good else 1
-
-
-def main(part: str, *arguments: str) -> int:
+def main(part: str, name: str, device: str = "", folder: str = "") -> int:
     """Perform one part; see the module's documentation."""
-    if part == "check":
-        return check(*arguments)
-    if part == "table":
-        return print_table(Path(*arguments))
-    name, device, folder = arguments
-    return measure(part, name, device, Path(folder))
+    return check(name) if part == "check" else measure(part, name, device, Path(folder))
 
 
 if __name__ == "__main__":

@@ -88,7 +88,8 @@ class Backend(Protocol):
             The device in use: "cpu" or "cuda".
 
         Raises:
-            UnavailableError: `device` is "cuda", but there is no GPU.
+            UnavailableError: `device` is "cuda", but there is no GPU. The message names no setting: the caller adds
+                its own.
         """
 
     def load_data(self, found: Dataset, cache: Path, split: SplitName) -> Split:

@@ -43,7 +43,7 @@ def configure(threads: int, device: str, seed: int, tf32: bool = False) -> str:
     torch.manual_seed(seed)
     is_gpu_present = torch.cuda.is_available()
     if device == "cuda" and not is_gpu_present:
-        raise UnavailableError("TANDEM_DEVICE=cuda, but there is no GPU")
+        raise UnavailableError("there is no GPU")
     if device == "cpu" or not is_gpu_present:
         return "cpu"
     # Twin: PyTorch programs name the device of each tensor and model.

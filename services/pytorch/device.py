@@ -33,13 +33,16 @@ def use_gpu(tf32: bool) -> None:
 def set_tf32(is_allowed: bool) -> None:
     """Let float32 products of a GPU round their factors to TF32, or not.
 
-    These are the settings that PyTorch has had since 2.9. The older ones,
-    `allow_tf32`, must not be used beside them: reading them then raises.
+    PyTorch has two kinds of settings for it: `allow_tf32`, and since 2.9
+    `fp32_precision`. Both must say the same, because PyTorch raises an error
+    when it reads an `allow_tf32` that differs, as `torch.export` does.
+
+    `allow_tf32` comes first, because it resets `fp32_precision` of
+    convolutions to "none". They then follow `cudnn.fp32_precision`.
     """
-    precision = "tf32" if is_allowed else "ieee"
-    torch.backends.cuda.matmul.fp32_precision = precision
-    torch.backends.cudnn.conv.fp32_precision = precision
-    torch.backends.cudnn.rnn.fp32_precision = precision
+    torch.backends.cuda.matmul.allow_tf32 = is_allowed
+    torch.backends.cudnn.allow_tf32 = is_allowed
+    torch.backends.cudnn.fp32_precision = "tf32" if is_allowed else "ieee"
 
 
 def current_device() -> torch.device:

@@ -43,7 +43,7 @@ def configure(threads: int, device: str, seed: int, tf32: bool = False) -> str:
     keras.utils.set_random_seed(seed)
     gpus = tf.config.list_physical_devices("GPU")
     if device == "cuda" and not gpus:
-        raise UnavailableError("TANDEM_DEVICE=cuda, but there is no GPU")
+        raise UnavailableError("there is no GPU")
     if device == "cpu" or not gpus:
         tf.config.set_visible_devices([], "GPU")
         return "cpu"

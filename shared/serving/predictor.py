@@ -24,7 +24,7 @@ from flask import Flask
 from prometheus_client import Counter, Gauge, Histogram
 
 from shared.backend import Backend, Predictor
-from shared.errors import InvalidRequestError
+from shared.errors import InvalidRequestError, UnavailableError
 from shared.heap import freeze_heap, loading
 from shared.models import golden_check
 from shared.models.cached_reads import NotCachedError, call_cached_only
@@ -214,8 +214,16 @@ def _compute(model: LoadedModel, body: bytes) -> web.Response:
 
 
 def create_server(backend: Backend, settings: Settings) -> HttpServer:
-    """Configure the framework, and return the predictor's server."""
-    device = backend.configure(settings.prediction_threads, settings.prediction_device, 0, settings.tf32)
+    """Configure the framework, and return the predictor's server.
+
+    Raises:
+        UnavailableError: the settings ask for a GPU and there is none.
+    """
+    wanted = settings.prediction_device
+    try:
+        device = backend.configure(settings.prediction_threads, wanted, 0, settings.tf32)
+    except UnavailableError as error:
+        raise UnavailableError(f"TANDEM_PREDICTION_DEVICE={wanted}, but {error}") from None
     models = LoadedModels(backend, open_registry(settings))
     app = create_app(backend, models, settings.prediction_threads, device)
     gate = ServiceGate(*(urlsplit(url).hostname or "" for url in settings.urls_of(backend.NAME)))

@@ -75,7 +75,10 @@ class JobContext:
             UnavailableError: the settings ask for a GPU and there is none.
         """
         settings = self.settings
-        used = self.backend.configure(settings.threads_per_backend, device or settings.device, seed, settings.tf32)
+        try:
+            used = self.backend.configure(settings.threads_per_backend, device or settings.device, seed, settings.tf32)
+        except UnavailableError as error:
+            raise UnavailableError(f"TANDEM_DEVICE={settings.device}, but {error}") from None
         run.report(device=used, tf32=settings.tf32 and used == "cuda")
         return used
 

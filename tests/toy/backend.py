@@ -55,7 +55,7 @@ def versions() -> dict[str, str]:
 def configure(threads: int, device: str, seed: int, tf32: bool = False) -> str:
     """Set the random seed. NumPy has no setting for threads, no GPU, and so no TF32."""
     if device == "cuda":
-        raise UnavailableError("TANDEM_DEVICE=cuda, but NumPy cannot use a GPU")
+        raise UnavailableError("NumPy cannot use a GPU")
     _generators["training"] = np.random.default_rng(seed)
     return "cpu"
 
