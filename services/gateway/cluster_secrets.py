@@ -171,8 +171,10 @@ def main(arguments: Sequence[str], source: TextIO = sys.stdin) -> int:
         return 1
     if parsed.add_token:
         found.add_token(parsed.add_token, parsed.scope)
+    if parsed.add_token or parsed.revoke_token:
         found.shown.append(
-            "It works where the tokens are a secret (the overlay s3). With volumes, use `tandem token create` instead."
+            "This changes what the gateway accepts where the tokens are a secret (the overlay s3). With volumes it does"
+            " not: use `tandem token` instead."
         )
     print(found.to_json())
     for line in found.shown:

@@ -18,8 +18,8 @@ NETWORK_LABEL = "networks.tandem/"
 Manifest = dict[str, Any]
 
 
-def build(name: str) -> str:
-    """Return what `kubectl kustomize` prints for the base or an overlay."""
+def build(name: str | Path) -> str:
+    """Return what `kubectl kustomize` prints for the base, an overlay, or another folder (an absolute path)."""
     command = [str(TOOLS / "kubectl"), "kustomize", str(FOLDER / name)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 

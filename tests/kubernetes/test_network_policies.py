@@ -40,6 +40,36 @@ def test_every_mirror_of_a_dataset_can_be_reached(builds: dict[str, Build], name
 
 
 @pytest.mark.parametrize("name", BUILDS)
+def test_only_who_may_reach_the_gateway_reaches_the_pod_that_proves_the_host_to_a_certificate_authority(
+    builds: dict[str, Build], name: str
+) -> None:
+    """cert-manager starts this pod in the namespace. The label and the port are those of its documentation."""
+    assert builds[name].named("NetworkPolicy", "certificate-solver")["spec"] == {
+        "podSelector": {"matchLabels": {"acme.cert-manager.io/http01-solver": "true"}},
+        "policyTypes": ["Ingress"],
+        "ingress": [
+            {
+                "from": [{"namespaceSelector": {"matchLabels": {"tandem.access/gateway": "allowed"}}}],
+                "ports": [{"protocol": "TCP", "port": 8089}],
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_outside_the_cluster_only_http_servers_are_reached(builds: dict[str, Build], name: str) -> None:
+    allowed = [{"protocol": "TCP", "port": port} for port in PORTS.values()]
+    rules = [
+        rule
+        for policy in builds[name].of_kind("NetworkPolicy")
+        for rule in policy["spec"].get("egress", [])
+        if any("ipBlock" in peer for peer in rule["to"])
+    ]
+    assert rules
+    assert all(port in allowed for rule in rules for port in rule["ports"])
+
+
+@pytest.mark.parametrize("name", BUILDS)
 def test_no_pod_reaches_private_addresses_outside_the_namespace(builds: dict[str, Build], name: str) -> None:
     """An address such as 169.254.169.254 would give away the rights of the node."""
     blocks = [

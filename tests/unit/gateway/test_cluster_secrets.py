@@ -64,8 +64,10 @@ def test_the_program_adds_and_revokes_a_token(capsys: pytest.CaptureFixture[str]
     text = TOKEN.search(second.err)
     assert text
     assert "alice" in second.err
+    assert "With volumes" in second.err
     assert main(["--revoke-token", text[1]], io.StringIO(second.out)) == 0
     third = capsys.readouterr()
+    assert "With volumes" in third.err
     tokens = TokenFile.model_validate_json(read_secrets(third.out)["first-tokens"]["tokens.json"]).tokens
     assert [token.name for token in tokens] == ["admin", "keda"]
     assert main(["--revoke-token", "nobody"], io.StringIO(third.out)) == 1
