@@ -5,11 +5,10 @@ does not use the client of its parent. The library is imported when the first cl
 for it. It reads the usual variables itself: `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP` and others.
 """
 
-import configparser
 import hashlib
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,17 +17,19 @@ from urllib.parse import urlsplit
 import structlog
 
 from shared.errors import UnavailableError
+from shared.store_credentials import find_file_credentials
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig, S3Credential, S3Store
+    from obstore.store import ClientConfig, RetryConfig, S3Store
 
-CONNECT_S, STALL_S, REQUEST_S = 2, 5, 120
-"""Seconds to connect, without a byte received, and for a whole request: large files take long but never stop."""
+CONNECT_S, STALL_S, SEND_S, REQUEST_S = 2, 5, 60, 120
+"""Seconds to connect; without a byte received; to send a piece of a large file, during which no byte is received; and
+for a whole request."""
 RETRIES = 3
 RETRY_WITHIN_S = 10
 """A request is repeated for errors of the server and of the network, and not after so many seconds."""
-CREDENTIALS_KEPT_S = 300  # the file with the credentials is read again, because an operator may replace it
-PIECE_BYTES = 4 * 2**20
+PIECE_BYTES = 5 * 2**20  # large files are read and written in pieces, so that a slow line does not end a request
+SENT_AT_ONCE = 2
 LISTED_AT_ONCE = 1000  # what S3 returns per request
 
 log = structlog.get_logger()
@@ -74,7 +75,7 @@ class ObjectStore:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._client: S3Store | None = None
+        self._clients: dict[float, S3Store] = {}  # by the seconds that they wait for a byte
 
     def get(self, key: str) -> bytes:
         """Return the content of an object.
@@ -83,10 +84,7 @@ class ObjectStore:
             FileNotFoundError: there is no such object.
             ObjectStoreError: the store does not answer.
         """
-        try:
-            return self._open().get(key).bytes().to_bytes()
-        except Exception as error:
-            raise self._describe(error, "read") from None
+        return b"".join(self._read_pieces(key))
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object, in place of an older one. When this returns, every reader gets the new content.
@@ -94,10 +92,7 @@ class ObjectStore:
         Raises:
             ObjectStoreError: the store does not answer. The object may have been written.
         """
-        try:
-            self._open().put(key, data)
-        except Exception as error:
-            raise self._describe(error, "write") from None
+        self._write(key, data, len(data))
 
     def download(self, key: str, path: Path) -> None:
         """Write the content of an object into a file, piece by piece.
@@ -108,14 +103,8 @@ class ObjectStore:
             OSError: the file cannot be written.
         """
         with open(path, "wb") as file:
-            try:
-                pieces = self._open().get(key).stream(min_chunk_size=PIECE_BYTES)
-                for piece in pieces:
-                    file.write(piece)
-            except Exception as error:
-                if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
-                    raise
-                raise self._describe(error, "read") from None
+            for piece in self._read_pieces(key):
+                file.write(piece)
 
     def upload(self, key: str, path: Path) -> None:
         """Write an object with the content of a file. Nobody sees a part of it.
@@ -123,10 +112,7 @@ class ObjectStore:
         Raises:
             ObjectStoreError: the store does not answer.
         """
-        try:
-            self._open().put(key, path)
-        except Exception as error:
-            raise self._describe(error, "write") from None
+        self._write(key, path, path.stat().st_size)
 
     def create(self, key: str, data: bytes) -> None:
         """Write an object if there is none of this name. Of several writers, exactly one succeeds.
@@ -184,36 +170,63 @@ class ObjectStore:
             raise self._describe(error, "read") from None
         return True
 
-    def _open(self) -> "S3Store":
-        """Return this process' client. The library is imported, and the client is made, when it is first used."""
+    def _read_pieces(self, key: str) -> Iterator[bytes]:
+        """Yield the content of an object. Each piece of a large one is a request of its own."""
+        try:
+            found = self._open().get(key)
+            size = found.meta["size"]
+            if size <= PIECE_BYTES:
+                yield found.bytes().to_bytes()
+                return
+            for start in range(0, size, PIECE_BYTES):
+                yield self._open().get_range(key, start=start, end=min(start + PIECE_BYTES, size)).to_bytes()
+        except Exception as error:
+            raise self._describe(error, "read") from None
+
+    def _write(self, key: str, content: bytes | Path, size: int) -> None:
+        try:
+            client = self._open(SEND_S if size > PIECE_BYTES else STALL_S)
+            client.put(key, content, chunk_size=PIECE_BYTES, max_concurrency=SENT_AT_ONCE)
+        except Exception as error:
+            raise self._describe(error, "write") from None
+
+    def _open(self, stall_s: float = STALL_S) -> "S3Store":
+        """Return this process' client. The library is imported, and the client is made, when it is first used.
+
+        Args:
+            stall_s: seconds without a byte received.
+        """
         _check_not_forked()
-        if self._client is None:
+        if stall_s not in self._clients:
             from obstore.store import S3Store
 
+            _prepare_variables()
             bucket, prefix = _split_url(self.url)
             retries: RetryConfig = {"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_WITHIN_S)}
             client: ClientConfig = {
                 "connect_timeout": timedelta(seconds=CONNECT_S),
-                "read_timeout": timedelta(seconds=STALL_S),
+                "read_timeout": timedelta(seconds=stall_s),
                 "timeout": timedelta(seconds=REQUEST_S),
                 # The library forgets this variable when it gets options.
                 "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true"),
             }
-            self._client = S3Store(
+            self._clients[stall_s] = S3Store(
                 bucket,
                 prefix=prefix or None,
                 client_options=client,
                 retry_config=retries,
-                credential_provider=_credentials_of_file(),
+                credential_provider=find_file_credentials(),
             )
-        return self._client
+        return self._clients[stall_s]
 
     def _describe(self, error: Exception, verb: str) -> Exception:
         """Return the error to raise for an error of the library. What the library says goes to the log only."""
         from obstore import exceptions
 
-        if isinstance(error, RuntimeError):
+        if isinstance(error, RuntimeError | ObjectStoreError):
             return error
+        if "NoSuchBucket" in str(error):
+            return ObjectStoreError("the object store has no bucket of the name in TANDEM_MODEL_STORE: create it")
         if isinstance(error, FileNotFoundError):
             return FileNotFoundError("there is no such object")
         if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
@@ -221,17 +234,37 @@ class ObjectStore:
         first_line = str(error).split("\n", 1)[0]
         log.warning("the object store failed", store=self.url, attempted=verb, reason=first_line[:500])
         is_refused = isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError)
-        if is_refused or "403 Forbidden" in first_line:
-            return ObjectStoreError(
-                f"the object store refuses to {verb}: check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) "
-                "and what they may do in the bucket of TANDEM_MODEL_STORE"
-            )
-        if "NoSuchBucket" in str(error):
-            return ObjectStoreError("the object store has no bucket of the name in TANDEM_MODEL_STORE: create it")
-        return ObjectStoreError(
-            "the object store does not answer: try again in a moment; if that does not help, check AWS_ENDPOINT_URL, "
-            "the bucket in TANDEM_MODEL_STORE, and the network"
+        return ObjectStoreError(_explain(first_line, is_refused or "403 Forbidden" in first_line, verb))
+
+
+def _explain(reason: str, is_refused: bool, verb: str) -> str:
+    """Return what a client is told about an error: what to change."""
+    if is_refused:
+        return (
+            f"the object store refuses to {verb}: check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) "
+            "and what they may do in the bucket of TANDEM_MODEL_STORE"
         )
+    if "301 Moved" in reason or "400 Bad Request" in reason:
+        return (
+            f"the object store does not accept the request to {verb}: check that AWS_REGION is the region of the "
+            "bucket, and that AWS_ENDPOINT_URL belongs to it"
+        )
+    return (
+        "the object store does not answer: try again in a moment; if that does not help, check AWS_ENDPOINT_URL, "
+        "the bucket in TANDEM_MODEL_STORE, and the network"
+    )
+
+
+def _prepare_variables() -> None:
+    """Remove empty variables, for which the library has no defaults: Compose sets variables that the user has not.
+
+    Raises:
+        ObjectStoreError: AWS_ENDPOINT_URL is no address.
+    """
+    for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value]:
+        del os.environ[name]
+    if not os.environ.get("AWS_ENDPOINT_URL", "https://").startswith(("https://", "http://")):
+        raise ObjectStoreError("AWS_ENDPOINT_URL must begin with https:// or http://")
 
 
 _using_process = 0  # the process that uses the library
@@ -266,34 +299,3 @@ def cache_folder(folder: Path, url: str) -> Path:
 def _split_url(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     return parts.netloc, parts.path.strip("/")
-
-
-class _FileCredentials:
-    """Reads the credentials from the file that Amazon's tools use. The library asks again when they expire."""
-
-    def __init__(self, path: Path, profile: str) -> None:
-        self._path, self._profile = path, profile
-
-    def __call__(self) -> "S3Credential":
-        entries = configparser.ConfigParser()
-        entries.read_string(self._path.read_text())
-        profile = entries[self._profile]
-        found: S3Credential = {
-            "access_key_id": profile["aws_access_key_id"],
-            "secret_access_key": profile["aws_secret_access_key"],
-            "token": profile.get("aws_session_token"),
-            "expires_at": datetime.now(UTC) + timedelta(seconds=CREDENTIALS_KEPT_S),
-        }
-        return found
-
-
-def _credentials_of_file() -> _FileCredentials | None:
-    """Return the credentials of a file, or None if the library finds credentials elsewhere.
-
-    As in Amazon's tools, the variables come before the file.
-    """
-    named = os.environ.get("AWS_SHARED_CREDENTIALS_FILE")
-    path = Path(named) if named else Path("~/.aws/credentials").expanduser()
-    if "AWS_ACCESS_KEY_ID" in os.environ or not path.is_file():
-        return None
-    return _FileCredentials(path, os.environ.get("AWS_PROFILE", "default"))

@@ -23,7 +23,7 @@ from shared.object_store import ObjectStore
 store = ObjectStore("s3://{BUCKET}")
 try:
     store.get("probe")
-except FileNotFoundError:
+except OSError:  # neither the object nor the bucket exists yet
     pass
 store.put("probe", b"x")  # makes the bucket, too
 assert store.get("probe") == b"x"

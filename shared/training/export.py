@@ -35,6 +35,7 @@ from shared.jobs.run_state import SUCCEEDED, Run
 from shared.models.cached_reads import checksum
 from shared.models.manifest import Manifest
 from shared.models.registry import WEIGHTS
+from shared.object_store import ObjectStoreError
 from shared.training import metrics
 from shared.training.context import JobContext
 
@@ -87,6 +88,8 @@ def export(context: JobContext, run: Run, job: ExportJob) -> None:
             draft.unlink(missing_ok=True)
     except OSError as error:
         _require_model(context, job, run)
+        if isinstance(error, ObjectStoreError):
+            raise
         raise UnavailableError(
             f"the file could not be written ({describe_error(error)}): free space on the model volume, then export "
             "the model again"
