@@ -11,7 +11,7 @@ from shared.names import NAME
 from shared.object_store import ObjectStore
 
 MARKS = "drafts"
-CONDITION = "conditional-write"
+CONDITION = f"{MARKS}/conditional-write"  # below a folder in which a trainer's key may write anyway
 
 _MARK = re.compile(rf"{MARKS}/({NAME.pattern})/({NAME.pattern})/([0-9]{{1,18}})/([0-9a-f]{{32}})")
 
