@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "TANDEM_"
-STORE_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,62}(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?")
+STORE_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,62}(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+/?")
 LONGEST_SOCKET_PATH = 107
 """Bytes in the path of a Unix socket: unix(7) has room for 108, and the last one is zero."""
 
@@ -76,7 +76,7 @@ def _locate_redis(template: str, earlier: ValidationInfo) -> str:
 
 def _check_store_url(url: str | None) -> str | None:
     if url is not None and not STORE_URL.fullmatch(url):
-        raise ValueError("it is not the URL of a bucket")
+        raise ValueError("it is not the URL of a prefix in a bucket")
     return url.rstrip("/") if url else None
 
 
@@ -113,7 +113,7 @@ PredictorUrl = Annotated[
 StoreUrl = Annotated[
     str | None,
     AfterValidator(_check_store_url),
-    Accepts("s3://bucket or s3://bucket/prefix; the prefix has letters, digits and . _ - /"),
+    Accepts("s3://bucket/prefix, where the prefix has letters, digits and . _ - /"),
 ]
 GatewayUrl = Annotated[str, _allow_placeholders("port"), Accepts("a URL that may contain {port}, and no other braces")]
 Device = Annotated[Literal["cpu", "cuda", "auto"], Accepts("cpu, cuda or auto")]

@@ -16,7 +16,14 @@ from shared.data.stored_uploads import DIGEST_DIGITS, NEWEST, compute_digest
 from shared.data.uploaded_datasets import UploadRecord, folder_of, list_names, pointer_of, read_record
 from shared.errors import CorruptModelError, MissingDatasetError, NotFoundError
 from shared.models.manifest import Manifest
-from shared.models.publications import Publication, contents_key, mark_key, version_key
+from shared.models.publications import (
+    Publication,
+    contents_key,
+    discard_draft,
+    mark_key,
+    read_publication,
+    version_key,
+)
 from shared.models.registry import MANIFEST, WEIGHTS, ModelRegistry
 from shared.object_store import ObjectStore, ObjectStoreError, open_object_store
 from shared.settings import Settings
@@ -61,6 +68,7 @@ def copy_version(registry: ModelRegistry, store: ObjectStore, name: str, backend
     Raises:
         NotFoundError: it was deleted meanwhile.
         CorruptModelError: a file is damaged.
+        ObjectStoreError: the store does not answer, or does not say yet who has published the version.
     """
     if store.exists(version_key(name, backend, version)):
         return THERE
@@ -75,9 +83,16 @@ def copy_version(registry: ModelRegistry, store: ObjectStore, name: str, backend
     try:
         store.create(version_key(name, backend, version), publication.model_dump_json().encode())
     except FileExistsError:
-        # Somebody else was faster, or this program's own first request was, whose answer was lost. The trainers'
-        # clean-up finds out which, and removes the mark or the files.
-        return THERE
+        # Somebody else was faster, or this program's own first request was, whose answer was lost. A store refuses a
+        # request beside another one, too, of which nobody knows the end. Then the trainers' clean-up decides, a day
+        # later, whether the draft or only its mark is removed.
+        found = read_publication(store, name, backend, version)
+        if found is None:
+            label = f"{name} version {version} of {backend}"
+            raise ObjectStoreError(f"the object store does not say yet whether {label} is published") from None
+        if found.draft != draft:
+            discard_draft(store, name, backend, version, draft)
+            return THERE
     store.delete(mark_key(name, backend, version, draft))
     return COPIED
 

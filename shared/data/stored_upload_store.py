@@ -5,6 +5,7 @@ stored, then its record, and then the object that says which version is the newe
 a version that nothing points to. Later uploads and sweeps remove it.
 """
 
+import re
 import secrets
 import time
 from pathlib import Path
@@ -20,12 +21,15 @@ from shared.data.stored_uploads import (
     list_array_files,
 )
 from shared.data.upload_store import FindPinned, UploadStore
-from shared.data.uploaded_datasets import UploadRecord
+from shared.data.uploaded_datasets import VERSION, UploadRecord
+from shared.names import NAME
 from shared.object_store import ObjectStore, StoredObject
 from shared.settings import Settings
 
 SETTLED_AFTER_S = 3600.0
 """A version that is younger may belong to an upload that has not written its record or its pointer yet."""
+
+_FILE = re.compile(rf"{VERSIONS}/({NAME.pattern}\.{VERSION.pattern})/[^/]+")
 
 log = structlog.get_logger()
 
@@ -53,7 +57,8 @@ class StoredUploadStore(UploadStore):
         store = self._stored.store
         versions: dict[str, list[StoredObject]] = {}
         for found in store.list(VERSIONS):
-            versions.setdefault(found.key.split("/")[2], []).append(found)
+            if ours := _FILE.fullmatch(found.key):
+                versions.setdefault(ours[1], []).append(found)
         records = [self._stored.read_record(found.key) for found in store.list(NEWEST)]
         newest = {f"{record.name}.{record.version}" for record in records if record}
         settled = time.time() - SETTLED_AFTER_S

@@ -41,6 +41,7 @@ from shared.settings import Settings
 NEWEST, VERSIONS = "datasets/newest", "datasets/versions"
 RECORD = "record.json"
 DIGEST_DIGITS = 16
+DRAFT_PREFIX = ".tmp-"
 UNUSED_AFTER_S = 3600.0  # a copy of another version of the same dataset is removed then
 
 log = structlog.get_logger()
@@ -122,7 +123,7 @@ class StoredUploads(UploadFolder):
         folder = folder_of(self.root, record.name, record.version)
         if (folder / RECORD).exists():
             return
-        draft = folder.parent / f".tmp-{uuid.uuid4().hex}"
+        draft = folder.parent / f"{DRAFT_PREFIX}{uuid.uuid4().hex}"
         draft.mkdir(parents=True)
         try:
             for path in list_array_files(draft):
@@ -141,9 +142,12 @@ class StoredUploads(UploadFolder):
         self._remove_unused(folder)
 
     def _remove_unused(self, kept: Path) -> None:
-        """Remove copies of other versions of a dataset. If a job still needs one, it is fetched again."""
+        """Remove copies of other versions of a dataset, and what killed processes have left of any dataset.
+
+        If a job still needs a version, it is fetched again.
+        """
         oldest = time.time() - UNUSED_AFTER_S
-        for path in kept.parent.glob(f"{kept.stem}.*"):
+        for path in (*kept.parent.glob(f"{kept.stem}.*"), *kept.parent.glob(f"{DRAFT_PREFIX}*")):
             with contextlib.suppress(OSError):
                 if path != kept and path.stat().st_mtime < oldest:
                     shutil.rmtree(path, ignore_errors=True)

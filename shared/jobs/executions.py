@@ -29,7 +29,8 @@ from shared.jobs.run_state import FAILED, RUNNING_KEY, packed
 
 MAX_LOST = 10  # how often a job is queued again that no worker has begun
 
-_JOB_ID = re.compile(r"[a-z]+-[0-9a-f]{32}-([a-z0-9][a-z0-9_-]{0,62})")
+JOB_ID = re.compile(r"[a-z]+-[0-9a-f]{32}-([a-z0-9][a-z0-9_-]{0,62})")
+"""`<kind>-<id>-<backend>`, as we name jobs. Its group is the backend."""
 
 Move = Literal["requeued", "removed", "unchanged"]
 REQUEUED: Final = "requeued"
@@ -134,7 +135,7 @@ class ExecutionKey:
 
     def belongs_to(self, queue: str) -> bool:
         """Return whether the job's id is one that we give to jobs of this queue."""
-        found = _JOB_ID.fullmatch(self.job_id)
+        found = JOB_ID.fullmatch(self.job_id)
         return bool(found and found[1] == queue)
 
     @classmethod

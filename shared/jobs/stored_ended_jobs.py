@@ -5,6 +5,7 @@ The worker's process forks, so it must not use the client of the store itself. I
 
 import contextlib
 import os
+import re
 import time
 from functools import partial
 from typing import get_args
@@ -12,6 +13,7 @@ from typing import get_args
 import structlog
 
 from shared.jobs.ended_jobs import DAY_S, EndedJobs
+from shared.jobs.executions import JOB_ID
 from shared.jobs.payloads import Status
 from shared.object_store import ObjectStore, ObjectStoreError, cache_folder, open_object_store
 from shared.process import run_in_child
@@ -19,6 +21,8 @@ from shared.settings import Settings
 
 FOLDER = "ended"
 WAIT_S, AGAIN_S = 60.0, 2.0
+
+_MARK = re.compile(rf"{FOLDER}/{JOB_ID.pattern}\.({'|'.join(get_args(Status))})")
 
 log = structlog.get_logger()
 
@@ -72,7 +76,8 @@ class StoredEndedJobs(EndedJobs):
 
     def _remove_old(self) -> None:
         oldest = time.time() - self._keep_s - DAY_S
-        self._store.delete(*(mark.key for mark in self._store.list(FOLDER) if mark.modified_s < oldest))
+        old = [mark.key for mark in self._store.list(FOLDER) if mark.modified_s < oldest]
+        self._store.delete(*filter(_MARK.fullmatch, old))
 
 
 def open_ended_jobs(settings: Settings) -> EndedJobs:

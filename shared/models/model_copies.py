@@ -20,6 +20,7 @@ def list_copies(cache: Path) -> Models:
         name: {
             backend: dict.fromkeys(map(int, filter(str.isdecimal, list_folders(cache / name / backend))), "")
             for backend in list_folders(cache / name)
+            if NAME.fullmatch(backend)
         }
         for name in list_folders(cache)
         if NAME.fullmatch(name)

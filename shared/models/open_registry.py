@@ -11,4 +11,6 @@ def open_registry(settings: Settings) -> ModelRegistry:
     url = settings.model_store
     if url is None:
         return ModelRegistry(settings.model_dir)
-    return StoredModelRegistry(open_object_store(url), cache_folder(settings.model_dir, url))
+    copies = cache_folder(settings.model_dir, url)
+    ModelRegistry(copies).remove_abandoned_drafts()  # copies of drafts that were never published, and parts of copies
+    return StoredModelRegistry(open_object_store(url), copies)

@@ -284,10 +284,13 @@ class ModelRegistry:
     def remove_abandoned_drafts(self) -> int:
         """Remove the drafts of processes that died while they published or deleted. Return how many were removed."""
         oldest = time.time() - ABANDONED_AFTER_S
-        drafts = [draft for draft in self.root.glob("*/*/.tmp-*") if draft.stat().st_mtime < oldest]
-        for draft in drafts:
-            shutil.rmtree(draft, ignore_errors=True)
-        return len(drafts)
+        removed = 0
+        for draft in self.root.glob("*/*/.tmp-*"):
+            with contextlib.suppress(FileNotFoundError):  # another process removes it, too
+                if draft.stat().st_mtime < oldest:
+                    shutil.rmtree(draft, ignore_errors=True)
+                    removed += 1
+        return removed
 
 
 def corrupt_model(name: str, backend: str, version: VersionOrDraft, reason: str) -> CorruptModelError:

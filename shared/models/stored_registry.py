@@ -18,14 +18,22 @@ from functools import partial
 from pathlib import Path
 
 import structlog
-from pydantic import ValidationError
 
 from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundError, UnavailableError
 from shared.models.cached_reads import FileIdentity, check_may_read, checksum
 from shared.models.manifest import Manifest, ModelDescription, encode_manifest
 from shared.models.model_copies import digest_in, list_copies, replace_folder, sort_versions
 from shared.models.model_paths import DRAFT_PREFIX, VersionOrDraft
-from shared.models.publications import Publication, contents_key, mark_key, version_key
+from shared.models.publications import (
+    MARKS,
+    Publication,
+    contents_key,
+    discard_draft,
+    mark_key,
+    parse_mark_key,
+    read_publication,
+    version_key,
+)
 from shared.models.registry import MANIFEST, VISIBLE_AFTER_S, WEIGHTS, ModelRegistry, corrupt_model
 from shared.models.version_listing import KEPT_S, UNKNOWN_TAG, VersionListing
 from shared.names import NAME
@@ -165,17 +173,19 @@ class StoredModelRegistry(ModelRegistry):
                 raise ObjectStoreError("the publication took too long, and another process may remove its files")
         except BaseException:
             with contextlib.suppress(OSError):
-                self._discard(name, backend, version, draft)
+                discard_draft(self.store, name, backend, version, draft)
             raise
         publication = Publication(draft=draft, digest=Manifest.parse(manifest).digest, writer=writer)
         try:
             # If the answer is lost, nobody knows whether the version is published. Then the draft must stay.
             self.store.create(version_key(name, backend, version), publication.model_dump_json().encode())
         except FileExistsError:
-            found = self._read_publication(name, backend, version)
-            if found is None or found.draft != draft:
-                self._discard(name, backend, version, draft)
-            if found is None or found.writer != writer:
+            found = read_publication(self.store, name, backend, version)
+            if found is None:  # a store refuses a request beside another one, too, of which nobody knows the end
+                raise ObjectStoreError("the object store does not say yet whether the version is published") from None
+            if found.draft != draft:
+                discard_draft(self.store, name, backend, version, draft)
+            if found.writer != writer:
                 raise AlreadyPublishedError(f"{name} {backend} version {version} is already published") from None
         with contextlib.suppress(OSError):
             self.store.delete(mark_key(name, backend, version, draft))
@@ -185,7 +195,7 @@ class StoredModelRegistry(ModelRegistry):
     def delete(self, name: str, backend: str, version: int) -> None:
         """Delete a model, if it exists: first its publication, then its files."""
         shutil.rmtree(self.events_folder(name, backend, version), ignore_errors=True)
-        found = self._read_publication(name, backend, version)
+        found = read_publication(self.store, name, backend, version)
         if found is None:
             return
         self.store.put(mark_key(name, backend, version, found.draft), b"")
@@ -193,19 +203,25 @@ class StoredModelRegistry(ModelRegistry):
         self._listing.clear()
         self._forget(name, backend, version)
         time.sleep(self.visible_after_s)
-        self._discard(name, backend, version, found.draft)
+        discard_draft(self.store, name, backend, version, found.draft)
 
     def remove_abandoned_drafts(self) -> int:
         """Remove the drafts of processes that died. Return how many were removed."""
         removed = super().remove_abandoned_drafts()
         oldest = time.time() - UNFINISHED_AFTER_S
-        for mark in [found for found in self.store.list("drafts") if found.modified_s < oldest]:
-            _, name, backend, version, draft = mark.key.split("/")
-            found = self._read_publication(name, backend, int(version))
-            if found and found.draft == draft:
+        for mark in [found for found in self.store.list(MARKS) if found.modified_s < oldest]:
+            draft = parse_mark_key(mark.key)
+            if draft is None:
+                continue
+            try:
+                found = read_publication(self.store, draft.name, draft.backend, draft.version)
+            except CorruptModelError as error:
+                log.warning("a draft is kept, because it may be published", draft=draft.draft, reason=str(error))
+                continue
+            if found and found.draft == draft.draft:
                 self.store.delete(mark.key)
                 continue
-            self._discard(name, backend, int(version), draft)
+            discard_draft(self.store, *draft)
             removed += 1
         return removed
 
@@ -215,23 +231,10 @@ class StoredModelRegistry(ModelRegistry):
         Raises:
             AlreadyPublishedError: another writer has.
         """
-        found = self._read_publication(name, backend, version)
+        found = read_publication(self.store, name, backend, version)
         if found and found.writer != writer:
             raise AlreadyPublishedError(f"{name} {backend} version {version} is already published")
         return found is not None
-
-    def _read_publication(self, name: str, backend: str, version: int) -> Publication | None:
-        """Return what the store says about a version now, or None if it is not published.
-
-        Raises:
-            CorruptModelError: the object is not one of ours.
-        """
-        try:
-            return Publication.model_validate_json(self.store.get(version_key(name, backend, version)))
-        except FileNotFoundError:
-            return None
-        except ValidationError:
-            raise corrupt_model(name, backend, version, "its publication cannot be read") from None
 
     def _copy_version(self, name: str, backend: str, version: int, tag: str) -> None:
         """Make sure that the copy of a version's manifest is the one that is published.
@@ -241,7 +244,7 @@ class StoredModelRegistry(ModelRegistry):
             CorruptModelError: the manifest is missing, or is not the one that was published.
         """
         check_may_read()
-        publication = self._read_publication(name, backend, version)
+        publication = read_publication(self.store, name, backend, version)
         if publication is None:
             self._listing.clear()
             raise NotFoundError(f"model {name!r} has no version {version} of {backend}")
@@ -296,15 +299,10 @@ class StoredModelRegistry(ModelRegistry):
         Raises:
             NotFoundError: the version was deleted.
         """
-        found = self._read_publication(manifest.name, manifest.backend, manifest.version)
+        found = read_publication(self.store, manifest.name, manifest.backend, manifest.version)
         if found is None or found.digest != manifest.digest:
             raise NotFoundError(f"model {manifest.name!r} has no version {manifest.version} of {manifest.backend}")
         return found.draft
-
-    def _discard(self, name: str, backend: str, version: int, draft: str) -> None:
-        """Delete the files of a draft that is not published, and then its mark."""
-        folder = contents_key(name, backend, draft)
-        self.store.delete(f"{folder}/{MANIFEST}", f"{folder}/{WEIGHTS}", mark_key(name, backend, version, draft))
 
     def _forget(self, name: str, backend: str, version: int) -> None:
         """Remove the copy of a version that was deleted."""

@@ -2,7 +2,9 @@
 
 A registry in a folder asks the disk for each prediction, which takes microseconds. An object store takes milliseconds,
 and costs money per request. So an answer is kept for KEPT_S. After REFRESH_AFTER_S it is asked for again in the
-background, so that a model in use never waits. If the store fails, the last answer is used until it is back.
+background, so that a model in use never waits. If the store fails, the last answer is used until it is back. A model
+that exists is asked for by its name. For all other names, the store is asked for everything: requests for many names
+that do not exist cause as many questions as requests for one.
 """
 
 import threading
@@ -75,9 +77,12 @@ class VersionListing:
             NotCachedError: as for `call_cached_only`.
             ObjectStoreError: the store has not answered yet, and the cache has no model.
         """
-        kept = [self._answers.get(name), self._answers.get(EVERYTHING)]
-        newest = max((answer for answer in kept if answer), key=lambda answer: answer.asked_at, default=None)
-        return self._find(name, newest).get(name, {})
+        newest, everything = self._answers.get(name), self._answers.get(EVERYTHING)
+        if newest is None or (everything and everything.asked_at > newest.asked_at):
+            newest = everything
+        if newest and (name in newest.models or (everything and name in everything.models)):
+            return self._find(name, newest).get(name, {})
+        return self._find(EVERYTHING, everything).get(name, {})
 
     def all(self) -> Models:
         """Return the versions of every model, which may be KEPT_S old.
@@ -90,7 +95,8 @@ class VersionListing:
 
     def clear(self) -> None:
         """Have the store asked again, because this process has changed it."""
-        self._answers = {key: _Answer(float("-inf"), answer.models) for key, answer in self._answers.items()}
+        with self._lock:
+            self._answers = {key: _Answer(float("-inf"), answer.models) for key, answer in self._answers.items()}
 
     def _find(self, key: str, known: _Answer | None) -> Models:
         age_s = time.monotonic() - known.asked_at if known else float("inf")
@@ -124,6 +130,9 @@ class VersionListing:
             return asking
 
     def _ask(self, key: str) -> _Answer:
+        # The first answer of a process tells which copies of earlier processes are not published any more. The copies
+        # are listed before the store is asked: another process may copy a version that is published meanwhile.
+        cached = self._list_cached() if key == EVERYTHING and EVERYTHING not in self._answers else {}
         try:
             answer = _Answer(time.monotonic(), read_models(self._store, key))
             if self._is_failing:
@@ -135,10 +144,12 @@ class VersionListing:
         finally:
             with self._lock:
                 del self._asking[key]
-        if len(self._answers) >= MAX_ENTRIES:
-            self._answers.clear()
-        before = [self._answers.get(known) for known in {key, EVERYTHING}]
-        self._answers[key] = answer
+        with self._lock:
+            if len(self._answers) >= MAX_ENTRIES:
+                self._answers.clear()
+            before = [self._answers.get(known) for known in {key, EVERYTHING}]
+            self._answers[key] = answer
+        self._forget_deleted(cached, answer.models)
         for known in filter(None, before):
             models = known.models if key == EVERYTHING else {key: known.models.get(key, {})}
             self._forget_deleted(models, answer.models)

@@ -5,20 +5,24 @@ scratch/<kind>-<id>-<backend>.safetensors     as `checkpoints.py` names the file
 
 import contextlib
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
+from shared.jobs.executions import JOB_ID
 from shared.jobs.run_state import Run
 from shared.network.weights import Arrays
 from shared.object_store import ObjectStore, cache_folder, open_object_store
 from shared.settings import Settings
-from shared.training.checkpoints import STATE, Checkpoints, Content
+from shared.training.checkpoints import ANSWERS, STATE, Checkpoints, Content
 
 FOLDER = "scratch"
 LENGTH_BYTES = 8  # a safetensors file begins with the length of its header
+
+_FILE = re.compile(rf"{FOLDER}/(?P<job>{JOB_ID.pattern})({re.escape(ANSWERS)})?\.safetensors")
 
 
 class StoredCheckpoints(Checkpoints):
@@ -50,10 +54,10 @@ class StoredCheckpoints(Checkpoints):
     def remove_ended(self, is_open: Callable[[str, str], bool]) -> None:
         """Remove the files of work that has ended. If the store does not answer, the next job does it."""
         with contextlib.suppress(OSError):
-            for found in list(self._store.list(FOLDER)):
-                kind, identity, _ = found.key.removeprefix(f"{FOLDER}/").split("-", 2)
+            for found in filter(None, [_FILE.fullmatch(found.key) for found in self._store.list(FOLDER)]):
+                kind, identity, _ = found["job"].split("-", 2)
                 if not is_open(kind, identity):
-                    self._store.delete(found.key)
+                    self._store.delete(found.string)
 
     def _write(self, run: Run, content: Content, data: bytes) -> None:
         self._store.put(self._key(run, content), data)

@@ -24,8 +24,10 @@ from shared.jobs.stored_ended_jobs import open_ended_jobs
 from shared.jobs.worker import JobHandler, consume, show_alive
 from shared.logs import configure_logs
 from shared.models.open_registry import open_registry
+from shared.models.publications import check_conditional_writes
 from shared.models.registry import ModelRegistry
 from shared.models.starter import publish_starter
+from shared.object_store import open_object_store
 from shared.process import run_in_child
 from shared.settings import Settings
 from shared.training.certify import certify
@@ -67,7 +69,7 @@ def main(name: str, load: Callable[[], tuple[Backend, Events, Exporters]]) -> in
     configure_logs(settings.logs)
     registry, redis = open_registry(settings), connect(settings, patient=True)
     exports = open_exports(settings)
-    prepare = partial(_prepare, registry, exports, name)
+    prepare = partial(_prepare, settings, registry, exports, name)
     if settings.model_store:  # whoever has used its client must not fork
         while not run_in_child(prepare):
             time.sleep(PREPARE_AGAIN_S)
@@ -86,8 +88,14 @@ def main(name: str, load: Callable[[], tuple[Backend, Events, Exporters]]) -> in
     return consume(name, settings, redis, handlers, reaper)
 
 
-def _prepare(registry: ModelRegistry, exports: ExportStore, backend: str) -> None:
-    """Remove what killed trainers have left, and publish the starter model if there is no other."""
+def _prepare(settings: Settings, registry: ModelRegistry, exports: ExportStore, backend: str) -> None:
+    """Remove what killed trainers have left, and publish the starter model if there is no other.
+
+    Raises:
+        RuntimeError: the object store cannot be used.
+    """
+    if settings.model_store:
+        check_conditional_writes(open_object_store(settings.model_store))
     registry.remove_abandoned_drafts()
     exports.remove_abandoned_drafts()
     if publish_starter(registry, backend):

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from tests.object_server import BUCKET, ObjectServer, running_object_server
+from tests.unit.models.store_proxy import StoreProxy, store_proxy
 from tests.unit.names import Names
 
 
@@ -21,6 +22,14 @@ def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectSe
 def store_url(object_server: ObjectServer) -> str:
     """Return the address of an empty object store."""
     return f"s3://{BUCKET}/{uuid4().hex}"
+
+
+@pytest.fixture
+def proxy(object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[StoreProxy]:
+    """Yield a proxy before the object store. Clients that are made in this test use it."""
+    with store_proxy(object_server.url) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        yield proxy
 
 
 @pytest.fixture

@@ -46,6 +46,8 @@ def test_folders_lie_in_the_state_folder_unless_they_are_set() -> None:
         ("TANDEM_PREDICTION_THREADS", "0"),
         ("TANDEM_DEVICE", "tpu"),
         ("TANDEM_LOGS", "xml"),
+        ("TANDEM_MODEL_STORE", "s3://bucket"),
+        ("TANDEM_MODEL_STORE", "s3://bucket/"),
     ],
 )
 def test_an_invalid_value_is_an_error_of_one_line_that_names_the_variable(variable: str, value: str) -> None:

@@ -1,5 +1,6 @@
 """Uploaded datasets in an object store: complete or absent, verified, and kept while they are needed."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -67,14 +68,30 @@ def test_an_old_version_stays_while_a_job_needs_it_and_while_it_may_be_an_upload
     uploads = open_uploads(settings)
     assert isinstance(uploads, StoredUploads)
     uploads.find_version("pets", first.version)
+    others = {"datasets/versions/readme.txt", "datasets/versions/pets.2/file.txt"}
+    for key in others:
+        uploads.store.put(key, b"x")
     monkeypatch.setattr(stored_upload_store, "SETTLED_AFTER_S", -60.0)
     upload(settings, "bird", "cat", pinned=(first.version,))
     uploads.find_version("pets", first.version)
     with pytest.raises(MissingDatasetError):
         uploads.find_version("pets", second.version)
     open_upload_store(settings, lambda _: ()).delete("pets")
-    assert list(uploads.store.list("datasets")) == []
+    assert {found.key for found in uploads.store.list("datasets")} == others
     with pytest.raises(InvalidRequestError, match="unknown dataset 'pets'"):
         datasets.find("pets", settings)
     with pytest.raises(MissingDatasetError, match="submit the work again"):
         datasets.read(first, "train", settings)
+
+
+def test_what_a_killed_process_has_left_of_a_copy_is_removed(tmp_path: Path, store_url: str) -> None:
+    uploaded = upload(machine(tmp_path / "gateway", store_url), "cat", "dog")
+    trainer = machine(tmp_path / "trainer", store_url)
+    found = datasets.find("pets", trainer, uploaded.version)
+    assert found.upload
+    old, young = (found.upload.folder.parent / f".tmp-{digit * 32}" for digit in "01")
+    for folder in (old, young):
+        folder.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    datasets.read(found, "train", trainer)
+    assert (old.exists(), young.exists()) == (False, True)

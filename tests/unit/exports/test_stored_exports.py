@@ -55,11 +55,14 @@ def test_files_that_no_record_names_are_removed_when_they_are_old(
 ) -> None:
     exports = machine(tmp_path, objects)
     store_file(exports, b"one", model())
-    for left in ("exports/m/toy/1/onnx/left.onnx", "exports/m/toy/2/onnx/left.onnx"):
+    name = f"{'0' * 64}.onnx"
+    others = ("exports/report.csv", "exports/2024/q1/7/sales.parquet", f"exports/m/toy/1/other/{name}")
+    for left in (f"exports/m/toy/1/onnx/{name}", f"exports/m/toy/2/onnx/{name}", *others):
         objects.put(left, b"x")
     exports.remove_abandoned_drafts()
-    assert len(list(objects.list("exports"))) == 4
+    assert len(list(objects.list("exports"))) == 4 + len(others)
     monkeypatch.setattr(stored_exports, "ABANDONED_AFTER_S", -60.0)
     exports.remove_abandoned_drafts()
-    assert len(list(objects.list("exports"))) == 2
+    assert {*others} < {found.key for found in objects.list("exports")}
+    assert len(list(objects.list("exports"))) == 2 + len(others)
     assert exports.read_file(model(), "onnx")[1] == b"one"

@@ -13,6 +13,7 @@ from shared.models.stored_registry import StoredModelRegistry
 from shared.object_store import ObjectStore
 from shared.settings import Settings
 from tests.unit.data.zip_files import pack, pictures_of
+from tests.unit.models.store_proxy import StoreProxy
 from tests.unit.models.test_registry import publish
 
 
@@ -87,3 +88,16 @@ def test_a_second_run_copies_what_the_first_left_out(
     assert copy_to_store.main() == 0
     assert capsys.readouterr().out.count("is in the store already") == 3
     assert stored(settings, tmp_path / "later").list_all() == {"m": {"pytorch": [1, 3], "tensorflow": [1]}}
+
+
+def test_a_version_that_the_store_writes_after_a_conflict_is_complete(
+    settings: Settings, tmp_path: Path, proxy: StoreProxy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proxy.condition = "conflict"
+    assert copy_to_store.main() == 1
+    assert "m version 1 of pytorch is published. What was copied stays. Run this again." in capsys.readouterr().err
+    proxy.write_late()
+    assert copy_to_store.main() == 0
+    assert "m version 1 of pytorch: is in the store already" in capsys.readouterr().out
+    copies, before = stored(settings, tmp_path / "copies"), ModelRegistry(settings.model_dir)
+    assert copies.read_weights_file("m", "pytorch", 1) == before.read_weights_file("m", "pytorch", 1)

@@ -1,19 +1,25 @@
 """Models in an object store: one publication, verified copies, and an outage that stops no prediction."""
 
+import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from shared.errors import AlreadyPublishedError, CorruptModelError, NotFoundError
 from shared.models.cached_reads import NotCachedError, call_cached_only
+from shared.models.open_registry import open_registry
+from shared.models.publications import check_conditional_writes
 from shared.models.stored_registry import STORED_VISIBLE_AFTER_S, StoredModelRegistry
 from shared.object_store import ObjectStore, ObjectStoreError
+from shared.settings import Settings
 from tests.object_server import ObjectServer
 from tests.polling import wait_until
+from tests.unit.models.store_proxy import StoreProxy
 from tests.unit.models.test_registry import BOTH, publish
 
 MakeStored = Callable[[], StoredModelRegistry]
@@ -104,14 +110,59 @@ def test_only_old_unpublished_drafts_are_removed(
     publish(registry)
     (draft,) = {key.split("/")[3] for key in keys(registry) if key.startswith("contents/")}
     abandoned = "0" * 32
-    for key in (f"drafts/m/pytorch/1/{draft}", f"drafts/m/pytorch/1/{abandoned}"):
+    damaged, others = f"drafts/m/pytorch/2/{'1' * 32}", ("drafts/letter.txt", "drafts/m/pytorch/1/letter")
+    for key in (f"drafts/m/pytorch/1/{draft}", f"drafts/m/pytorch/1/{abandoned}", damaged, *others):
         registry.store.put(key, b"")
+    registry.store.put("models/m/pytorch/2", b"{broken")
     registry.store.put(f"contents/m/pytorch/{abandoned}/manifest.json", b"{}")
     assert registry.remove_abandoned_drafts() == 0
     monkeypatch.setattr("shared.models.stored_registry.UNFINISHED_AFTER_S", -60.0)
     assert registry.remove_abandoned_drafts() == 1
-    assert not [key for key in keys(registry) if abandoned in key or key.startswith("drafts/")]
+    assert not [key for key in keys(registry) if abandoned in key]
+    assert {key for key in keys(registry) if key.startswith("drafts/")} == {damaged, *others}
     registry.verify("m", "pytorch", 1)
+
+
+def test_a_version_that_is_written_after_a_conflict_is_complete(make_stored: MakeStored, proxy: StoreProxy) -> None:
+    registry = make_stored()
+    proxy.condition = "conflict"
+    with pytest.raises(ObjectStoreError, match="does not say yet whether the version is published"):
+        publish(registry, writer="mine")
+    proxy.write_late()
+    publish(registry, writer="mine")
+    assert make_stored().verify("m", "pytorch", 1).manifest.writer == "mine"
+    with pytest.raises(AlreadyPublishedError):
+        publish(registry, writer="another")
+
+
+def test_a_store_that_ignores_conditions_is_refused(make_stored: MakeStored, proxy: StoreProxy) -> None:
+    store = make_stored().store
+    for _ in range(2):
+        check_conditional_writes(store)
+    proxy.condition = "ignored"
+    with pytest.raises(RuntimeError, match="use a store with conditional writes"):
+        check_conditional_writes(store)
+
+
+def test_copies_of_what_was_deleted_while_a_process_did_not_run_are_removed(
+    make_stored: MakeStored, tmp_path: Path
+) -> None:
+    publish(make_stored())
+    publish(make_stored(), version=2)
+    settings = Settings.from_env({"TANDEM_MODEL_DIR": str(tmp_path), "TANDEM_MODEL_STORE": make_stored().store.url})
+    before = open_registry(settings)
+    kept, deleted = (before.path("m", "pytorch", version) for version in (1, 2))
+    for version in (1, 2):
+        before.verify("m", "pytorch", version)
+    abandoned, young = (kept.parent / f".tmp-{digit * 32}" for digit in "01")
+    for draft in (abandoned, young):
+        draft.mkdir()
+    os.utime(abandoned, (0, 0))
+    make_stored().delete("m", "pytorch", 2)
+    after = open_registry(settings)
+    assert (abandoned.exists(), young.exists()) == (False, True)
+    assert after.list_all() == {"m": {"pytorch": [1]}}
+    assert (kept.exists(), deleted.exists()) == (True, False)
 
 
 def test_a_store_that_is_down_stops_no_model_that_this_machine_has(
