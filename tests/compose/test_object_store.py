@@ -1,6 +1,7 @@
 """The containers with docker-compose.s3.yml, and a real object store on this machine."""
 
 import io
+import ipaddress
 import itertools
 import json
 import subprocess
@@ -50,6 +51,17 @@ def zip_squares() -> bytes:
             grey = number + (200 if label == "light" else 20)
             archive.writestr(f"{split}/{label}/{number}.png", picture(grey))
     return content.getvalue()
+
+
+@pytest.mark.parametrize("service", ["gateway", "loadtest", "pytorch-trainer", "pytorch-predictor"])
+def test_the_way_out_leads_to_the_object_store(stored: Compose, service: str) -> None:
+    """Another network, `published`, has no way out: a store that is not on this machine could not be reached."""
+    name = f"{STORE_PROJECT}_objects"
+    found = subprocess.run(["docker", "network", "inspect", name], capture_output=True, text=True, check=True)
+    gateway = json.loads(found.stdout)[0]["IPAM"]["Config"][0]["Gateway"]
+    lines = stored("exec", "-T", service, "cat", "/proc/net/route").stdout.splitlines()[1:]
+    (default,) = [fields[2] for fields in map(str.split, lines) if fields[1] == "00000000"]
+    assert str(ipaddress.ip_address(bytes.fromhex(default)[::-1])) == gateway
 
 
 def test_uploads_and_models_reach_containers_that_share_no_volume(stored: Compose, tmp_path: Path) -> None:
