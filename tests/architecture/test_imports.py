@@ -15,6 +15,7 @@ PICKLING_PACKAGES = {"pickle", "joblib", "dill", "cloudpickle", "shelve", "marsh
 READERS_OF_THE_ENVIRONMENT = {
     "shared/settings.py",
     "shared/object_store.py",
+    "shared/store_credentials.py",
     "shared/exports/answers.py",
     "services/stack/__main__.py",
     "services/pytorch/wheel_index.py",
