@@ -4,7 +4,7 @@
 
 It starts a stack of its own, performs one real job of each kind, and copies the records and the models. At each size it
 asks every address of the API that answers GET, predicts, submits, and reads the memory. It prints tables and writes
-`.tandem/bench/scale.json`. It needs two cores, 2 GB of memory and about 12 minutes.
+`.tandem/bench/scale.json`. It needs two cores, 4 GB of memory and about four minutes.
 
 Times depend on the machine. Compare the sizes of one run with each other.
 """
