@@ -64,11 +64,14 @@ class Results:
         times.set(xscale="log", yscale="log", xlabel="trainings", ylabel="median ms", title="Time of a request")
         times.set_ylim(1, 1000)
         times.legend(fontsize="small", loc="upper left", ncols=2)
+        largest = 0
         for colour, name in zip(COLOURS, ("gateway", "redis: used_memory", "pytorch.trainer"), strict=False):
             values = [self.figures["memory in MB"][str(size)].get(name, 0) for size in sizes]
             memory.plot(sizes, values, "o-", color=colour, label=name)
-        memory.set(xscale="log", ylim=(0, None), xlabel="trainings", ylabel="MB", title="Memory")
-        memory.legend(fontsize="small", loc="center left")
+            largest = max(largest, *values)
+        # The legend has the space above the lines.
+        memory.set(xscale="log", ylim=(0, 1.4 * largest), xlabel="trainings", ylabel="MB", title="Memory")
+        memory.legend(fontsize="small", loc="upper left")
         figure.savefig(path, metadata={"Date": None})
 
 
