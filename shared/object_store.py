@@ -7,6 +7,7 @@ for it. It reads the usual variables itself: `AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import lru_cache
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Store
 
 CONNECT_S, STALL_S, SEND_S, REQUEST_S = 2, 5, 60, 120
-"""Seconds to connect; without a byte received; to send a piece of a large file, during which no byte is received; and
-for a whole request."""
+"""Seconds to connect; without a byte received; to send a piece, during which no byte is received; and for a whole
+request."""
 RETRIES = 3
 RETRY_WITHIN_S = 10
 """A request is repeated for errors of the server and of the network, and not after so many seconds."""
 PIECE_BYTES = 5 * 2**20  # large files are read and written in pieces, so that a slow line does not end a request
 SENT_AT_ONCE = 2
+SMALL_BYTES = SENT_AT_ONCE * PIECE_BYTES * STALL_S // SEND_S
+"""What is sent in STALL_S on the slowest line on which the pieces of a large object are sent in SEND_S: 175 kB/s."""
+REFUSED = ("403 Forbidden", "ExpiredToken", "InvalidToken")  # the two tokens come with the status 400
 LISTED_AT_ONCE = 1000  # what S3 returns per request
 
 log = structlog.get_logger()
@@ -124,7 +128,7 @@ class ObjectStore:
         try:
             self._open().put(key, data, mode="create")
         except Exception as error:
-            raise self._describe(error, "write") from None
+            raise self._describe(error, "create") from None
 
     def delete(self, *keys: str) -> None:
         """Delete objects. It is no error if there are none.
@@ -178,6 +182,7 @@ class ObjectStore:
             if size <= PIECE_BYTES:
                 yield found.bytes().to_bytes()
                 return
+            del found  # ends this request: the answer would be received beside the pieces
             for start in range(0, size, PIECE_BYTES):
                 yield self._open().get_range(key, start=start, end=min(start + PIECE_BYTES, size)).to_bytes()
         except Exception as error:
@@ -185,7 +190,7 @@ class ObjectStore:
 
     def _write(self, key: str, content: bytes | Path, size: int) -> None:
         try:
-            client = self._open(SEND_S if size > PIECE_BYTES else STALL_S)
+            client = self._open(SEND_S if size > SMALL_BYTES else STALL_S)
             client.put(key, content, chunk_size=PIECE_BYTES, max_concurrency=SENT_AT_ONCE)
         except Exception as error:
             raise self._describe(error, "write") from None
@@ -201,7 +206,7 @@ class ObjectStore:
             from obstore.store import S3Store
 
             _prepare_variables()
-            bucket, prefix = _split_url(self.url)
+            address = urlsplit(self.url)
             retries: RetryConfig = {"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_WITHIN_S)}
             client: ClientConfig = {
                 "connect_timeout": timedelta(seconds=CONNECT_S),
@@ -211,8 +216,8 @@ class ObjectStore:
                 "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true"),
             }
             self._clients[stall_s] = S3Store(
-                bucket,
-                prefix=prefix or None,
+                address.netloc,
+                prefix=address.path.strip("/") or None,
                 client_options=client,
                 retry_config=retries,
                 credential_provider=find_file_credentials(),
@@ -225,26 +230,30 @@ class ObjectStore:
 
         if isinstance(error, RuntimeError | ObjectStoreError):
             return error
-        if "NoSuchBucket" in str(error):
+        text = str(error)
+        found = re.search(r"<Code>(\w+)</Code>", text)
+        code = found[1] if found else ""  # what the server calls the error
+        if code == "NoSuchBucket":
             return ObjectStoreError("the object store has no bucket of the name in TANDEM_MODEL_STORE: create it")
         if isinstance(error, FileNotFoundError):
             return FileNotFoundError("there is no such object")
-        if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
+        if verb == "create" and isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
             return FileExistsError("the object exists")
-        first_line = str(error).split("\n", 1)[0]
-        log.warning("the object store failed", store=self.url, attempted=verb, reason=first_line[:500])
+        reason = " ".join((text.split("\n", 1)[0][:500], code))
+        log.warning("the object store failed", store=self.url, attempted=verb, reason=reason)
         is_refused = isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError)
-        return ObjectStoreError(_explain(first_line, is_refused or "403 Forbidden" in first_line, verb))
+        return ObjectStoreError(_explain(reason, is_refused or any(word in reason for word in REFUSED), verb))
 
 
 def _explain(reason: str, is_refused: bool, verb: str) -> str:
     """Return what a client is told about an error: what to change."""
     if is_refused:
         return (
-            f"the object store refuses to {verb}: check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) "
-            "and what they may do in the bucket of TANDEM_MODEL_STORE"
+            f"the object store refuses to {verb}: check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, "
+            "AWS_SESSION_TOKEN) and what they may do in the bucket of TANDEM_MODEL_STORE"
         )
-    if "301 Moved" in reason or "400 Bad Request" in reason:
+    # The library's words for a 301, with which Amazon answers in a region that does not have the bucket.
+    if "Received redirect without LOCATION" in reason or "400 Bad Request" in reason:
         return (
             f"the object store does not accept the request to {verb}: check that AWS_REGION is the region of the "
             "bucket, and that AWS_ENDPOINT_URL belongs to it"
@@ -259,12 +268,24 @@ def _prepare_variables() -> None:
     """Remove empty variables, for which the library has no defaults: Compose sets variables that the user has not.
 
     Raises:
-        ObjectStoreError: AWS_ENDPOINT_URL is no address.
+        ObjectStoreError: AWS_ENDPOINT_URL is no address. The library would not raise an `Exception` for it.
     """
     for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value]:
         del os.environ[name]
-    if not os.environ.get("AWS_ENDPOINT_URL", "https://").startswith(("https://", "http://")):
-        raise ObjectStoreError("AWS_ENDPOINT_URL must begin with https:// or http://")
+    if not _is_address(os.environ.get("AWS_ENDPOINT_URL", "https://amazon")):
+        raise ObjectStoreError(
+            "AWS_ENDPOINT_URL must be an address such as https://example.org or http://172.17.0.1:9000"
+        )
+
+
+def _is_address(url: str) -> bool:
+    """Return whether a URL names a server."""
+    try:
+        parts = urlsplit(url)
+        is_named = bool(re.fullmatch(r"[\w.:-]+", parts.hostname or "")) and parts.port != 0
+    except ValueError:  # a port that is no number, or a bracket without its pair
+        return False
+    return is_named and parts.scheme in ("http", "https") and not re.search(r"\s", url)
 
 
 _using_process = 0  # the process that uses the library
@@ -294,8 +315,3 @@ def cache_folder(folder: Path, url: str) -> Path:
     What Tandem wrote to `folder` itself before lies beside it, and is neither shown nor changed.
     """
     return folder / ".store" / hashlib.sha256(url.encode()).hexdigest()[:16]
-
-
-def _split_url(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.netloc, parts.path.strip("/")
