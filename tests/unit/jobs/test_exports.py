@@ -1,8 +1,10 @@
 """The job of an export: what is accepted, what is rejected and with which figures, and what is left on the volume."""
 
 import resource
+import signal
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from shared.errors import ConflictError, NotFoundError, RejectedExportError, Sup
 from shared.exports.export_store import ExportStore
 from shared.exports.exporters import NEUTRAL_EXPORTERS, Exporter
 from shared.exports.onnx_model import write_onnx
+from shared.exports.stored_exports import open_exports
 from shared.jobs.job_queue import JobQueue
 from shared.jobs.kinds import EXPORT
 from shared.jobs.payloads import ExportJob
@@ -26,6 +29,7 @@ from shared.training.checkpoints import Checkpoints
 from shared.training.context import JobContext
 from shared.training.export import export
 from tests.backend.random_examples import random_weights
+from tests.object_server import ObjectServer
 from tests.toy import backend
 from tests.unit.models.descriptions import describe
 
@@ -61,14 +65,14 @@ def perform(context: JobContext, redis: Redis, settings: Settings):
     """Return a function that submits and performs an export, and returns the run."""
     jobs = JobQueue(redis, settings, b"key")
 
-    def perform(format_name: str = "onnx", exporter: Exporter = ONNX) -> ExportRun:
+    def perform(format_name: str = "onnx", exporter: Exporter = ONNX, **changes: Any) -> ExportRun:
         job = ExportJob(name="m", version=1, format=format_name, dataset="digits")
         identity = jobs.submit(EXPORT, job, {"toy": ExportRun(status=QUEUED)})
         redis.delete("rq:queue:toy")
         run = Run(redis, "export", identity, "toy", ExportRun)
         assert run.start()
         try:
-            export(replace(context, exporters={format_name: exporter}), run, jobs.read(EXPORT, identity).job)
+            export(replace(context, exporters={format_name: exporter}, **changes), run, jobs.read(EXPORT, identity).job)
         finally:
             perform.ended = jobs.read(EXPORT, identity).runs["toy"]
         return perform.ended
@@ -145,6 +149,17 @@ def test_a_full_disk_ends_the_export_and_leaves_nothing(context: JobContext, per
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert files(context) == []
     assert perform().status == "succeeded"
+
+
+def test_a_store_that_is_down_is_named_and_no_disk(
+    perform, object_server: ObjectServer, store_url: str, settings: Settings
+) -> None:
+    exports = open_exports(settings.model_copy(update={"model_store": store_url}))
+    try:
+        with pytest.raises(UnavailableError, match=r"^the object store does not answer"):
+            perform(exporter=writing(lambda _: object_server.send(signal.SIGSTOP)), exports=exports)
+    finally:
+        object_server.send(signal.SIGCONT)
 
 
 def test_other_data_than_the_model_was_tested_on_prove_nothing(context: JobContext, perform) -> None:
