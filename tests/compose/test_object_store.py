@@ -56,8 +56,8 @@ def zip_squares() -> bytes:
 @pytest.mark.parametrize(
     ("service", "network"),
     [
-        ("gateway", "published"),
-        ("loadtest", "published"),
+        ("gateway", "published-with-store"),
+        ("loadtest", "published-with-store"),
         ("pytorch-trainer", "objects"),
         ("pytorch-predictor", "objects"),
     ],
