@@ -34,6 +34,7 @@ from shared.network import reference
 from shared.network.description import Network
 from shared.network.layers import Dropout
 from shared.network.weights import Arrays, initial_weights
+from shared.object_store import ObjectStoreError
 from shared.training.context import JobContext
 
 PRECISIONS: tuple[Precision, ...] = ("float64", "float32")
@@ -101,6 +102,8 @@ def certify(context: JobContext, run: Run, job: CertificateJob) -> None:
     mine, expected = _take_steps(context, run, request, network, list(_batches(data, request)))
     try:
         context.checkpoints.write(run, flatten(mine), None)
+    except ObjectStoreError:
+        raise  # its message says what to change
     except OSError as error:
         raise UnavailableError(
             f"the trace could not be stored ({error.strerror}): free space on the model volume, then submit it again"
