@@ -15,9 +15,11 @@ from tests.backend.distance import distance
 from tests.backend.random_examples import examples, few, random_split, random_weights
 
 # float32 rounds a number by up to 6e-8 of its size, and every step adds such an error to weights of about 1. The error
-# of 40 steps is about 5e-7, or ten times that with batch norm. The tolerance is twice that. A mistake changes weights
-# by at least 1e-3, see the last test.
-TOLERANCE = 1e-5
+# of 40 steps is usually about 1e-6. Where two values are almost equal, as in a maximum, rounding decides which one is
+# taken, and the error grows at once. It depends on the processor and on the number of threads, because they decide the
+# order of sums. The largest error of 24 trainings of `convolution` in PyTorch, with 8 weights and 3 numbers of threads,
+# was 1.6e-5. The tolerance is three times that. A mistake changes weights by at least 1e-3, see the last test.
+TOLERANCE = 5e-5
 COUNT = 37  # 4 batches of 8, and a smaller one of 5
 
 NETWORKS = {
@@ -234,4 +236,4 @@ def test_the_tolerance_is_far_below_the_effect_of_a_mistake(name):
     }
     for mistake, (wrong, _) in mistakes.items():
         moved = max(np.abs(wrong[parameter] - right[parameter]).max() for parameter in right)
-        assert moved > 100 * TOLERANCE, mistake
+        assert moved > 20 * TOLERANCE, mistake
