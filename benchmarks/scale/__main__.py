@@ -4,7 +4,7 @@
 
 It starts a stack of its own, performs one real job of each kind, and copies the records and the models. At each size it
 asks every address of the API that answers GET, predicts, submits, and reads the memory. It prints tables and writes
-`.tandem/bench/scale.json`. It needs two cores, 4 GB of memory and about four minutes.
+`.tandem/bench/scale.json`. It needs two cores, 8 GB of memory and about five minutes.
 
 Times depend on the machine. Compare the sizes of one run with each other.
 """
@@ -45,7 +45,8 @@ SIZES = (10, 100, 1000, 10_000)
 MAX_MODELS = 2000
 MAX_DATASETS = 1000
 OTHER_KINDS = 10  # there is one evaluation, certificate, ... per so many trainings
-WATCHERS = (10, 100, 256, 500)  # a gateway process has 512 streams at most
+WATCHERS = SIZES
+WATCHED_PROCESSES = 24  # of the gateway: each has 512 streams at most
 MANY = "many-versions"
 ROUNDS = 15
 READY_TIMEOUT_S = 600
@@ -71,6 +72,7 @@ def main() -> int:
                 measure(Client(stack.url), stack.operator_settings, redis, sizes, limit_s, results)
         finally:
             stack.stop()
+    measure_watchers([size for size in WATCHERS if size <= arguments.largest], results)
     results.print()
     results.draw(arguments.picture)
     return 0
@@ -115,8 +117,6 @@ def measure(
     results.add(
         "expiry, ms", sizes[-1], {"a submission that drops the whole list": time_expiry(client, redis, sizes[-1])}
     )
-    for watchers in WATCHERS:
-        results.add("an event, ms", watchers, asdict(time_events(client, watchers)))
     measure_data(client, settings, sizes, results)
 
 
@@ -159,6 +159,20 @@ def measure_data(client: Client, settings: Settings, sizes: list[int], results: 
             copy_datasets(settings.upload_dir, size)
             times = time_addresses(client.url, ("/v1/datasets", "/v1/status"), ROUNDS, limit_s=30)
             results.add("GET, by datasets", size, {path: asdict(found) for path, found in times.items()})
+
+
+def measure_watchers(numbers: list[int], results: Results) -> None:
+    """Measure how long an event needs to reach all watchers of a job. Without a trainer, the job stays in the queue."""
+    settings = {"TANDEM_GATEWAY_PROCESSES": str(WATCHED_PROCESSES)}
+    with tempfile.TemporaryDirectory() as folder:
+        stack = Stack(isolate_state(Path(folder), settings), log=Path(folder, "log"), trainers=0)
+        try:
+            stack.start()
+            stack.wait_ready(READY_TIMEOUT_S)
+            for number in numbers:
+                results.add("an event, ms", number, asdict(time_events(Client(stack.url), number)))
+        finally:
+            stack.stop()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy as np
 from services.cli.client import Client
 
 PER_ADDRESS = 200  # watchers; the gateway allows 256 streams of one client
-WAIT_S = 60
+WAIT_S = 300
 WATCHED = {"network": "mlp", "dataset": "digits", "epochs": 1000, "publish": False, "name": "watched"}
 
 
@@ -30,13 +30,13 @@ class Delays:
 
 
 def time_events(client: Client, watchers: int) -> Delays:
-    """Let many connections watch a training, cancel it, and return when its last event arrived.
+    """Let many connections watch a training that waits in the queue, cancel it, and return when the event arrived.
 
     The watchers use several loopback addresses, because the gateway limits the streams of one client.
 
     Raises:
         OSError: a connection could not be opened, or ended too early.
-        TimeoutError: an event did not arrive within a minute.
+        TimeoutError: an event did not arrive within five minutes.
     """
     identity = client.post("/v1/trainings", WATCHED)["id"]
     return asyncio.run(_time_events(client, identity, watchers))
