@@ -21,9 +21,10 @@ SETTLED_AFTER_NS = 2_000_000_000
 """Nanoseconds. Some file systems store modification times in steps of up to two seconds (FAT does). A folder that
 changed more recently may therefore change again and keep its time: its listing is not cached yet."""
 
-MAX_LISTINGS = 16_384
+MAX_LISTINGS = 65_536
 """Folders whose content is kept. A list of all models looks at each model and each of its backends, always in the same
-order. A cache that cannot hold all of them would therefore never have the one that is looked at next."""
+order. A cache that cannot hold all of them would therefore never have the one that is looked at next: with a quarter of
+this limit, listing 10,000 models of two backends took three times as long."""
 
 T = TypeVar("T")
 _is_cached_only: ContextVar[bool] = ContextVar("is_cached_only", default=False)
